@@ -1,0 +1,265 @@
+//! A run from lock to report, and going on after a crash.
+
+use super::{
+    Journal, Observer, Refusal, Run, Store, journal,
+    report::{self, Extra},
+    rollback::{self, Back},
+    steps::{Interrupted, NotProven, Work},
+};
+use crate::{
+    host::{Host, Lock, Locked},
+    model::{Action, Outcome, Plan, Record, RunReport, RunState, Seconds, Step},
+};
+use anyhow::{Context as _, Result};
+use std::{collections::BTreeSet, sync::atomic::AtomicBool};
+
+/// How a run is to behave.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'a> {
+    /// Set by the first SIGINT or SIGTERM.
+    pub interrupt: &'a AtomicBool,
+    /// A failed verification leaves the new state (exit code 6) instead of rolling back.
+    pub keep_on_verify_failure: bool,
+    /// A passed verification commits the run.
+    pub commit: bool,
+    /// A rollback overwrites what somebody else changed meanwhile (their content is kept in the run's backups).
+    pub force: bool,
+}
+
+/// Takes the lock of a node.
+///
+/// # Errors
+/// [`Refusal::Locked`] when another castoff holds it.
+pub fn lock(host: &Host, what: &str) -> Result<Lock> {
+    match Lock::take(&host.root, &format!("pid {} ({what})", host.pid()))? {
+        Locked::Ours(lock) => Ok(lock),
+        Locked::Held(by) => Err(Refusal::Locked(by).into()),
+    }
+}
+
+/// Applies a plan: all of it, or nothing.
+///
+/// # Errors
+/// A [`Refusal`], or a system error, before anything was changed. Once the first step has begun there is always a
+/// report, whatever happens.
+pub fn apply(host: &Host, plan: &Plan, options: &Options<'_>, observer: &mut dyn Observer) -> Result<RunReport> {
+    check_fit(host, plan)?;
+    let mut lock = lock(host, "apply")?;
+    let store = Store::new(host);
+    if let Some(dirty) = dirty_run(&store, host)? {
+        return Err(Refusal::Dirty(dirty.id).into());
+    }
+    check_fresh(host, plan, 0)?;
+    let run = store.create(plan)?;
+    lock.say(&format!("pid {} (apply, run {})", host.pid(), run.id))?;
+    let mut journal = Journal::create(host, &run.path("journal.jsonl"), &plan.digest)?;
+    observer.run_started(&run.id, plan, false);
+    let mut work = work(host, plan, &run, options, observer);
+    carry_out(&mut work, &mut journal, options)
+}
+
+/// Goes on with a run that was cut off: forward, or backward when it was being taken back.
+///
+/// # Errors
+/// When the run is not cut off, or cannot be read. The node is unchanged then.
+pub fn resume(host: &Host, wanted: Option<&str>, options: &Options<'_>, observer: &mut dyn Observer) -> Result<RunReport> {
+    let mut lock = lock(host, "resume")?;
+    let store = Store::new(host);
+    let run = match wanted {
+        Some(_) => store.find(wanted)?,
+        None => dirty_run(&store, host)?.context("no run was cut off: there is nothing to resume")?,
+    };
+    lock.say(&format!("pid {} (resume, run {})", host.pid(), run.id))?;
+    let plan = store.plan(&run)?;
+    check_fit(host, &plan)?;
+    let mut journal = store.journal(&run)?;
+    if journal::state(journal.entries()) != RunState::Dirty {
+        let state = journal::state(journal.entries()).word();
+        return Err(Refusal::Unfit(format!("run {} was not cut off: it is {state}", run.id)).into());
+    }
+    check_journal(&plan, &journal)?;
+    let rolling_back = journal::is_rolling_back(journal.entries());
+    if !rolling_back {
+        let begun = journal::open_steps(journal.entries()).iter().map(|(index, ..)| *index).max().unwrap_or_default();
+        check_fresh(host, &plan, begun)?;
+    }
+    observer.run_started(&run.id, &plan, true);
+    let mut work = work(host, &plan, &run, options, observer);
+    if rolling_back {
+        let back = Back { why: "the rollback was cut off".to_owned(), force: options.force, interrupted: false };
+        return Ok(rollback::take_all_back(&mut work, &mut journal, &back));
+    }
+    if let Err(error) = stop_again(&mut work, &journal) {
+        return Ok(fail(&mut work, &mut journal, options, &error));
+    }
+    carry_out(&mut work, &mut journal, options)
+}
+
+pub(super) fn work<'a>(
+    host: &'a Host,
+    plan: &'a Plan,
+    run: &'a Run,
+    options: &Options<'a>,
+    observer: &'a mut dyn Observer,
+) -> Work<'a> {
+    let timeouts = plan.desired.timeouts;
+    Work { host, plan, run, timeouts, observer, interrupt: options.interrupt, checks: Vec::new() }
+}
+
+/// A plan is for one node and one kind of tree.
+pub(super) fn check_fit(host: &Host, plan: &Plan) -> Result<()> {
+    plan.validate().map_err(Refusal::Unfit)?;
+    if plan.live != host.is_live() {
+        let (made, here) = if plan.live { ("a running node", "a file tree") } else { ("a file tree", "a running node") };
+        return Err(Refusal::Unfit(format!("it was made for {made} and this is {here}")).into());
+    }
+    let name = host.node_name();
+    if plan.node != name {
+        return Err(Refusal::Unfit(format!("it was made for node {} and this is {name}", plan.node)).into());
+    }
+    let blocking: Vec<String> = plan.blocking().map(|finding| finding.id.clone()).collect();
+    if !blocking.is_empty() {
+        return Err(Refusal::Blocked(blocking).into());
+    }
+    Ok(())
+}
+
+/// Every file still to be written must be as it was when the plan was made.
+fn check_fresh(host: &Host, plan: &Plan, begun: usize) -> Result<()> {
+    for step in plan.steps.iter().filter(|step| step.index > begun) {
+        let Action::WriteFile { path, before, .. } = &step.action else { continue };
+        let now = host.root.read(path)?.map(|read| read.digest());
+        let why = match (before, now) {
+            (None, None) => continue,
+            (Some(before), Some(now)) if before.digest == now => continue,
+            (None, Some(_)) => format!("{path} is there now and was not when the plan was made"),
+            (Some(_), None) => format!("{path} is gone since the plan was made"),
+            (Some(_), Some(_)) => format!("{path} was changed since the plan was made"),
+        };
+        return Err(Refusal::Stale(why).into());
+    }
+    Ok(())
+}
+
+/// The journal and the plan beside it must belong together.
+pub(super) fn check_journal(plan: &Plan, journal: &Journal) -> Result<()> {
+    match journal.entries().first().map(|entry| &entry.record) {
+        Some(Record::RunStarted { plan: digest, .. }) if *digest == plan.digest => Ok(()),
+        Some(Record::RunStarted { .. }) => {
+            Err(Refusal::Unfit("the plan in the run's directory is not the one its journal began with".into()).into())
+        }
+        _ => Err(Refusal::Unfit("the journal holds no beginning: nothing was done in this run".into()).into()),
+    }
+}
+
+/// The newest run that was cut off.
+pub(super) fn dirty_run(store: &Store<'_>, host: &Host) -> Result<Option<Run>> {
+    for run in store.runs()?.into_iter().rev() {
+        let entries = Journal::look(host, &run.path("journal.jsonl"))?;
+        // Killed before its first record was on disk: nothing was done on its behalf.
+        if !entries.is_empty() && journal::state(&entries) == RunState::Dirty {
+            return Ok(Some(run));
+        }
+    }
+    Ok(None)
+}
+
+/// After a reboot, what a done step had stopped may run again: enabled units start at boot.
+fn stop_again(work: &mut Work<'_>, journal: &Journal) -> Result<()> {
+    let done = done(journal);
+    let begun: BTreeSet<usize> = journal::open_steps(journal.entries()).iter().map(|(index, ..)| *index).collect();
+    let started_later = |unit: &str| {
+        work.plan.steps.iter().any(|step| {
+            begun.contains(&step.index) && matches!(&step.action, Action::StartUnit { unit: u } if u == unit)
+        })
+    };
+    let again: Vec<&Step> = work
+        .plan
+        .steps
+        .iter()
+        .filter(|step| done.contains(&step.index))
+        .filter(|step| match &step.action {
+            Action::StopUnit { unit } => !started_later(unit),
+            Action::StopDockerPods => work.host.engine_is_up() && !started_later("kubelet.service"),
+            _ => false,
+        })
+        .collect();
+    for step in again {
+        work.act(step).with_context(|| format!("cannot {} {} again", step.action.word(), step.action.object()))?;
+    }
+    Ok(())
+}
+
+fn done(journal: &Journal) -> BTreeSet<usize> {
+    journal::done_steps(journal.entries()).into_iter().map(|(index, _)| index).collect()
+}
+
+fn carry_out(work: &mut Work<'_>, journal: &mut Journal, options: &Options<'_>) -> Result<RunReport> {
+    let done = done(journal);
+    let plan = work.plan;
+    for step in plan.steps.iter().filter(|step| !done.contains(&step.index)) {
+        if let Err(error) = do_step(work, journal, step) {
+            return Ok(fail(work, journal, options, &error));
+        }
+    }
+    finish(work, journal, options, None)
+}
+
+fn do_step(work: &mut Work<'_>, journal: &mut Journal, step: &Step) -> Result<()> {
+    let total = work.plan.steps.len();
+    work.check_interrupt()?;
+    work.observer.step_started(step, total);
+    let start = work.host.clock.monotonic();
+    let result = announce_and_act(work, journal, step);
+    let seconds = work.host.clock.monotonic().saturating_sub(start).as_secs_f64();
+    match result {
+        Ok(detail) => {
+            let record = Record::StepDone { index: step.index, seconds: Seconds::from(seconds), detail: detail.clone() };
+            journal.add(work.host, record)?;
+            work.observer.step_done(step, total, seconds, detail.as_deref());
+            Ok(())
+        }
+        Err(error) => {
+            let error = error.context(format!("{} {} failed", step.action.word(), step.action.object()));
+            work.observer.step_failed(step, total, &format!("{error:#}"));
+            // Whether or not this reaches the disk, the run is dirty until its end is recorded.
+            let _ = journal.add(work.host, Record::StepFailed { index: step.index, error: format!("{error:#}") });
+            Err(error)
+        }
+    }
+}
+
+fn announce_and_act(work: &mut Work<'_>, journal: &mut Journal, step: &Step) -> Result<Option<String>> {
+    let announced = journal::open_steps(journal.entries()).iter().any(|(index, ..)| *index == step.index);
+    if !announced {
+        let undo = work.prepare(step)?;
+        journal.add(work.host, Record::StepStarted { index: step.index, id: step.id.clone(), undo })?;
+    }
+    work.act(step)
+}
+
+/// A step failed: take everything back, unless the only failure is the proof and the user wants to keep it.
+fn fail(work: &mut Work<'_>, journal: &mut Journal, options: &Options<'_>, error: &anyhow::Error) -> RunReport {
+    if options.keep_on_verify_failure
+        && error.downcast_ref::<NotProven>().is_some()
+        && let Ok(report) = finish(work, journal, options, Some(6))
+    {
+        return report;
+    }
+    let interrupted = error.downcast_ref::<Interrupted>().is_some();
+    let back = Back { why: format!("{error:#}"), force: options.force, interrupted };
+    rollback::take_all_back(work, journal, &back)
+}
+
+fn finish(work: &mut Work<'_>, journal: &mut Journal, options: &Options<'_>, exit: Option<u8>) -> Result<RunReport> {
+    journal.add(work.host, Record::RunFinished { outcome: Outcome::Applied })?;
+    if options.commit && exit.is_none() {
+        journal.add(work.host, Record::Committed)?;
+    }
+    let extra = Extra { checks: std::mem::take(&mut work.checks), exit_code: exit, by_hand: Vec::new() };
+    let report = report::build(&work.run.id, work.plan, journal.entries(), Outcome::Applied, extra);
+    if let Err(error) = Store::new(work.host).save_report(work.run, &report) {
+        work.observer.warn(&format!("the report could not be saved: {error:#}"));
+    }
+    Ok(report)
+}

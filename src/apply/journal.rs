@@ -1,0 +1,207 @@
+//! The journal of a run: JSON lines, only ever appended, each on disk before the next thing happens.
+
+use crate::{
+    host::{Append, Host},
+    model::{Digest, Entry, Outcome, Record, RunState, Seconds, TOOL_VERSION, Undo},
+};
+use anyhow::{Context as _, Result, bail};
+
+/// The journal of one run.
+#[derive(Debug)]
+pub struct Journal {
+    file: Append,
+    entries: Vec<Entry>,
+}
+
+/// Splits a journal's bytes into entries and the length of its sound part. A crash may leave the last record half
+/// written; that record never counted. Damage anywhere else is an error.
+pub fn read(bytes: &[u8]) -> Result<(Vec<Entry>, usize), String> {
+    let (mut entries, mut sound) = (Vec::new(), 0);
+    for (number, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        let whole = line.ends_with(b"\n");
+        match serde_json::from_slice::<Entry>(line) {
+            Ok(entry) if whole && entry.seq == entries.len() as u64 => entries.push(entry),
+            Ok(entry) if whole => {
+                return Err(format!("line {}: record {} where {} should be", number + 1, entry.seq, entries.len()));
+            }
+            _ if sound + line.len() == bytes.len() => break,
+            Err(error) => return Err(format!("line {}: {error}", number + 1)),
+            Ok(_) => break,
+        }
+        sound += line.len();
+    }
+    Ok((entries, sound))
+}
+
+impl Journal {
+    /// Begins the journal of a new run.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn create(host: &Host, path: &str, plan: &Digest) -> Result<Self> {
+        let mut journal = Self { file: host.root.append(path)?, entries: Vec::new() };
+        journal.add(host, Record::RunStarted { plan: plan.clone(), tool: TOOL_VERSION.to_owned() })?;
+        Ok(journal)
+    }
+
+    /// Opens a journal, cutting off a record that a crash left half written.
+    ///
+    /// # Errors
+    /// When it cannot be read or is damaged in the middle.
+    pub fn open(host: &Host, path: &str) -> Result<Self> {
+        let (entries, sound, length) = load(host, path)?;
+        let mut file = host.root.append(path)?;
+        if sound < length {
+            file.truncate(sound as u64)?;
+        }
+        Ok(Self { file, entries })
+    }
+
+    /// The entries of a journal, for looking only.
+    ///
+    /// # Errors
+    /// When it cannot be read or is damaged in the middle.
+    pub fn look(host: &Host, path: &str) -> Result<Vec<Entry>> {
+        load(host, path).map(|(entries, ..)| entries)
+    }
+
+    /// Appends a record and waits until it is on disk.
+    ///
+    /// # Errors
+    /// When it cannot be written. Then nothing may be done on its behalf.
+    pub fn add(&mut self, host: &Host, record: Record) -> Result<()> {
+        let entry = Entry { time: host.clock.now(), seq: self.entries.len() as u64, record };
+        let mut line = serde_json::to_vec(&entry).context("cannot print a journal record")?;
+        line.push(b'\n');
+        self.file.append(&line).context("cannot write the journal")?;
+        self.entries.push(entry);
+        Ok(())
+    }
+
+    /// All entries.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+}
+
+fn load(host: &Host, path: &str) -> Result<(Vec<Entry>, usize, usize)> {
+    let Some(file) = host.root.read(path)? else { bail!("the journal {path} is missing") };
+    let (entries, sound) = read(&file.bytes).map_err(|why| anyhow::anyhow!("the journal {path} is damaged at {why}"))?;
+    Ok((entries, sound, file.bytes.len()))
+}
+
+/// Where a run stands, as its records tell it.
+pub fn state(entries: &[Entry]) -> RunState {
+    let mut state = RunState::Dirty;
+    for entry in entries {
+        match &entry.record {
+            Record::RunFinished { outcome } => state = RunState::after(*outcome),
+            Record::Committed => state = RunState::Committed,
+            // A rollback of a finished run opens it again.
+            Record::RollbackStarted { .. } => state = RunState::Dirty,
+            _ => {}
+        }
+    }
+    state
+}
+
+/// True when taking back had begun and not ended.
+pub fn is_rolling_back(entries: &[Entry]) -> bool {
+    entries.iter().fold(false, |rolling, entry| match entry.record {
+        Record::RollbackStarted { .. } => true,
+        Record::RunFinished { outcome: Outcome::Stuck } => rolling,
+        Record::RunFinished { .. } => false,
+        _ => rolling,
+    })
+}
+
+/// Steps that may have acted and were not taken back, with their undo, in the order they were started.
+pub fn open_steps(entries: &[Entry]) -> Vec<(usize, String, Undo)> {
+    let mut open: Vec<(usize, String, Undo)> = Vec::new();
+    for entry in entries {
+        match &entry.record {
+            // The first undo of a step knows the state before it; a resumed step must not overwrite that.
+            Record::StepStarted { index, id, undo } if open.iter().all(|(known, ..)| known != index) => {
+                open.push((*index, id.clone(), undo.clone()));
+            }
+            Record::StepUndone { index, .. } => open.retain(|(known, ..)| known != index),
+            _ => {}
+        }
+    }
+    open
+}
+
+/// Steps that are done, with how long they took.
+pub fn done_steps(entries: &[Entry]) -> Vec<(usize, Seconds)> {
+    entries
+        .iter()
+        .filter_map(|entry| match entry.record {
+            Record::StepDone { index, seconds, .. } => Some((index, seconds)),
+            _ => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(seq: u64, record: Record) -> Vec<u8> {
+        let mut line = serde_json::to_vec(&Entry { time: "2026-11-23T10:00:00Z".into(), seq, record }).unwrap();
+        line.push(b'\n');
+        line
+    }
+
+    fn started(index: usize) -> Record {
+        Record::StepStarted { index, id: format!("step-{index}"), undo: Undo::Reload }
+    }
+
+    #[test]
+    fn a_half_written_last_record_does_not_count() {
+        let sound = [line(0, started(1)), line(1, Record::Committed)].concat();
+        for cut in 0..line(2, started(2)).len() {
+            let torn = [sound.clone(), line(2, started(2)).get(..cut).unwrap().to_vec()].concat();
+            let (entries, length) = read(&torn).unwrap();
+            assert_eq!((entries.len(), length), (2, sound.len()), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn damage_in_the_middle_is_said() {
+        let damaged = [line(0, started(1)), b"{\"half\n".to_vec(), line(1, started(2))].concat();
+        assert!(read(&damaged).unwrap_err().starts_with("line 2"));
+        let missing = [line(0, started(1)), line(2, started(2))].concat();
+        assert!(read(&missing).unwrap_err().contains("record 2 where 1 should be"));
+    }
+
+    #[test]
+    fn state_follows_the_records() {
+        let entry = |record| Entry { time: String::new(), seq: 0, record };
+        let finished = |outcome| entry(Record::RunFinished { outcome });
+        let mut entries = vec![entry(started(1))];
+        assert_eq!(state(&entries), RunState::Dirty);
+        entries.push(finished(Outcome::Applied));
+        assert_eq!(state(&entries), RunState::Applied);
+        entries.push(entry(Record::Committed));
+        assert_eq!(state(&entries), RunState::Committed);
+        entries.push(entry(Record::RollbackStarted { why: "asked".into() }));
+        assert_eq!(state(&entries), RunState::Dirty);
+        assert!(is_rolling_back(&entries));
+        entries.push(finished(Outcome::RolledBack));
+        assert_eq!(state(&entries), RunState::RolledBack);
+        assert!(!is_rolling_back(&entries));
+    }
+
+    #[test]
+    fn the_first_undo_of_a_step_is_kept() {
+        let entry = |record| Entry { time: String::new(), seq: 0, record };
+        let again =
+            Record::StepStarted { index: 1, id: "step-1".into(), undo: Undo::None { reason: "later".into() } };
+        let entries = vec![entry(started(1)), entry(again), entry(started(2))];
+        let open = open_steps(&entries);
+        assert_eq!(open.len(), 2);
+        assert_eq!(open[0].2, Undo::Reload);
+        let entries = [entries, vec![entry(Record::StepUndone { index: 2, skipped: None })]].concat();
+        assert_eq!(open_steps(&entries).len(), 1);
+    }
+}

@@ -1,0 +1,82 @@
+//! Plan → journal: doing steps, taking them back, going on after a crash.
+//!
+//! The rule of the room: *the inverse is on disk before the act*. A step is prepared (its undo computed, backups
+//! written and fsynced), announced in the journal, done, checked, and closed in the journal. Whatever kills the process
+//! at whatever instant, the journal says what may have happened and how to take it back.
+//!
+//! | File | Owns |
+//! |---|---|
+//! | `store` | the directories of runs: plan, journal, backups, report |
+//! | `journal` | reading and appending records |
+//! | `executor` | a run from lock to report; resume |
+//! | `steps` | how each kind of action is prepared, done and checked |
+//! | `undo` | how each kind of undo is carried out, and in which order |
+//! | `timing` | phases and downtime out of the journal |
+
+mod executor;
+mod journal;
+mod pods;
+mod report;
+mod rollback;
+mod steps;
+mod store;
+mod summary;
+mod timing;
+mod undo;
+
+pub use executor::{Options, apply, resume};
+pub use journal::Journal;
+pub use report::{Extra, build as build_report};
+pub use rollback::{commit, rollback};
+pub use store::{RUNS, Run, Store};
+
+use crate::model::{Plan, Step};
+
+/// Hears how a run goes on. `apply` never prints.
+pub trait Observer {
+    /// A run begins (or goes on, when `resumed`).
+    fn run_started(&mut self, _run: &str, _plan: &Plan, _resumed: bool) {}
+    /// A step begins.
+    fn step_started(&mut self, _step: &Step, _total: usize) {}
+    /// A step that waits says how it stands.
+    fn waiting(&mut self, _what: &str) {}
+    /// A step is done and checked.
+    fn step_done(&mut self, _step: &Step, _total: usize, _seconds: f64, _detail: Option<&str>) {}
+    /// A step failed.
+    fn step_failed(&mut self, _step: &Step, _total: usize, _error: &str) {}
+    /// Taking back begins.
+    fn rollback_started(&mut self, _run: &str, _steps: usize, _why: &str) {}
+    /// One thing was taken back.
+    fn undone(&mut self, _what: &str, _seconds: f64) {}
+    /// Something to tell that is no error.
+    fn warn(&mut self, _message: &str) {}
+}
+
+/// Hears nothing.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Silent;
+
+impl Observer for Silent {}
+
+/// Why a run did not begin or could not be looked at. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// Another castoff is at work.
+    #[error("another castoff is at work on this node: {0}")]
+    Locked(String),
+    /// Findings forbid it.
+    #[error("{} finding{} forbid{} this: {}", .0.len(), if .0.len() == 1 { "" } else { "s" }, if .0.len() == 1 { "s" } else { "" }, .0.join(", "))]
+    Blocked(Vec<String>),
+    /// What is there is not what was planned for.
+    #[error("the plan is stale: {0}")]
+    Stale(String),
+    /// An earlier run was cut off.
+    #[error("run {0} was cut off and is neither done nor taken back")]
+    Dirty(String),
+    /// The plan is for something else.
+    #[error("the plan does not fit: {0}")]
+    Unfit(String),
+    /// Only root may.
+    #[error("only root may change a running node")]
+    NotRoot,
+}

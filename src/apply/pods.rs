@@ -1,0 +1,126 @@
+//! Pods on either side: stopping Docker's, waiting for them on the new runtime, removing ours again.
+
+use super::steps::Work;
+use crate::{
+    host::{ContainerState, Cri, EngineContainer, Host},
+    model::Undo,
+};
+use anyhow::{Result, bail};
+use std::{collections::BTreeSet, time::Duration};
+
+/// Labels by which dockershim and cri-dockerd mark what they made.
+const TYPE_LABEL: &str = "io.kubernetes.docker.type";
+const POD_LABEL: &str = "io.kubernetes.pod.name";
+const NAMESPACE_LABEL: &str = "io.kubernetes.pod.namespace";
+const GRACE_LABEL: &str = "annotation.io.kubernetes.pod.terminationGracePeriod";
+
+/// Kubernetes' own default for a pod that says nothing.
+const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+
+fn is_sandbox(container: &EngineContainer) -> bool {
+    container.labels.get(TYPE_LABEL).is_some_and(|kind| kind == "podsandbox")
+}
+
+fn pod_of(container: &EngineContainer) -> Option<String> {
+    let (namespace, name) = (container.labels.get(NAMESPACE_LABEL)?, container.labels.get(POD_LABEL)?);
+    Some(format!("{namespace}/{name}"))
+}
+
+fn grace_of(container: &EngineContainer) -> Duration {
+    let label = container.labels.get(GRACE_LABEL).and_then(|text| text.parse().ok());
+    label.map_or(DEFAULT_GRACE, Duration::from_secs)
+}
+
+fn running(host: &Host) -> Result<Vec<EngineContainer>> {
+    Ok(host.engine.containers(true)?.into_iter().filter(EngineContainer::is_alive).collect())
+}
+
+/// Pods of which an application container runs on Docker.
+fn docker_pods(containers: &[EngineContainer]) -> BTreeSet<String> {
+    containers.iter().filter(|c| c.is_kubernetes() && !is_sandbox(c)).filter_map(pod_of).collect()
+}
+
+/// What brings Docker's containers back: kubelet remakes pods; others that ran must be started by name.
+pub fn prepare_stop(host: &Host) -> Result<Undo> {
+    let running = running(host)?;
+    let containers = running.iter().filter(|c| !c.is_kubernetes()).map(|c| c.id.clone()).collect();
+    Ok(Undo::StartContainers { containers, pods: docker_pods(&running).into_iter().collect() })
+}
+
+/// Stops the containers of pods, each with its own grace period, all at once; sandboxes after them, because they hold
+/// the network that a container may still need to shut down cleanly.
+pub fn stop(work: &mut Work<'_>) -> Result<Option<String>> {
+    let running: Vec<EngineContainer> = running(work.host)?.into_iter().filter(EngineContainer::is_kubernetes).collect();
+    let (sandboxes, containers): (Vec<_>, Vec<_>) = running.into_iter().partition(is_sandbox);
+    let count = containers.len();
+    for (group, grace) in [(&containers, None), (&sandboxes, Some(Duration::ZERO))] {
+        let asked: Vec<(String, Duration)> =
+            group.iter().map(|c| (c.id.clone(), grace.unwrap_or_else(|| grace_of(c)))).collect();
+        for (id, result) in work.host.engine.stop_all(&asked) {
+            if let Err(error) = result {
+                bail!("cannot stop container {}: {error:#}", short(&id));
+            }
+        }
+    }
+    let left: Vec<String> =
+        self::running(work.host)?.iter().filter(|c| c.is_kubernetes()).map(|c| short(&c.id).to_owned()).collect();
+    if !left.is_empty() {
+        bail!("containers of pods still run on Docker: {}", left.join(", "));
+    }
+    Ok(Some(format!("{count} containers, {} sandboxes", sandboxes.len())))
+}
+
+fn short(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
+}
+
+/// Pods of which the sandbox is ready and a container runs, on a CRI endpoint.
+pub fn cri_pods(cri: &dyn Cri) -> Result<BTreeSet<String>> {
+    let containers = cri.containers()?;
+    Ok(cri
+        .sandboxes()?
+        .into_iter()
+        .filter(|sandbox| sandbox.ready)
+        .filter(|sandbox| containers.iter().any(|c| c.sandbox_id == sandbox.id && c.state == ContainerState::Running))
+        .map(|sandbox| format!("{}/{}", sandbox.namespace, sandbox.name))
+        .collect())
+}
+
+/// Waits until all of `pods` run on the endpoint.
+pub fn await_on_cri(work: &mut Work<'_>, endpoint: &str, pods: &[String]) -> Result<Option<String>> {
+    let deadline = work.timeouts.pods.duration();
+    work.wait_until(deadline, |host| Ok(missing(pods, cri_pods(&*host.cri(endpoint)?), "containerd")))?;
+    Ok(Some(format!("{} pods run", pods.len())))
+}
+
+/// Waits until all of `pods` run on Docker.
+pub fn await_on_docker(work: &mut Work<'_>, pods: &[String]) -> Result<Option<String>> {
+    let deadline = work.timeouts.pods.duration();
+    work.wait_until(deadline, |host| {
+        Ok(missing(pods, running(host).map(|containers| docker_pods(&containers)), "Docker"))
+    })?;
+    Ok(Some(format!("{} pods run", pods.len())))
+}
+
+/// A daemon that does not answer yet is something to wait for, not an error.
+fn missing(pods: &[String], there: Result<BTreeSet<String>>, on: &str) -> Result<(), String> {
+    let there = there.map_err(|error| format!("{error:#}"))?;
+    let missing: Vec<&str> = pods.iter().filter(|pod| !there.contains(*pod)).map(String::as_str).collect();
+    if missing.is_empty() { Ok(()) } else { Err(format!("not yet on {on}: {}", missing.join(", "))) }
+}
+
+/// Stops and removes every sandbox behind the endpoint that is not in `keep`, with its containers.
+pub fn remove_from_cri(host: &Host, endpoint: &str, keep: &[String]) -> Result<usize> {
+    let cri = host.cri(endpoint)?;
+    let ours: Vec<_> = cri.sandboxes()?.into_iter().filter(|sandbox| !keep.contains(&sandbox.id)).collect();
+    for container in cri.containers()? {
+        if container.state == ContainerState::Running && ours.iter().any(|sandbox| sandbox.id == container.sandbox_id) {
+            cri.stop_container(&container.id, DEFAULT_GRACE)?;
+        }
+    }
+    for sandbox in &ours {
+        cri.stop_sandbox(&sandbox.id)?;
+        cri.remove_sandbox(&sandbox.id)?;
+    }
+    Ok(ours.len())
+}

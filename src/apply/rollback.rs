@@ -1,0 +1,216 @@
+//! Taking a run back, and keeping one.
+
+use super::{
+    Journal, Observer, Options, Refusal, Run, Store,
+    executor::{check_journal, lock, work},
+    journal, pods,
+    report::{self, Extra},
+    steps::Work,
+    undo,
+};
+use crate::{
+    host::{Host, unit_links},
+    model::{Entry, Outcome, Plan, Record, RunReport, RunState, Undo},
+};
+use anyhow::{Context as _, Result, bail};
+
+/// Why and how a run is taken back.
+#[derive(Debug)]
+pub struct Back {
+    /// For the journal and the user.
+    pub why: String,
+    /// Overwrite what somebody else changed meanwhile.
+    pub force: bool,
+    /// A signal asked for it: the outcome is `interrupted`.
+    pub interrupted: bool,
+}
+
+/// Takes a run back: the one named, else the newest.
+///
+/// # Errors
+/// When there is nothing to take back or the run cannot be read; the node is unchanged then.
+pub fn rollback(host: &Host, wanted: Option<&str>, options: &Options<'_>, observer: &mut dyn Observer) -> Result<RunReport> {
+    let mut lock = lock(host, "rollback")?;
+    let store = Store::new(host);
+    let run = store.find(wanted)?;
+    lock.say(&format!("pid {} (rollback, run {})", host.pid(), run.id))?;
+    let plan = store.plan(&run)?;
+    check_place(host, &plan)?;
+    let mut journal = store.journal(&run)?;
+    check_journal(&plan, &journal)?;
+    if journal::state(journal.entries()) == RunState::RolledBack {
+        bail!("run {} is taken back already; nothing to do", run.id);
+    }
+    let mut work = work(host, &plan, &run, options, observer);
+    let back = Back { why: "asked for by the user".to_owned(), force: options.force, interrupted: false };
+    Ok(take_all_back(&mut work, &mut journal, &back))
+}
+
+/// A rollback does not mind findings or drift, but it must be on the node that the run was on.
+fn check_place(host: &Host, plan: &Plan) -> Result<()> {
+    if plan.live == host.is_live() {
+        Ok(())
+    } else {
+        Err(Refusal::Unfit("the run was made on another kind of tree (running node or file tree)".into()).into())
+    }
+}
+
+/// Says that the new state stays.
+///
+/// # Errors
+/// When the run was not applied.
+pub fn commit(host: &Host, wanted: Option<&str>) -> Result<Run> {
+    let _lock = lock(host, "commit")?;
+    let store = Store::new(host);
+    let run = store.find(wanted)?;
+    let mut journal = store.journal(&run)?;
+    match journal::state(journal.entries()) {
+        RunState::Committed => Ok(run),
+        RunState::Applied => {
+            journal.add(host, Record::Committed)?;
+            if let Some(mut report) = store.report(&run)? {
+                report.committed = true;
+                store.save_report(&run, &report)?;
+            }
+            Ok(run)
+        }
+        state => bail!("run {} cannot be kept: it is {}", run.id, state.word()),
+    }
+}
+
+/// Takes back every open step, proves the old state, and reports. Never fails without a report: what could not be done
+/// is in it, with the commands that are left to do.
+pub(super) fn take_all_back(work: &mut Work<'_>, journal: &mut Journal, back: &Back) -> RunReport {
+    let open = journal::open_steps(journal.entries());
+    let tasks = undo::tasks(&open);
+    work.observer.rollback_started(&work.run.id, open.len(), &back.why);
+    note(work, journal, Record::RollbackStarted { why: back.why.clone() });
+    for (done, task) in tasks.iter().enumerate() {
+        let start = work.host.clock.monotonic();
+        match work.take_back(task, back.force) {
+            Ok(skipped) => {
+                if let Some(skipped) = &skipped {
+                    work.observer.warn(skipped);
+                }
+                for record in undo::marks(task, skipped.as_deref()) {
+                    note(work, journal, record);
+                }
+                let seconds = work.host.clock.monotonic().saturating_sub(start).as_secs_f64();
+                work.observer.undone(&task.describe(), seconds);
+            }
+            Err(error) => {
+                let error = format!("{}: {error:#}", task.describe());
+                let index = task.steps.first().copied().unwrap_or_default();
+                note(work, journal, Record::UndoFailed { index, error: error.clone() });
+                let left = tasks.get(done..).unwrap_or_default();
+                return stuck(work, journal, &error, left);
+            }
+        }
+    }
+    match prove_old(work, journal.entries()) {
+        Ok(()) => {
+            let outcome = if back.interrupted { Outcome::Interrupted } else { Outcome::RolledBack };
+            end(work, journal, outcome, Vec::new())
+        }
+        Err(error) => stuck(work, journal, &format!("{error:#}"), &[]),
+    }
+}
+
+/// A journal that cannot be written must not stop a rollback; the run stays dirty on disk and can be taken back again.
+fn note(work: &mut Work<'_>, journal: &mut Journal, record: Record) {
+    if let Err(error) = journal.add(work.host, record) {
+        work.observer.warn(&format!("{error:#}"));
+    }
+}
+
+fn stuck(work: &mut Work<'_>, journal: &mut Journal, why: &str, left: &[undo::Task]) -> RunReport {
+    let backups = work.host.root.outside(&work.run.path("backups")).display().to_string();
+    let mut hands = vec![format!("# {why}")];
+    hands.extend(left.iter().flat_map(|task| task.by_hand(&backups)));
+    hands.push(format!("castoff rollback {}    # tries again", work.run.id));
+    end(work, journal, Outcome::Stuck, hands)
+}
+
+fn end(work: &mut Work<'_>, journal: &mut Journal, outcome: Outcome, by_hand: Vec<String>) -> RunReport {
+    note(work, journal, Record::RunFinished { outcome });
+    let extra = Extra { checks: std::mem::take(&mut work.checks), by_hand, exit_code: None };
+    let report = report::build(&work.run.id, work.plan, journal.entries(), outcome, extra);
+    if let Err(error) = Store::new(work.host).save_report(work.run, &report) {
+        work.observer.warn(&format!("the report could not be saved: {error:#}"));
+    }
+    report
+}
+
+/// The old state holds: files and links as recorded, units as active as they were, pods on Docker again.
+fn prove_old(work: &mut Work<'_>, entries: &[Entry]) -> Result<()> {
+    let skipped: Vec<usize> = entries
+        .iter()
+        .filter_map(|entry| match &entry.record {
+            Record::StepUndone { index, skipped: Some(_) } => Some(*index),
+            _ => None,
+        })
+        .collect();
+    let mut known_units: Vec<&str> = Vec::new();
+    let mut pods_of_docker: Option<Vec<String>> = None;
+    for (index, _, undo) in recorded(entries) {
+        if skipped.contains(&index) {
+            continue;
+        }
+        match undo {
+            Undo::RestoreFile { path, digest, mode, uid, gid, .. } => {
+                let read = work.host.root.read(path)?.with_context(|| format!("{path} is missing"))?;
+                let meta = (read.meta.mode, read.meta.uid, read.meta.gid);
+                if read.digest() != *digest || meta != (*mode, *uid, *gid) {
+                    bail!("{path} is not as it was");
+                }
+            }
+            Undo::RemoveFile { path, .. } if work.host.root.exists(path) => bail!("{path} is still there"),
+            Undo::RestoreLinks { unit, links, .. } => {
+                // The first record of a unit knows its links before anything was changed.
+                if known_units.contains(&unit.as_str()) {
+                    continue;
+                }
+                known_units.push(unit);
+                if unit_links::links_of(&work.host.root, unit)? != *links {
+                    bail!("the enablement of {unit} is not as it was");
+                }
+            }
+            Undo::StartContainers { pods, .. } if !pods.is_empty() => pods_of_docker = Some(pods.clone()),
+            _ => {}
+        }
+    }
+    prove_units(work, entries)?;
+    if let Some(pods) = pods_of_docker {
+        pods::await_on_docker(work, &pods).context("the node's pods do not run on Docker again")?;
+    }
+    Ok(())
+}
+
+fn prove_units(work: &Work<'_>, entries: &[Entry]) -> Result<()> {
+    let mut seen: Vec<&str> = Vec::new();
+    for (_, _, undo) in recorded(entries) {
+        let (Undo::RestoreActivity { was } | Undo::Restart { was }) = undo else { continue };
+        if seen.contains(&was.unit.as_str()) {
+            continue;
+        }
+        seen.push(&was.unit);
+        let now = work.host.units.state(&was.unit)?;
+        if was.active == "active" && now.active != "active" {
+            bail!("{} was active and is {} now", was.unit, now.active);
+        }
+    }
+    Ok(())
+}
+
+/// Every undo ever recorded in this run, first record of each step.
+fn recorded(entries: &[Entry]) -> Vec<(usize, &str, &Undo)> {
+    let mut recorded: Vec<(usize, &str, &Undo)> = Vec::new();
+    for entry in entries {
+        if let Record::StepStarted { index, id, undo } = &entry.record
+            && recorded.iter().all(|(known, ..)| known != index)
+        {
+            recorded.push((*index, id, undo));
+        }
+    }
+    recorded
+}

@@ -1,0 +1,288 @@
+//! How each kind of action is prepared, done and checked. Steps do not know each other.
+
+use super::{Observer, Run, Store, pods};
+use crate::{
+    host::{Attributes, Expect, Host, UnitState, settle, unit_links},
+    images,
+    model::{
+        Action, Check, FileAfter, FileBefore, Level, Plan, Step, Timeouts, Undo, UnitSnapshot,
+    },
+    verify,
+};
+use anyhow::{Context as _, Result, anyhow, bail};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+/// What a step may use.
+pub struct Work<'a> {
+    /// The node.
+    pub host: &'a Host,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The run.
+    pub run: &'a Run,
+    /// Waits.
+    pub timeouts: Timeouts,
+    /// Hears how it goes.
+    pub observer: &'a mut dyn Observer,
+    /// Set by the first SIGINT or SIGTERM.
+    pub interrupt: &'a AtomicBool,
+    /// Checks of the last verification.
+    pub checks: Vec<Check>,
+}
+
+/// The error of a step that a signal stopped.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted")]
+pub struct Interrupted;
+
+/// The error of a verification that did not pass.
+#[derive(Debug, thiserror::Error)]
+#[error("the node is not as expected: {0}")]
+pub struct NotProven(pub String);
+
+impl Work<'_> {
+    /// Fails when a signal came.
+    pub fn check_interrupt(&self) -> Result<()> {
+        if self.interrupt.load(Ordering::Relaxed) { Err(Interrupted.into()) } else { Ok(()) }
+    }
+
+    /// Asks again and again until `probe` is content, a signal comes, or `deadline` has passed.
+    pub fn wait_until(
+        &mut self,
+        deadline: Duration,
+        mut probe: impl FnMut(&Host) -> Result<Result<(), String>>,
+    ) -> Result<()> {
+        let clock = &self.host.clock;
+        let start = clock.monotonic();
+        loop {
+            let missing = match probe(self.host)? {
+                Ok(()) => return Ok(()),
+                Err(missing) => missing,
+            };
+            self.check_interrupt()?;
+            if clock.monotonic().saturating_sub(start) >= deadline {
+                bail!("still waiting after {} s: {missing}", deadline.as_secs());
+            }
+            self.observer.waiting(&missing);
+            clock.sleep(Duration::from_millis(250));
+        }
+    }
+
+    fn snapshot(&self, unit: &str) -> Result<UnitSnapshot> {
+        let state = self.host.units.state(unit)?;
+        Ok(UnitSnapshot {
+            unit: unit.to_owned(),
+            active: state.active,
+            file_state: state.file_state,
+            invocation: state.invocation,
+        })
+    }
+
+    /// Looks at what is there and works out how to take the step back. Changes nothing but the run's directory.
+    pub fn prepare(&mut self, step: &Step) -> Result<Undo> {
+        Ok(match &step.action {
+            Action::WriteFile { path, before, after, .. } => self.prepare_write(path, before.as_ref(), after)?,
+            Action::MakeDir { path, .. } => Undo::RemoveDirs { dirs: self.host.root.missing_dirs(path) },
+            Action::StopUnit { unit } | Action::StartUnit { unit } => {
+                Undo::RestoreActivity { was: self.snapshot(unit)? }
+            }
+            Action::RestartUnit { unit } => Undo::Restart { was: self.snapshot(unit)? },
+            Action::DisableUnit { unit } | Action::MaskUnit { unit } => Undo::RestoreLinks {
+                unit: unit.clone(),
+                links: unit_links::links_of(&self.host.root, unit)?,
+                dirs: self.host.root.missing_dirs(unit_links::ADMIN_DIR),
+            },
+            Action::DaemonReload => Undo::Reload,
+            Action::StopDockerPods => pods::prepare_stop(self.host)?,
+            Action::AwaitCri { endpoint } => {
+                // The sandboxes that are there before kubelet starts are not ours to remove later.
+                self.await_cri(endpoint)?;
+                let keep = self.host.cri(endpoint)?.sandboxes()?.into_iter().map(|sandbox| sandbox.id).collect();
+                Undo::RemovePods { endpoint: endpoint.clone(), keep }
+            }
+            Action::ImportImages { .. } => {
+                Undo::None { reason: "images are only added; containerd does without them".to_owned() }
+            }
+            Action::AwaitPods { .. } | Action::AwaitDockerPods { .. } | Action::Verify { .. } => {
+                Undo::None { reason: "it only looks".to_owned() }
+            }
+        })
+    }
+
+    fn prepare_write(&self, path: &str, before: Option<&FileBefore>, after: &FileAfter) -> Result<Undo> {
+        let root = &self.host.root;
+        let target = root.target(path).unwrap_or_else(|| path.to_owned());
+        let current = root.read(path)?;
+        match (before, current) {
+            (None, None) => {
+                let dirs = root.missing_dirs(parent(path));
+                Ok(Undo::RemoveFile { path: path.to_owned(), target, ours: after.digest.clone(), dirs })
+            }
+            (Some(before), Some(read)) if read.digest() == before.digest => {
+                let digest = Store::new(self.host).back_up(self.run, &read)?;
+                let xattrs = read.meta.xattrs.iter().map(|(name, value)| (hex(name.as_encoded_bytes()), hex(value)));
+                Ok(Undo::RestoreFile {
+                    path: path.to_owned(),
+                    target,
+                    digest,
+                    ours: after.digest.clone(),
+                    mode: read.meta.mode,
+                    uid: read.meta.uid,
+                    gid: read.meta.gid,
+                    xattrs: xattrs.collect(),
+                    mtime: read.meta.mtime,
+                })
+            }
+            (Some(_), None) => bail!("{path} is gone since the plan was made"),
+            (None, Some(_)) => bail!("{path} appeared since the plan was made"),
+            (Some(_), Some(_)) => bail!("{path} was changed since the plan was made"),
+        }
+    }
+
+    /// Does a step and checks that what is expected of it holds. Doing it twice is the same as doing it once.
+    pub fn act(&mut self, step: &Step) -> Result<Option<String>> {
+        match &step.action {
+            Action::WriteFile { path, before, after, content, .. } => {
+                self.write(path, before.as_ref(), after, content.as_deref())?;
+            }
+            Action::MakeDir { path, mode } => self.host.root.make_dirs(path, *mode)?,
+            Action::StopUnit { unit } => self.stop(unit)?,
+            Action::StartUnit { unit } => return self.start(unit, false).map(Some),
+            Action::RestartUnit { unit } => return self.start(unit, true).map(Some),
+            Action::DisableUnit { unit } => unit_links::disable(&self.host.root, unit)?,
+            Action::MaskUnit { unit } => unit_links::mask(&self.host.root, unit)?,
+            Action::DaemonReload => self.host.units.reload()?,
+            Action::StopDockerPods => return pods::stop(self),
+            Action::ImportImages { images, .. } => return self.import(images),
+            Action::AwaitCri { endpoint } => self.await_cri(endpoint)?,
+            Action::AwaitPods { pods, endpoint } => return pods::await_on_cri(self, endpoint, pods),
+            Action::AwaitDockerPods { pods } => return pods::await_on_docker(self, pods),
+            Action::Verify { .. } => return self.verify(),
+        }
+        Ok(None)
+    }
+
+    fn write(
+        &self,
+        path: &str,
+        before: Option<&FileBefore>,
+        after: &FileAfter,
+        content: Option<&str>,
+    ) -> Result<()> {
+        let root = &self.host.root;
+        let content = content.ok_or_else(|| anyhow!("the plan holds no content for {path}"))?;
+        if root.read(path)?.is_some_and(|read| read.digest() == after.digest) {
+            // A run that was cut off between writing and saying so.
+            return root.remove_leftover(path);
+        }
+        root.make_dirs(parent(path), 0o755)?;
+        let expect = before.map_or(Expect::Absent, |before| Expect::Content(&before.digest));
+        root.write_atomic(path, content.as_bytes(), expect, Attributes::Keep { mode: after.mode })
+    }
+
+    fn stop(&self, unit: &str) -> Result<()> {
+        let timeout = self.timeouts.unit.duration();
+        self.host.units.stop(unit, timeout)?;
+        let state = self.host.units.state(unit)?;
+        match state.active.as_str() {
+            "inactive" | "failed" => Ok(()),
+            other => bail!("{unit} was asked to stop but is {other} ({})", state.sub),
+        }
+    }
+
+    fn start(&self, unit: &str, restart: bool) -> Result<String> {
+        let units = &*self.host.units;
+        let before = units.state(unit)?;
+        // A unit that hit its start limit would refuse; failing once more is for us to find out.
+        if before.active == "failed" {
+            units.reset_failed(unit)?;
+        }
+        let timeout = self.timeouts.unit.duration();
+        let job = if restart { units.restart(unit, timeout)? } else { units.start(unit, timeout)? };
+        // A start job on an active unit does nothing, so its invocation is the old one.
+        let before = if !restart && before.active == "active" { UnitState::default() } else { before };
+        let state = settle(units, &*self.host.clock, unit, &before, self.timeouts.settle.duration())?;
+        let pid = state.main_pid.map_or_else(String::new, |pid| format!(", PID {pid}"));
+        Ok(format!("{} after {:.1} s{pid}", state.active, job.seconds))
+    }
+
+    fn import(&mut self, images: &[String]) -> Result<Option<String>> {
+        let socket = self.plan.desired.socket().to_owned();
+        let carried = images::carry(self.host, &socket, images, self.timeouts.images.duration())?;
+        Ok(Some(format!("{:.1} MB streamed", carried.bytes as f64 / 1e6)))
+    }
+
+    fn await_cri(&mut self, endpoint: &str) -> Result<()> {
+        let deadline = self.timeouts.unit.duration();
+        self.wait_until(deadline, |host| {
+            Ok(match host.cri(endpoint)?.status(false) {
+                Ok(status) if status.runtime_ready => Ok(()),
+                Ok(_) => Err(format!("the runtime behind {endpoint} says it is not ready")),
+                Err(error) => Err(format!("{error:#}")),
+            })
+        })
+        .with_context(|| format!("CRI on {endpoint} does not work"))
+    }
+
+    fn verify(&mut self) -> Result<Option<String>> {
+        let verification = verify::run(self.host, Level::Node, &self.plan.desired)?;
+        self.checks.clone_from(&verification.checks);
+        if !verification.passed() {
+            let failures: Vec<String> =
+                verification.failures().map(|check| format!("{}: {}", check.id, check.detail)).collect();
+            return Err(NotProven(failures.join("; ")).into());
+        }
+        Ok(Some(format!("{} checks passed", verification.checks.len())))
+    }
+}
+
+/// The directory a file is in.
+fn parent(path: &str) -> &str {
+    match path.rfind('/') {
+        Some(0) | None => "/",
+        Some(at) => path.get(..at).unwrap_or("/"),
+    }
+}
+
+/// Bytes as hexadecimal digits, for names and values that need not be text.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The inverse of [`hex`].
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    if text.len() % 2 != 0 || !text.is_ascii() {
+        return None;
+    }
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_is_its_own_inverse() {
+        for bytes in [&b""[..], b"\0\xff", b"security.selinux"] {
+            assert_eq!(unhex(&hex(bytes)).as_deref(), Some(bytes));
+        }
+        assert_eq!(unhex("abc"), None);
+        assert_eq!(unhex("zz"), None);
+        assert_eq!(unhex("é"), None);
+    }
+
+    #[test]
+    fn parents() {
+        assert_eq!(parent("/etc/crictl.yaml"), "/etc");
+        assert_eq!(parent("/x"), "/");
+    }
+}

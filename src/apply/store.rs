@@ -1,0 +1,188 @@
+//! Directories of runs below `/var/lib/castoff/runs`: `plan.json`, `journal.jsonl`, `backups/<sha256>`, `report.json`.
+
+use super::journal::Journal;
+use crate::{
+    host::{Attributes, EntryKind, Expect, FileRead, Host},
+    model::{Digest, Plan, RunReport},
+};
+use anyhow::{Context as _, Result, anyhow, bail};
+
+/// Where runs are kept, below the root.
+pub const RUNS: &str = "/var/lib/castoff/runs";
+
+/// All runs of a node.
+#[derive(Debug, Clone, Copy)]
+pub struct Store<'h> {
+    host: &'h Host,
+}
+
+/// One run.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Its id: UTC time and the plan's id.
+    pub id: String,
+    /// Its directory.
+    pub dir: String,
+}
+
+impl Run {
+    /// Path of a file of this run.
+    pub fn path(&self, name: &str) -> String {
+        format!("{}/{name}", self.dir)
+    }
+}
+
+impl<'h> Store<'h> {
+    /// The store of a node.
+    pub const fn new(host: &'h Host) -> Self {
+        Self { host }
+    }
+
+    pub(super) const fn host(&self) -> &'h Host {
+        self.host
+    }
+
+    /// All runs, oldest first. A directory without a journal never became a run and is left out.
+    ///
+    /// # Errors
+    /// When the directory cannot be listed.
+    pub fn runs(&self) -> Result<Vec<Run>> {
+        let entries = self.host.root.list(RUNS)?;
+        Ok(entries
+            .into_iter()
+            .filter(|(_, kind)| *kind == EntryKind::Dir)
+            .map(|(id, _)| Run { dir: format!("{RUNS}/{id}"), id })
+            .filter(|run| self.host.root.kind(&run.path("journal.jsonl")) == Some(EntryKind::File))
+            .collect())
+    }
+
+    /// The run a user means: a full id, the end of one (the plan's id), or `None` for the newest.
+    ///
+    /// # Errors
+    /// When there is none, or more than one fits.
+    pub fn find(&self, wanted: Option<&str>) -> Result<Run> {
+        let mut runs = self.runs()?;
+        let Some(wanted) = wanted else {
+            return runs.pop().ok_or_else(|| anyhow!("there is no run on this node yet"));
+        };
+        let mut fitting: Vec<Run> = runs
+            .into_iter()
+            .filter(|run| run.id == wanted || run.id.starts_with(wanted) || run.id.ends_with(&format!("-{wanted}")))
+            .collect();
+        match (fitting.len(), fitting.pop()) {
+            (1, Some(run)) => Ok(run),
+            (0, _) | (_, None) => bail!("there is no run `{wanted}`; `castoff history` lists them"),
+            (count, _) => bail!("`{wanted}` fits {count} runs; give the full id from `castoff history`"),
+        }
+    }
+
+    /// Makes the directory of a new run and saves its plan there.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn create(&self, plan: &Plan) -> Result<Run> {
+        let root = &self.host.root;
+        let stamp: String = self.host.clock.now().chars().filter(char::is_ascii_alphanumeric).take(15).collect();
+        let base = format!("{stamp}Z-{}", plan.id);
+        // Two runs of one plan within a second: a fast rollback and a second try.
+        let id = (0..)
+            .map(|n| if n == 0 { base.clone() } else { format!("{stamp}Z{n}-{}", plan.id) })
+            .find(|id| !root.exists(&format!("{RUNS}/{id}")))
+            .unwrap_or(base);
+        let run = Run { dir: format!("{RUNS}/{id}"), id };
+        root.make_dirs("/var/lib", 0o755)?;
+        root.make_dirs(&run.path("backups"), 0o700).context("cannot make the directory of the run")?;
+        let text = serde_json::to_string_pretty(plan).context("cannot print the plan")?;
+        self.put(&run.path("plan.json"), text.as_bytes())?;
+        Ok(run)
+    }
+
+    /// Reads a run's plan back and checks it against the digest in its journal.
+    ///
+    /// # Errors
+    /// When it is missing, unreadable, or not the one the run was started with.
+    pub fn plan(&self, run: &Run) -> Result<Plan> {
+        let path = run.path("plan.json");
+        let text = self.host.root.text(&path)?.ok_or_else(|| anyhow!("{path} is missing"))?;
+        let plan: Plan = serde_json::from_str(&text).with_context(|| format!("{path} is damaged"))?;
+        plan.validate().map_err(|why| anyhow!("{path} cannot be used: {why}"))?;
+        Ok(plan)
+    }
+
+    /// Opens a run's journal for reading and appending.
+    ///
+    /// # Errors
+    /// When it is damaged in the middle.
+    pub fn journal(&self, run: &Run) -> Result<Journal> {
+        Journal::open(self.host, &run.path("journal.jsonl"))
+    }
+
+    /// Keeps the content of a file under its digest, on disk when this returns.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn back_up(&self, run: &Run, read: &FileRead) -> Result<Digest> {
+        let digest = read.digest();
+        let path = run.path(&format!("backups/{}", digest.hex()));
+        if self.host.root.read(&path)?.is_some_and(|kept| kept.digest() == digest) {
+            return Ok(digest);
+        }
+        // A torn backup of a killed run is not one.
+        self.host.root.remove_file(&path)?;
+        self.put(&path, &read.bytes).with_context(|| format!("cannot keep a backup of {}", read.target))?;
+        Ok(digest)
+    }
+
+    /// A backup's content, checked against its name.
+    ///
+    /// # Errors
+    /// When it is missing or damaged.
+    pub fn backup(&self, run: &Run, digest: &Digest) -> Result<Vec<u8>> {
+        if !digest.is_well_formed() {
+            bail!("the journal of run {} names a backup `{digest}`, which is no digest", run.id);
+        }
+        let path = run.path(&format!("backups/{}", digest.hex()));
+        let read = self.host.root.read(&path)?.ok_or_else(|| anyhow!("the backup {path} is missing"))?;
+        if read.digest() != *digest {
+            bail!("the backup {path} is damaged");
+        }
+        Ok(read.bytes)
+    }
+
+    /// Saves the report of a run, in place of an earlier one.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save_report(&self, run: &Run, report: &RunReport) -> Result<()> {
+        let text = serde_json::to_string_pretty(report).context("cannot print the report")?;
+        self.put(&run.path("report.json"), text.as_bytes())
+    }
+
+    /// A run's report, when it was written.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub fn report(&self, run: &Run) -> Result<Option<RunReport>> {
+        let path = run.path("report.json");
+        let Some(text) = self.host.root.text(&path)? else { return Ok(None) };
+        serde_json::from_str(&text).with_context(|| format!("{path} is damaged")).map(Some)
+    }
+
+    /// Bytes that a run's backups take.
+    pub fn backup_bytes(&self, run: &Run) -> u64 {
+        let dir = run.path("backups");
+        let names = self.host.root.list(&dir).unwrap_or_default();
+        names
+            .iter()
+            .filter_map(|(name, _)| self.host.root.read(&format!("{dir}/{name}")).ok().flatten())
+            .map(|read| read.bytes.len() as u64)
+            .sum()
+    }
+
+    fn put(&self, path: &str, bytes: &[u8]) -> Result<()> {
+        let root = &self.host.root;
+        let before = root.read(path)?.map(|read| read.digest());
+        let expect = before.as_ref().map_or(Expect::Absent, Expect::Content);
+        root.write_atomic(path, bytes, expect, Attributes::Keep { mode: 0o600 })
+    }
+}

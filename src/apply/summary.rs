@@ -1,0 +1,79 @@
+//! Runs as `history` and `show` tell them.
+
+use super::{
+    Journal, Run, Store, journal,
+    report::{self, Extra},
+    timing,
+};
+use crate::model::{Action, Outcome, Plan, RunReport, RunState, RunSummary, StepStatus};
+use anyhow::Result;
+
+impl Store<'_> {
+    /// All runs, newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn history(&self) -> Result<Vec<RunSummary>> {
+        let mut summaries = Vec::new();
+        let mut newest_applied = true;
+        for run in self.runs()?.into_iter().rev() {
+            let Ok(plan) = self.plan(&run) else { continue };
+            let entries = Journal::look(self.host(), &run.path("journal.jsonl"))?;
+            let state = journal::state(&entries);
+            let downtime = timing::forward(&entries);
+            let holds = matches!(state, RunState::Applied | RunState::Committed);
+            // Only the newest state that holds can have drifted; older ones were meant to be replaced.
+            let drift = if holds && newest_applied { self.drift(&plan)? } else { Vec::new() };
+            newest_applied &= !holds;
+            summaries.push(RunSummary {
+                backup_bytes: self.backup_bytes(&run),
+                started: entries.first().map(|entry| entry.time.clone()).unwrap_or_default(),
+                run: run.id,
+                state,
+                plan: plan.id,
+                goal: plan.goal,
+                kubelet_seconds: downtime.kubelet_seconds,
+                workload_seconds: downtime.workload_seconds,
+                drift,
+            });
+        }
+        Ok(summaries)
+    }
+
+    /// Files that no longer are as a plan left them.
+    fn drift(&self, plan: &Plan) -> Result<Vec<String>> {
+        let mut drift = Vec::new();
+        for step in &plan.steps {
+            let Action::WriteFile { path, after, .. } = &step.action else { continue };
+            if self.host().root.read(path)?.is_none_or(|read| read.digest() != after.digest) {
+                drift.push(path.clone());
+            }
+        }
+        Ok(drift)
+    }
+
+    /// A run's report, or for a run that was cut off what its journal tells so far.
+    ///
+    /// # Errors
+    /// When the run cannot be read.
+    pub fn report_or_so_far(&self, run: &Run) -> Result<RunReport> {
+        let entries = Journal::look(self.host(), &run.path("journal.jsonl"))?;
+        let dirty = journal::state(&entries) == RunState::Dirty;
+        if !dirty && let Some(report) = self.report(run)? {
+            return Ok(report);
+        }
+        let plan = self.plan(run)?;
+        let mut report = report::build(&run.id, &plan, &entries, Outcome::Stuck, Extra::default());
+        if dirty {
+            report.by_hand = vec![
+                format!("castoff resume {}      # goes on with it", run.id),
+                format!("castoff rollback {}    # takes it back", run.id),
+            ];
+            for step in report.steps.iter_mut().filter(|step| step.status == StepStatus::Pending) {
+                let begun = journal::open_steps(&entries).iter().any(|(index, ..)| *index == step.index);
+                step.detail = begun.then(|| "begun, not known to be done".to_owned());
+            }
+        }
+        Ok(report)
+    }
+}

@@ -1,0 +1,399 @@
+//! How each kind of undo is carried out, and in which order.
+//!
+//! Not simply backwards: what we started stops first, then files and links come back, systemd reads them, and only
+//! then do the old units start, so that they start with their old files.
+
+use super::{
+    Store, pods,
+    steps::{Work, unhex},
+};
+use crate::{
+    host::{Attributes, DaemonError, Expect, FileRead, Meta, settle, unit_links},
+    model::{Action, Record, UnitSnapshot, Undo},
+};
+use anyhow::{Context as _, Result, anyhow, bail};
+use std::{ffi::OsString, os::unix::ffi::OsStringExt as _};
+
+/// One thing to take back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// The steps it takes back; empty when it only prepares.
+    pub steps: Vec<usize>,
+    /// What is done.
+    pub act: Act,
+}
+
+/// What taking back consists of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Stops a unit if it runs and is not the very process that ran before.
+    Quiesce(UnitSnapshot),
+    /// One recorded undo.
+    Undo(Undo),
+    /// systemd reads its files.
+    Reload,
+    /// Nothing to do; the step is only marked.
+    Mark,
+}
+
+/// Works out the order in which open steps are taken back.
+pub fn tasks(open: &[(usize, String, Undo)]) -> Vec<Task> {
+    let mut tasks = Vec::new();
+    let backwards = || open.iter().rev();
+    // What runs now and did not run before, in the order of the plan: kubelet before what it needs.
+    for (index, _, undo) in open {
+        if let Undo::RestoreActivity { was } = undo {
+            // For a unit that was not active, being stopped is all there is to restore.
+            let steps = if is_active(was) { Vec::new() } else { vec![*index] };
+            tasks.push(Task { steps, act: Act::Quiesce(was.clone()) });
+        }
+    }
+    push(&mut tasks, backwards(), |undo| matches!(undo, Undo::RemovePods { .. }));
+    push(&mut tasks, backwards(), is_file);
+    let reloads: Vec<usize> =
+        backwards().filter(|(_, _, undo)| matches!(undo, Undo::Reload)).map(|(index, ..)| *index).collect();
+    if !reloads.is_empty() || open.iter().any(|(_, _, undo)| touches_units(undo)) {
+        tasks.push(Task { steps: reloads, act: Act::Reload });
+    }
+    push(&mut tasks, backwards(), |undo| match undo {
+        Undo::RestoreActivity { was } => is_active(was),
+        Undo::Restart { .. } | Undo::StartContainers { .. } => true,
+        _ => false,
+    });
+    for (index, _, undo) in backwards() {
+        if matches!(undo, Undo::None { .. }) {
+            tasks.push(Task { steps: vec![*index], act: Act::Mark });
+        }
+    }
+    tasks
+}
+
+fn push<'a>(
+    tasks: &mut Vec<Task>,
+    open: impl Iterator<Item = &'a (usize, String, Undo)>,
+    wanted: impl Fn(&Undo) -> bool,
+) {
+    tasks.extend(
+        open.filter(|(_, _, undo)| wanted(undo))
+            .map(|(index, _, undo)| Task { steps: vec![*index], act: Act::Undo(undo.clone()) }),
+    );
+}
+
+fn is_file(undo: &Undo) -> bool {
+    matches!(
+        undo,
+        Undo::RestoreFile { .. } | Undo::RemoveFile { .. } | Undo::RemoveDirs { .. } | Undo::RestoreLinks { .. }
+    )
+}
+
+fn touches_units(undo: &Undo) -> bool {
+    match undo {
+        Undo::RestoreLinks { .. } => true,
+        Undo::RestoreFile { path, .. } | Undo::RemoveFile { path, .. } => path.contains("/systemd/system/"),
+        _ => false,
+    }
+}
+
+fn is_active(was: &UnitSnapshot) -> bool {
+    matches!(was.active.as_str(), "active" | "activating" | "reloading")
+}
+
+impl Task {
+    /// What it does, for people.
+    pub fn describe(&self) -> String {
+        match &self.act {
+            Act::Quiesce(was) => format!("stop {}", was.unit),
+            Act::Reload => "reload systemd".to_owned(),
+            Act::Mark => "nothing to take back".to_owned(),
+            Act::Undo(undo) => match undo {
+                Undo::RestoreFile { path, .. } => format!("restore {path}"),
+                Undo::RemoveFile { path, .. } => format!("remove {path}"),
+                Undo::RemoveDirs { dirs } => format!("remove {}", dirs.join(", ")),
+                Undo::RestoreLinks { unit, .. } => format!("restore enablement of {unit}"),
+                Undo::RestoreActivity { was } => format!("start {}", was.unit),
+                Undo::Restart { was } => format!("restart {}", was.unit),
+                Undo::Reload => "reload systemd".to_owned(),
+                Undo::RemovePods { endpoint, .. } => format!("remove the pods on {endpoint}"),
+                Undo::StartContainers { containers, .. } => {
+                    format!("start {} other Docker containers", containers.len())
+                }
+                Undo::None { .. } => "nothing to take back".to_owned(),
+            },
+        }
+    }
+
+    /// The commands by which a person does it, when castoff cannot.
+    pub fn by_hand(&self, backups: &str) -> Vec<String> {
+        match &self.act {
+            Act::Quiesce(was) => vec![format!("systemctl stop {}", was.unit)],
+            Act::Reload | Act::Undo(Undo::Reload) => vec!["systemctl daemon-reload".to_owned()],
+            Act::Mark | Act::Undo(Undo::None { .. }) => Vec::new(),
+            Act::Undo(undo) => match undo {
+                Undo::RestoreFile { target, digest, mode, uid, gid, .. } => vec![format!(
+                    "install -o {uid} -g {gid} -m {mode:04o} {backups}/{} '{target}'",
+                    digest.hex()
+                )],
+                Undo::RemoveFile { target, .. } => vec![format!("rm '{target}'")],
+                Undo::RemoveDirs { dirs } => dirs.iter().rev().map(|dir| format!("rmdir '{dir}'")).collect(),
+                Undo::RestoreLinks { unit, links, .. } => {
+                    let unmask = std::iter::once(format!("systemctl unmask {unit}"));
+                    unmask.chain(links.iter().map(|l| format!("ln -sfn '{}' '{}'", l.target, l.path))).collect()
+                }
+                Undo::RestoreActivity { was } => vec![format!("systemctl start {}", was.unit)],
+                Undo::Restart { was } => vec![format!("systemctl restart {}", was.unit)],
+                Undo::RemovePods { endpoint, .. } => {
+                    vec![format!("crictl -r {endpoint} rmp -fa    # only pods of this node's kubelet")]
+                }
+                Undo::StartContainers { containers, .. } => {
+                    containers.iter().map(|id| format!("docker start {id}")).collect()
+                }
+                Undo::Reload | Undo::None { .. } => Vec::new(),
+            },
+        }
+    }
+}
+
+impl Work<'_> {
+    /// Takes one thing back. Doing it twice is the same as doing it once.
+    ///
+    /// Returns what was left alone on purpose.
+    pub fn take_back(&self, task: &Task, force: bool) -> Result<Option<String>> {
+        match &task.act {
+            Act::Mark => Ok(None),
+            Act::Reload => self.host.units.reload().map(|()| None),
+            Act::Quiesce(was) => self.quiesce(was).map(|()| None),
+            Act::Undo(undo) => self.undo(undo, force),
+        }
+    }
+
+    fn undo(&self, undo: &Undo, force: bool) -> Result<Option<String>> {
+        let root = &self.host.root;
+        match undo {
+            Undo::RestoreFile { .. } => return self.restore_file(undo, force),
+            Undo::RemoveFile { path, target, ours, dirs } => {
+                self.expect_planned(path)?;
+                root.remove_leftover(path)?;
+                let skipped = match root.read(path)? {
+                    Some(read) if read.digest() != *ours && !force => Some(left_alone(path)),
+                    Some(_) => root.remove_file(target).map(|()| None)?,
+                    None => None,
+                };
+                self.remove_dirs(dirs)?;
+                return Ok(skipped);
+            }
+            Undo::RemoveDirs { dirs } => self.remove_dirs(dirs)?,
+            Undo::RestoreLinks { unit, links, dirs } => {
+                self.expect_unit(unit)?;
+                unit_links::restore(&self.host.root, unit, links)?;
+                self.remove_dirs(dirs)?;
+            }
+            Undo::RestoreActivity { was } => self.start_as_it_was(was)?,
+            Undo::Restart { was } => self.restart_as_it_was(was)?,
+            Undo::Reload => self.host.units.reload()?,
+            Undo::RemovePods { endpoint, keep } => return self.remove_pods(endpoint, keep),
+            Undo::StartContainers { containers, .. } => {
+                for id in containers {
+                    self.host.engine.start(id)?;
+                }
+            }
+            Undo::None { .. } => {}
+        }
+        Ok(None)
+    }
+
+    fn restore_file(&self, undo: &Undo, force: bool) -> Result<Option<String>> {
+        let Undo::RestoreFile { path, digest, ours, mode, uid, gid, xattrs, mtime, .. } = undo else {
+            return Ok(None);
+        };
+        self.expect_planned(path)?;
+        let root = &self.host.root;
+        root.remove_leftover(path)?;
+        let current = root.read(path)?;
+        let expect = match &current {
+            Some(read) if read.digest() == *digest => return self.restore_times(path, read, *mtime).map(|()| None),
+            Some(read) if read.digest() != *ours => {
+                if !force {
+                    return Ok(Some(left_alone(path)));
+                }
+                // Somebody's work: taken away, not lost.
+                Some(Store::new(self.host).back_up(self.run, read)?)
+            }
+            Some(_) => Some(ours.clone()),
+            None => None,
+        };
+        let content = Store::new(self.host).backup(self.run, digest)?;
+        let xattrs = xattrs
+            .iter()
+            .map(|(name, value)| Some((OsString::from_vec(unhex(name)?), unhex(value)?)))
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| anyhow!("the journal holds damaged attributes for {path}"))?;
+        let meta = Meta { mode: *mode, uid: *uid, gid: *gid, xattrs, mtime: *mtime };
+        let expect = expect.as_ref().map_or(Expect::Absent, Expect::Content);
+        root.write_atomic(path, &content, expect, Attributes::Exactly(&meta))?;
+        root.set_mtime(path, *mtime)?;
+        Ok(None)
+    }
+
+    fn restore_times(&self, path: &str, read: &FileRead, mtime: (i64, i64)) -> Result<()> {
+        if read.meta.mtime == mtime { Ok(()) } else { self.host.root.set_mtime(path, mtime) }
+    }
+
+    /// A journal may only take back what its plan does; a tampered one is refused.
+    fn expect_planned(&self, path: &str) -> Result<()> {
+        let planned = self.plan.steps.iter().any(|step| match &step.action {
+            Action::WriteFile { path: planned, .. } => planned == path,
+            _ => false,
+        });
+        if planned { Ok(()) } else { bail!("the journal names `{path}`, which its plan does not write") }
+    }
+
+    fn expect_unit(&self, unit: &str) -> Result<()> {
+        let planned = self.plan.steps.iter().any(|step| match &step.action {
+            Action::DisableUnit { unit: planned } | Action::MaskUnit { unit: planned } => planned == unit,
+            _ => false,
+        });
+        if planned { Ok(()) } else { bail!("the journal names the unit `{unit}`, which its plan does not change") }
+    }
+
+    fn remove_dirs(&self, dirs: &[String]) -> Result<()> {
+        dirs.iter().rev().try_for_each(|dir| self.host.root.remove_empty_dir(dir))
+    }
+
+    /// Stops a unit that is not the process it was.
+    fn quiesce(&self, was: &UnitSnapshot) -> Result<()> {
+        let now = self.host.units.state(&was.unit)?;
+        let untouched = is_active(was) && now.invocation == was.invocation;
+        if untouched || matches!(now.active.as_str(), "inactive" | "failed") {
+            return Ok(());
+        }
+        self.host.units.stop(&was.unit, self.timeouts.unit.duration()).map(|_| ())
+    }
+
+    fn start_as_it_was(&self, was: &UnitSnapshot) -> Result<()> {
+        let units = &*self.host.units;
+        let now = units.state(&was.unit)?;
+        if now.active == "active" {
+            return Ok(());
+        }
+        // Start limits count the starts of a failed migration too.
+        units.reset_failed(&was.unit)?;
+        units.start(&was.unit, self.timeouts.unit.duration())?;
+        settle(units, &*self.host.clock, &was.unit, &now, self.timeouts.settle.duration()).map(|_| ())
+    }
+
+    fn restart_as_it_was(&self, was: &UnitSnapshot) -> Result<()> {
+        let units = &*self.host.units;
+        let now = units.state(&was.unit)?;
+        if !is_active(was) {
+            return if now.active == "inactive" {
+                Ok(())
+            } else {
+                units.stop(&was.unit, self.timeouts.unit.duration()).map(|_| ())
+            };
+        }
+        if now.active == "active" && now.invocation == was.invocation {
+            return Ok(());
+        }
+        units.reset_failed(&was.unit)?;
+        units.restart(&was.unit, self.timeouts.unit.duration())?;
+        settle(units, &*self.host.clock, &was.unit, &now, self.timeouts.settle.duration()).map(|_| ())
+    }
+
+    fn remove_pods(&self, endpoint: &str, keep: &[String]) -> Result<Option<String>> {
+        match pods::remove_from_cri(self.host, endpoint, keep) {
+            Ok(_) => Ok(None),
+            // No CRI there means no pods of ours there: after a reboot, or before containerd took the new file.
+            Err(error)
+                if DaemonError::of(&error)
+                    .is_some_and(|kind| kind.is_down() || matches!(kind, DaemonError::Unimplemented { .. })) =>
+            {
+                Ok(Some(format!("no pods to remove: {error:#}")))
+            }
+            Err(error) => Err(error).context("cannot remove the pods on containerd"),
+        }
+    }
+}
+
+fn left_alone(path: &str) -> String {
+    format!("{path} was changed by somebody else since; left alone (`castoff rollback --force` restores it)")
+}
+
+/// Appends what a task took back to the journal. A journal that cannot be written must not stop a rollback.
+pub fn marks(task: &Task, skipped: Option<&str>) -> Vec<Record> {
+    let skipped = skipped.map(str::to_owned);
+    task.steps.iter().map(|index| Record::StepUndone { index: *index, skipped: skipped.clone() }).collect()
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit(name: &str, active: &str) -> UnitSnapshot {
+        UnitSnapshot { unit: name.into(), active: active.into(), file_state: "enabled".into(), invocation: "1".into() }
+    }
+
+    #[test]
+    fn old_units_start_with_old_files() {
+        let file = Undo::RemoveFile {
+            path: "/etc/crictl.yaml".into(),
+            target: "/etc/crictl.yaml".into(),
+            ours: Digest::of(b"x"),
+            dirs: vec![],
+        };
+        let open = vec![
+            (1, "stop-kubelet".to_owned(), Undo::RestoreActivity { was: unit("kubelet.service", "active") }),
+            (2, "stop-pods".to_owned(), Undo::StartContainers { containers: vec!["c".into()], pods: vec![] }),
+            (3, "stop-docker".to_owned(), Undo::RestoreActivity { was: unit("docker.service", "active") }),
+            (4, "crictl".to_owned(), file),
+            (5, "mask".to_owned(), Undo::RestoreLinks { unit: "docker.service".into(), links: vec![], dirs: vec![] }),
+            (6, "reload".to_owned(), Undo::Reload),
+            (7, "restart".to_owned(), Undo::Restart { was: unit("containerd.service", "active") }),
+            (8, "await".to_owned(), Undo::RemovePods { endpoint: "unix:///c".into(), keep: vec![] }),
+            (9, "start-kubelet".to_owned(), Undo::RestoreActivity { was: unit("kubelet.service", "inactive") }),
+            (10, "verify".to_owned(), Undo::None { reason: "looks".into() }),
+        ];
+        let tasks = tasks(&open);
+        let said: Vec<String> = tasks.iter().map(Task::describe).collect();
+        assert_eq!(
+            said,
+            [
+                "stop kubelet.service",
+                "stop docker.service",
+                "stop kubelet.service",
+                "remove the pods on unix:///c",
+                "restore enablement of docker.service",
+                "remove /etc/crictl.yaml",
+                "reload systemd",
+                "restart containerd.service",
+                "start docker.service",
+                "start 1 other Docker containers",
+                "start kubelet.service",
+                "nothing to take back",
+            ]
+        );
+        let mut marked: Vec<usize> = tasks.iter().flat_map(|task| task.steps.clone()).collect();
+        marked.sort_unstable();
+        assert_eq!(marked, (1..=10).collect::<Vec<_>>(), "every open step is taken back exactly once");
+    }
+
+    #[test]
+    fn hands_get_commands_they_can_paste() {
+        let task = Task {
+            steps: vec![1],
+            act: Act::Undo(Undo::RestoreFile {
+                path: "/etc/a".into(),
+                target: "/etc/a".into(),
+                digest: Digest::of(b""),
+                ours: Digest::of(b"x"),
+                mode: 0o644,
+                uid: 0,
+                gid: 0,
+                xattrs: vec![],
+                mtime: (0, 0),
+            }),
+        };
+        let hands = task.by_hand("/var/lib/castoff/runs/r/backups");
+        assert!(hands[0].starts_with("install -o 0 -g 0 -m 0644 /var/lib/castoff/runs/r/backups/e3b0c442"));
+    }
+}

@@ -1,0 +1,122 @@
+//! `castoff apply`, and what `migrate` shares with it.
+
+use super::{
+    args::{ApplyArgs, ChangeArgs, Format, NodeArgs},
+    context::{Context, json, make_plan},
+    exit::{Exit, Usage},
+};
+use crate::{
+    apply::{self, Options, Refusal},
+    host::{Host, env, user_files, watch_signals},
+    model::{API_VERSION, Outcome, Plan, RunReport},
+    report,
+    ui::{Answer, Printer, Progress, Prompter},
+};
+use anyhow::{Context as _, Result, anyhow};
+use std::path::Path;
+
+/// Applies a saved plan, or the one that `plan` would show.
+pub fn run(args: &ApplyArgs, printer: Printer) -> Result<Exit> {
+    let context = Context::open(&args.node, &args.change.skip_check)?;
+    context.need_rights()?;
+    let plan = match &args.plan {
+        Some(path) => load(path, &args.change.skip_check)?,
+        None => make_plan(&context, 3),
+    };
+    if plan.is_empty() && plan.blocking().next().is_none() {
+        return nothing_to_do(&plan, &args.change, printer);
+    }
+    refuse_blocked(&plan, printer)?;
+    if !args.change.yes {
+        printer.insist(&report::plan(&plan, printer.look(), true));
+        let prompter = prompter(&args.node)?;
+        match prompter.confirm(&question(&plan))? {
+            Answer::Given(true) => {}
+            Answer::Given(false) => {
+                printer.insist("Nothing was changed.");
+                return Ok(Exit::FAILURE);
+            }
+            Answer::Cancelled => {
+                printer.insist("Cancelled. Nothing was changed.");
+                return Ok(Exit::INTERRUPTED);
+            }
+        }
+    }
+    carry_out(&context.host, &plan, &args.change, !args.change.no_commit, printer)
+}
+
+/// What is asked before anything happens.
+pub fn question(plan: &Plan) -> String {
+    let pods = if plan.restarts_pods() { " Pods on this node will restart." } else { "" };
+    format!("Apply {} steps on {}?{pods}", plan.steps.len(), plan.node)
+}
+
+/// Somebody who can answer, or the advice to say so on the command line.
+pub fn prompter(node: &NodeArgs) -> Result<Prompter> {
+    const HINT: &str = "`--yes` accepts the plan, `castoff plan` shows it";
+    if node.non_interactive || env::is_set("CI") {
+        return Err(Usage::error("a question would have to be asked, and questions are forbidden", HINT));
+    }
+    Prompter::new().ok_or_else(|| Usage::error("a question would have to be asked, and there is no terminal", HINT))
+}
+
+/// Shows the findings that forbid a plan.
+pub fn refuse_blocked(plan: &Plan, printer: Printer) -> Result<()> {
+    let blocking: Vec<_> = plan.blocking().cloned().collect();
+    if blocking.is_empty() {
+        return Ok(());
+    }
+    printer.insist(&report::findings(&blocking, &[], printer.look()));
+    Err(Refusal::Blocked(blocking.into_iter().map(|finding| finding.id).collect()).into())
+}
+
+fn load(path: &Path, skip_checks: &[String]) -> Result<Plan> {
+    let text = user_files::read(path).context("cannot read the plan")?;
+    let shown = path.display();
+    let mut plan: Plan = serde_json::from_str(&text)
+        .map_err(|error| anyhow!("{shown} is no plan of castoff ({API_VERSION}): {error}"))?;
+    plan.validate().map_err(|why| anyhow!("{shown} cannot be used: {why}"))?;
+    plan.desired.skip_checks.extend_from_slice(skip_checks);
+    plan.digest = plan.compute_digest();
+    Ok(plan)
+}
+
+/// Nothing to do is a success, said in one line.
+pub fn nothing_to_do(plan: &Plan, change: &ChangeArgs, printer: Printer) -> Result<Exit> {
+    let report = apply::build_report("", plan, &[], Outcome::NoChange, apply::Extra::default());
+    match change.output {
+        Format::Text => printer.data(&format!("{}\n", report::outcome_line(&report))),
+        Format::Json => printer.data(&json(&report)?),
+    }
+    Ok(Exit::OK)
+}
+
+/// Does it, and tells how it went.
+pub fn carry_out(host: &Host, plan: &Plan, change: &ChangeArgs, commit: bool, printer: Printer) -> Result<Exit> {
+    let interrupt = watch_signals()?;
+    let options =
+        Options { interrupt: &interrupt, keep_on_verify_failure: change.keep_on_verify_failure, commit, force: false };
+    let mut progress = Progress::new(printer, &*host.clock);
+    let report = apply::apply(host, plan, &options, &mut progress)?;
+    tell(&report, change.output, printer)
+}
+
+/// Tells how a run ended: the report as data, what comes next as talk.
+pub fn tell(report: &RunReport, format: Format, printer: Printer) -> Result<Exit> {
+    match format {
+        Format::Json => printer.data(&json(report)?),
+        Format::Text if printer.is_quiet() => printer.data(&format!("{}\n", report::outcome_line(report))),
+        Format::Text => printer.data(&format!("\n{}", report::run_report(report, printer.look()))),
+    }
+    match report.outcome {
+        Outcome::Applied if !report.committed => printer.say(
+            "\nKeep it:       castoff commit\nTake it back:  castoff rollback\nLook again:    castoff verify",
+        ),
+        Outcome::Applied => printer.say("\nLook again:    castoff verify\nTake it back:  castoff rollback"),
+        Outcome::RolledBack | Outcome::Interrupted | Outcome::Stuck => {
+            printer.say(&format!("\nFull record:   castoff show {}", report.run));
+        }
+        _ => {}
+    }
+    Ok(Exit(report.exit_code))
+}

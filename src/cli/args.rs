@@ -1,0 +1,294 @@
+//! The command line.
+
+use crate::{
+    model::{Goal, Level},
+    ui::ColourChoice,
+};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Moves a live Kubernetes node from Docker to containerd, and back
+#[derive(Debug, Parser)]
+#[command(name = "castoff", version, max_term_width = 80, disable_help_subcommand = true, infer_subcommands = false)]
+pub struct Cli {
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: ColourChoice,
+    /// Only the outcome
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// More detail; twice for even more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what is there, each value with its origin
+    Inspect(InspectArgs),
+    /// Show what is notable, and what forbids a migration
+    Check(CheckArgs),
+    /// Show what would be done, with reasons and diffs; changes nothing
+    Plan(PlanArgs),
+    /// Move the node: look, ask, do, prove
+    Migrate(MigrateArgs),
+    /// Apply a saved plan, or the one that `plan` shows
+    Apply(ApplyArgs),
+    /// Prove that the node is as wanted
+    Verify(VerifyArgs),
+    /// Take a run back: the old files, units and pods
+    Rollback(RollbackArgs),
+    /// Go on with a run that was cut off
+    Resume(RunArgs),
+    /// Say that the new state stays
+    Commit(RunArgs),
+    /// List the runs on this node
+    History(HistoryArgs),
+    /// Show one run in full
+    Show(ShowArgs),
+    /// Explain a finding
+    Explain(ExplainArgs),
+    /// Try it all on a sample node in a temporary folder
+    Demo(DemoArgs),
+    /// Print a completion script
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the man pages into a directory
+    Man {
+        /// The directory
+        dir: PathBuf,
+    },
+}
+
+/// Options of every command that looks at a node.
+#[derive(Debug, Clone, Args)]
+pub struct NodeArgs {
+    /// A node's file tree instead of this machine; nothing live is touched
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// State what a file tree cannot tell: docker.version,
+    /// docker.cgroup-driver, containerd.version, kubelet.version,
+    /// cgroup.mode (repeatable)
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub assume: Vec<String>,
+    /// What is wanted [default: /etc/castoff/profile.toml]
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
+    /// What to reach
+    #[arg(long, value_enum, default_value_t, value_name = "GOAL")]
+    pub goal: GoalArg,
+    /// Never ask anything
+    #[arg(long)]
+    pub non_interactive: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub enum GoalArg {
+    /// Pods on containerd, systemd's cgroup driver everywhere
+    #[default]
+    Containerd,
+    /// Stay on Docker, unify the cgroup driver only
+    CgroupDriver,
+}
+
+impl From<GoalArg> for Goal {
+    fn from(goal: GoalArg) -> Self {
+        match goal {
+            GoalArg::Containerd => Self::Containerd,
+            GoalArg::CgroupDriver => Self::CgroupDriver,
+        }
+    }
+}
+
+/// `-o`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON document
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    #[command(flatten)]
+    pub node: NodeArgs,
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub output: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub node: NodeArgs,
+    /// List every finding there is
+    #[arg(long)]
+    pub list: bool,
+    /// Let this finding not block (repeatable)
+    #[arg(long, value_name = "ID")]
+    pub skip_check: Vec<String>,
+    /// Warnings block too
+    #[arg(long)]
+    pub fatal_warnings: bool,
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub output: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub node: NodeArgs,
+    /// Save the plan, to be applied later exactly as it is
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Exit with 2 when there is something to do
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// Lines around each change in diffs
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub context: usize,
+    /// Steps only, no diffs
+    #[arg(long)]
+    pub no_diff: bool,
+    /// Let this finding not block (repeatable)
+    #[arg(long, value_name = "ID")]
+    pub skip_check: Vec<String>,
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub output: Format,
+}
+
+/// Options of commands that change a node.
+#[derive(Debug, Clone, Args)]
+pub struct ChangeArgs {
+    /// Do it without asking
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Let this finding not block (repeatable)
+    #[arg(long, value_name = "ID")]
+    pub skip_check: Vec<String>,
+    /// Leave the run open after it is proven, until `castoff commit`
+    #[arg(long)]
+    pub no_commit: bool,
+    /// Do not roll back when only the proof fails (exit code 6)
+    #[arg(long)]
+    pub keep_on_verify_failure: bool,
+    /// Output format of the run's report
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub output: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    #[command(flatten)]
+    pub node: NodeArgs,
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// A plan saved with `castoff plan --out`
+    #[arg(value_name = "PLAN")]
+    pub plan: Option<PathBuf>,
+    #[command(flatten)]
+    pub node: NodeArgs,
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub enum LevelArg {
+    /// What the files say
+    Config,
+    /// What runs
+    Runtime,
+    /// What CRI answers
+    Cri,
+    /// Where pods landed
+    #[default]
+    Node,
+}
+
+impl From<LevelArg> for Level {
+    fn from(level: LevelArg) -> Self {
+        match level {
+            LevelArg::Config => Self::Config,
+            LevelArg::Runtime => Self::Runtime,
+            LevelArg::Cri => Self::Cri,
+            LevelArg::Node => Self::Node,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    pub node: NodeArgs,
+    /// How far to look; each level includes those before it
+    #[arg(long, value_enum, default_value_t, value_name = "LEVEL")]
+    pub level: LevelArg,
+    /// Exit with 2 when the node is not as expected
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub output: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Run id, or the plan's id at its end [default: the newest]
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    #[command(flatten)]
+    pub node: NodeArgs,
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub output: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Also restore files that somebody else changed since (kept in backups)
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    #[command(flatten)]
+    pub node: NodeArgs,
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub output: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// A finding's id, as `castoff check` shows it
+    #[arg(value_name = "ID")]
+    pub id: String,
+}
+
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Leave the temporary folder, to look around in it
+    #[arg(long)]
+    pub keep: bool,
+}

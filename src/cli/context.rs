@@ -1,0 +1,113 @@
+//! What most commands need: the node, what is wanted of it, what is there.
+
+use super::{args::NodeArgs, exit::Usage};
+use crate::{
+    apply::Refusal,
+    checks,
+    host::{Faults, Host, user_files},
+    inspect,
+    model::{Assumptions, Desired, Facts, Profile},
+    plan,
+};
+use anyhow::{Context as _, Result, anyhow};
+use std::path::{Path, PathBuf};
+
+/// Where a profile is unless `--profile` says otherwise, below the root.
+pub const PROFILE: &str = "/etc/castoff/profile.toml";
+
+/// A node and what is wanted of it.
+#[derive(Debug)]
+pub struct Context {
+    /// The node.
+    pub host: Host,
+    /// What is wanted.
+    pub desired: Desired,
+    /// The profile it came from.
+    pub profile: Profile,
+    assumptions: Assumptions,
+}
+
+impl Context {
+    /// Opens the node and reads the profile.
+    ///
+    /// # Errors
+    /// Usage errors, an unreadable profile, a root that cannot be opened.
+    pub fn open(args: &NodeArgs, skip_checks: &[String]) -> Result<Self> {
+        let mut assumptions = Assumptions::default();
+        for pair in &args.assume {
+            assumptions.set(pair).map_err(|why| Usage::error(why, "for example `--assume kubelet.version=1.23.17`"))?;
+        }
+        for id in skip_checks {
+            known_check(id)?;
+        }
+        let dir = args.root.clone().unwrap_or_else(|| PathBuf::from("/"));
+        let host = Host::open(&user_files::absolute(&dir)?, &Faults::none())?;
+        let profile = profile(&host, args.profile.as_deref())?;
+        let desired = Desired::resolve(args.goal.into(), &profile, skip_checks)
+            .map_err(|why| Usage::error(why, "correct the profile, or leave the key out"))?;
+        Ok(Self { host, desired, profile, assumptions })
+    }
+
+    /// Looks at the node.
+    pub fn facts(&self) -> Facts {
+        inspect::inspect(&self.host, &self.assumptions, &self.desired.endpoint)
+    }
+
+    /// Refuses to change a running node without being root.
+    ///
+    /// # Errors
+    /// [`Refusal::NotRoot`], or no systemd to talk to.
+    pub fn need_rights(&self) -> Result<()> {
+        if !self.host.is_live() {
+            return Ok(());
+        }
+        if !self.host.kernel.is_root() {
+            return Err(Refusal::NotRoot.into());
+        }
+        self.host.units.state("kubelet.service").map(|_| ())
+    }
+}
+
+/// A check that exists; a mistyped one is guessed.
+///
+/// # Errors
+/// A usage error.
+pub fn known_check(id: &str) -> Result<&'static checks::CheckInfo> {
+    checks::find(id).ok_or_else(|| {
+        let close = checks::suggestions(id);
+        let hint = match close.as_slice() {
+            [] => "`castoff check --list` shows all".to_owned(),
+            close => format!("did you mean {}?", close.join(" or ")),
+        };
+        Usage::error(format!("there is no finding `{id}`"), hint)
+    })
+}
+
+fn profile(host: &Host, path: Option<&Path>) -> Result<Profile> {
+    let (text, shown) = match path {
+        Some(path) => (Some(user_files::read(path).context("cannot read the profile")?), path.display().to_string()),
+        None => (host.root.text(PROFILE)?, PROFILE.to_owned()),
+    };
+    let Some(text) = text else { return Ok(Profile::default()) };
+    // toml's error shows the line with a caret below the fault.
+    let profile: Profile = toml::from_str(&text).map_err(|error| anyhow!("{shown} cannot be used\n{error}"))?;
+    for id in &profile.skip_checks {
+        known_check(id).with_context(|| format!("{shown} skips a check"))?;
+    }
+    Ok(profile)
+}
+
+/// Makes the plan for a node.
+pub fn make_plan(context: &Context, lines: usize) -> crate::model::Plan {
+    plan::plan(&context.facts(), &context.desired, plan::Options { context: lines })
+}
+
+/// A document as JSON text.
+///
+/// # Errors
+/// Never for castoff's own documents.
+pub fn json(document: &impl serde::Serialize) -> Result<String> {
+    let mut text = serde_json::to_string_pretty(document).context("cannot print JSON")?;
+    text.push('\n');
+    Ok(text)
+}

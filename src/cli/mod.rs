@@ -1,0 +1,64 @@
+//! Arguments → commands → exit codes.
+
+mod apply;
+mod args;
+mod context;
+mod demo;
+mod exit;
+mod history;
+mod look;
+mod migrate;
+mod plan;
+mod rollback;
+mod verify;
+
+use crate::ui::Printer;
+use args::{Cli, Command};
+use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
+use exit::Exit;
+use std::process::ExitCode;
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // `--help` and `--version` are no errors; clap's own 2 for the rest means something else here.
+            let code = if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+                Exit::OK
+            } else {
+                Exit::USAGE
+            };
+            let _ = error.print();
+            return code.into();
+        }
+    };
+    let printer = Printer::new(cli.color, cli.quiet, cli.verbose);
+    let result = run(&cli, printer);
+    result.unwrap_or_else(|error| exit::report(&error, printer)).into()
+}
+
+fn run(cli: &Cli, printer: Printer) -> anyhow::Result<Exit> {
+    match &cli.command {
+        Command::Inspect(args) => look::inspect(args, printer),
+        Command::Check(args) => look::check(args, printer),
+        Command::Plan(args) => plan::run(args, printer),
+        Command::Migrate(args) => migrate::run(args, printer),
+        Command::Apply(args) => apply::run(args, printer),
+        Command::Verify(args) => verify::run(args, printer),
+        Command::Rollback(args) => rollback::rollback(args, printer),
+        Command::Resume(args) => rollback::resume(args, printer),
+        Command::Commit(args) => rollback::commit(args, printer),
+        Command::History(args) => history::history(args, printer),
+        Command::Show(args) => history::show(args, printer),
+        Command::Explain(args) => look::explain(args, printer),
+        Command::Demo(args) => demo::run(args, printer),
+        Command::Completions { shell } => {
+            let mut buffer = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "castoff", &mut buffer);
+            printer.data(&String::from_utf8_lossy(&buffer));
+            Ok(Exit::OK)
+        }
+        Command::Man { dir } => look::man(dir, &Cli::command(), printer),
+    }
+}

@@ -1,0 +1,31 @@
+//! `castoff plan`
+
+use super::{
+    args::{Format, PlanArgs},
+    context::{Context, json, make_plan},
+    exit::Exit,
+};
+use crate::{host::user_files, report, ui::Printer};
+use anyhow::{Context as _, Result};
+
+/// Shows what would be done; saves it with `--out`. Writes nothing else.
+pub fn run(args: &PlanArgs, printer: Printer) -> Result<Exit> {
+    let context = Context::open(&args.node, &args.skip_check)?;
+    let plan = make_plan(&context, args.context);
+    match args.output {
+        Format::Text => printer.data(&report::plan(&plan, printer.look(), !args.no_diff)),
+        Format::Json => printer.data(&json(&plan.for_reading())?),
+    }
+    if let Some(path) = &args.out {
+        user_files::write_private(path, &json(&plan)?).context("cannot save the plan")?;
+        let root = args.node.root.as_ref().map(|root| format!(" --root {}", root.display())).unwrap_or_default();
+        printer.say(&format!("Saved. To run exactly this plan: castoff apply{root} {}", path.display()));
+    }
+    Ok(if plan.blocking().next().is_some() {
+        Exit::BLOCKED
+    } else if args.detailed_exitcode && !plan.is_empty() {
+        Exit::PENDING
+    } else {
+        Exit::OK
+    })
+}

@@ -1,0 +1,51 @@
+//! `castoff rollback`, `resume`, `commit`
+
+use super::{
+    apply::tell,
+    args::{Format, RollbackArgs, RunArgs},
+    context::{Context, json},
+    exit::Exit,
+};
+use crate::{
+    apply::{self, Options},
+    host::watch_signals,
+    model::Outcome,
+    ui::{Printer, Progress},
+};
+use anyhow::Result;
+
+/// Takes a run back.
+pub fn rollback(args: &RollbackArgs, printer: Printer) -> Result<Exit> {
+    let context = Context::open(&args.run.node, &[])?;
+    context.need_rights()?;
+    let interrupt = watch_signals()?;
+    let options = Options { interrupt: &interrupt, keep_on_verify_failure: false, commit: false, force: args.force };
+    let mut progress = Progress::new(printer, &*context.host.clock);
+    let report = apply::rollback(&context.host, args.run.run.as_deref(), &options, &mut progress)?;
+    let exit = tell(&report, args.run.output, printer)?;
+    // Asked for and done is a success here; 4 is for an apply that had to be taken back.
+    Ok(if report.outcome == Outcome::RolledBack { Exit::OK } else { exit })
+}
+
+/// Goes on with a run that was cut off.
+pub fn resume(args: &RunArgs, printer: Printer) -> Result<Exit> {
+    let context = Context::open(&args.node, &[])?;
+    context.need_rights()?;
+    let interrupt = watch_signals()?;
+    let options = Options { interrupt: &interrupt, keep_on_verify_failure: false, commit: true, force: false };
+    let mut progress = Progress::new(printer, &*context.host.clock);
+    let report = apply::resume(&context.host, args.run.as_deref(), &options, &mut progress)?;
+    tell(&report, args.output, printer)
+}
+
+/// Says that the new state stays.
+pub fn commit(args: &RunArgs, printer: Printer) -> Result<Exit> {
+    let context = Context::open(&args.node, &[])?;
+    context.need_rights()?;
+    let run = apply::commit(&context.host, args.run.as_deref())?;
+    match args.output {
+        Format::Text => printer.data(&format!("Run {} is kept. `castoff rollback` still takes it back.\n", run.id)),
+        Format::Json => printer.data(&json(&serde_json::json!({ "run": run.id, "committed": true }))?),
+    }
+    Ok(Exit::OK)
+}

@@ -1,0 +1,524 @@
+//! Single changes to the text of a TOML document, and the same changes to its parsed value.
+//!
+//! Each change is made twice: in the text by cutting and pasting, and in the value that an independent parser read.
+//! When both agree afterwards, the cut did what it was meant to do and nothing else.
+//!
+//! New settings are written as explicit `[tables]`, because containerd 1.4's parser refuses dotted keys; an inline table
+//! or a dotted key that is already there is extended in its own style, since TOML forbids to mix them.
+
+use super::super::{newline_of, splice};
+use super::lex::{Entry, Statement, array_items, inline_entries, statements};
+use std::ops::Range;
+
+/// A value as castoff writes it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Literal {
+    Bool(bool),
+    Integer(u32),
+    Text(String),
+    List(Vec<String>),
+}
+
+impl Literal {
+    fn render(&self) -> String {
+        match self {
+            Self::Bool(value) => value.to_string(),
+            Self::Integer(value) => value.to_string(),
+            Self::Text(value) => quoted(value),
+            Self::List(items) => {
+                format!("[{}]", items.iter().map(|item| quoted(item)).collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+
+    fn value(&self) -> toml::Value {
+        match self {
+            Self::Bool(value) => toml::Value::Boolean(*value),
+            Self::Integer(value) => toml::Value::Integer(i64::from(*value)),
+            Self::Text(value) => toml::Value::String(value.clone()),
+            Self::List(items) => items.iter().map(String::as_str).map(toml::Value::from).collect::<Vec<_>>().into(),
+        }
+    }
+}
+
+/// One change.
+#[derive(Clone, Debug)]
+pub(super) enum Change {
+    /// Gives a key a value, adding key and tables where they are missing.
+    Set(Vec<String>, Literal),
+    /// Takes a key out.
+    Remove(Vec<String>),
+    /// Renames `plugins.OLD`, wherever it is written.
+    RenamePlugin(String, String),
+    /// Takes texts out of an array.
+    RemoveItems(Vec<String>, Vec<String>),
+    /// Replaces a text in an array.
+    RenameItem(Vec<String>, String, String),
+}
+
+impl Change {
+    /// The change in the text.
+    pub fn in_text(&self, text: &str) -> String {
+        match self {
+            Self::Set(path, literal) => set(text, path, &literal.render()),
+            Self::Remove(path) => remove(text, path),
+            Self::RenamePlugin(old, new) => rename_plugin(text, old, new),
+            Self::RemoveItems(path, items) => remove_items(text, path, items),
+            Self::RenameItem(path, old, new) => rename_item(text, path, old, new),
+        }
+    }
+
+    /// The change in the value.
+    pub fn in_value(&self, root: &mut toml::Table) {
+        match self {
+            Self::Set(path, literal) => set_value(root, path, literal.value()),
+            Self::Remove(path) => {
+                if let Some((key, parent)) = path.split_last()
+                    && let Some(table) = table_at(root, parent)
+                {
+                    table.remove(key);
+                }
+            }
+            Self::RenamePlugin(old, new) => {
+                if let Some(plugins) = table_at(root, &["plugins".to_owned()])
+                    && let Some(value) = plugins.remove(old)
+                {
+                    plugins.insert(new.clone(), value);
+                }
+            }
+            Self::RemoveItems(path, items) => {
+                if let Some(array) = array_at(root, path) {
+                    array.retain(|item| !item.as_str().is_some_and(|text| items.iter().any(|gone| gone == text)));
+                }
+            }
+            Self::RenameItem(path, old, new) => {
+                for item in array_at(root, path).into_iter().flatten() {
+                    if item.as_str() == Some(old) {
+                        *item = toml::Value::String(new.clone());
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn set_value(root: &mut toml::Table, path: &[String], value: toml::Value) {
+    let Some((key, parent)) = path.split_last() else { return };
+    let mut table = root;
+    for part in parent {
+        let slot = table.entry(part.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        match slot {
+            toml::Value::Table(next) => table = next,
+            _ => return,
+        }
+    }
+    table.insert(key.clone(), value);
+}
+
+fn table_at<'a>(root: &'a mut toml::Table, path: &[String]) -> Option<&'a mut toml::Table> {
+    path.iter().try_fold(root, |table, part| table.get_mut(part)?.as_table_mut())
+}
+
+fn array_at<'a>(root: &'a mut toml::Table, path: &[String]) -> Option<&'a mut Vec<toml::Value>> {
+    let (key, parent) = path.split_last()?;
+    table_at(root, parent)?.get_mut(key)?.as_array_mut()
+}
+
+/// Whether two documents say the same. An empty table and a missing one count as equal: taking the last dotted key of a
+/// table out takes the table with it.
+pub(super) fn same(left: &toml::Table, right: &toml::Table) -> bool {
+    let covered = |one: &toml::Table, other: &toml::Table| {
+        one.iter().all(|(key, value)| match other.get(key) {
+            Some(twin) => same_value(value, twin),
+            None => empty(value),
+        })
+    };
+    covered(left, right) && covered(right, left)
+}
+
+fn same_value(left: &toml::Value, right: &toml::Value) -> bool {
+    match (left, right) {
+        (toml::Value::Table(left), toml::Value::Table(right)) => same(left, right),
+        (toml::Value::Array(left), toml::Value::Array(right)) => {
+            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same_value(left, right))
+        }
+        // `nan` is not equal to itself.
+        (toml::Value::Float(left), toml::Value::Float(right)) => left.to_bits() == right.to_bits(),
+        (left, right) => left == right,
+    }
+}
+
+fn empty(value: &toml::Value) -> bool {
+    value.as_table().is_some_and(|table| table.values().all(empty))
+}
+
+/// A basic string: the one kind that every TOML parser of every containerd reads the same.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            c if c.is_control() => out.extend(format!("\\u{:04x}", u32::from(c)).chars()),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// A part of a key; names with dots are quoted the way the document quotes them.
+fn key_text(text: &str, name: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if !name.is_empty() && name.chars().all(bare) {
+        name.to_owned()
+    } else if text.contains("[plugins.'") && !name.contains(['\'', '\n']) {
+        format!("'{name}'")
+    } else {
+        quoted(name)
+    }
+}
+
+fn joined_keys(text: &str, names: &[String]) -> String {
+    names.iter().map(|name| key_text(text, name)).collect::<Vec<_>>().join(".")
+}
+
+fn starts_with(path: &[&str], prefix: &[String]) -> bool {
+    path.len() >= prefix.len() && path.iter().zip(prefix).all(|(left, right)| left == right)
+}
+
+fn is_path(path: &[&str], other: &[String]) -> bool {
+    path.len() == other.len() && starts_with(path, other)
+}
+
+fn get<'a>(text: &'a str, range: &Range<usize>) -> &'a str {
+    text.get(range.clone()).unwrap_or_default()
+}
+
+/// A value and what has to go when its key goes.
+struct Found {
+    value: Range<usize>,
+    removal: Range<usize>,
+}
+
+fn find(text: &str, path: &[String]) -> Option<Found> {
+    statements(text).iter().filter(|statement| !statement.is_header()).find_map(|statement| {
+        let own = statement.path();
+        if is_path(&own, path) {
+            return Some(Found { value: statement.value.clone(), removal: statement.lines.clone() });
+        }
+        let inside = path.get(own.len()..).unwrap_or_default();
+        let leads_in = path.get(..own.len()).is_some_and(|prefix| is_path(&own, prefix));
+        if leads_in { find_inline(text, &statement.value, inside) } else { None }
+    })
+}
+
+fn find_inline(text: &str, range: &Range<usize>, path: &[String]) -> Option<Found> {
+    if !get(text, range).starts_with('{') {
+        return None;
+    }
+    let entries = inline_entries(text, range);
+    entries.iter().enumerate().find_map(|(index, entry)| {
+        let own: Vec<&str> = entry.keys.iter().map(|segment| segment.name.as_str()).collect();
+        if is_path(&own, path) {
+            return Some(Found { value: entry.value.clone(), removal: inline_removal(&entries, index) });
+        }
+        let inside = path.get(own.len()..).unwrap_or_default();
+        let leads_in = path.get(..own.len()).is_some_and(|prefix| is_path(&own, prefix));
+        if leads_in { find_inline(text, &entry.value, inside) } else { None }
+    })
+}
+
+/// From the entry to the next one, or for the last entry from the end of the one before: one comma goes along.
+fn inline_removal(entries: &[Entry], index: usize) -> Range<usize> {
+    let start = |entry: &Entry| entry.keys.first().map_or(entry.value.start, |segment| segment.range.start);
+    let Some(entry) = entries.get(index) else { return 0..0 };
+    let before = index.checked_sub(1).and_then(|index| entries.get(index));
+    match (before, entries.get(index + 1)) {
+        (_, Some(next)) => start(entry)..start(next),
+        (Some(before), None) => before.value.end..entry.value.end,
+        (None, None) => start(entry)..entry.value.end,
+    }
+}
+
+fn remove(text: &str, path: &[String]) -> String {
+    find(text, path).map_or_else(|| text.to_owned(), |found| splice(text, found.removal, ""))
+}
+
+fn set(text: &str, path: &[String], literal: &str) -> String {
+    match find(text, path) {
+        Some(found) => {
+            let like_before = requoted(get(text, &found.value), literal);
+            splice(text, found.value, &like_before)
+        }
+        None => insert(text, path, literal),
+    }
+}
+
+/// A text takes over the quotes of the text it replaces (`config default` of containerd 2.x writes single ones).
+fn requoted(old: &str, new: &str) -> String {
+    let plain = new.strip_prefix('"').and_then(|new| new.strip_suffix('"')).filter(|new| !new.contains(['\\', '\'']));
+    match plain {
+        Some(plain) if old.starts_with('\'') => format!("'{plain}'"),
+        _ => new.to_owned(),
+    }
+}
+
+/// Adds a key that is not there yet, beside what exists of its path.
+fn insert(text: &str, path: &[String], literal: &str) -> String {
+    let Some((key, parent)) = path.split_last() else { return text.to_owned() };
+    let all = statements(text);
+    let line = |name: &str| format!("{name} = {literal}");
+    if parent.is_empty() {
+        return insert_at_top(text, &all, &line(&key_text(text, key)));
+    }
+    for depth in (1..=parent.len()).rev() {
+        let (ancestor, rest) = path.split_at(depth);
+        if let Some(table) = find(text, ancestor) {
+            return insert_inline(text, &table.value, rest, literal);
+        }
+        if all.iter().any(|statement| statement.is_header() && starts_with(&statement.path(), ancestor)) {
+            break;
+        }
+        let dotted =
+            all.iter().rev().find(|statement| !statement.is_header() && starts_with(&statement.path(), ancestor));
+        if let Some(statement) = dotted {
+            let own = statement.keys.get(..depth.saturating_sub(statement.section.len()));
+            let name =
+                own.unwrap_or_default().iter().map(|segment| get(text, &segment.range)).collect::<Vec<_>>().join(".");
+            return add_line(
+                text,
+                statement.lines.end,
+                &indent(text, statement),
+                &line(&format!("{name}.{}", joined_keys(text, rest))),
+            );
+        }
+    }
+    let key_line = line(&key_text(text, key));
+    match all.iter().position(|statement| statement.is_header() && is_path(&statement.path(), parent)) {
+        Some(header) => insert_in_section(text, &all, header, &key_line),
+        None => insert_section(text, &all, parent, &key_line),
+    }
+}
+
+fn insert_inline(text: &str, range: &Range<usize>, rest: &[String], literal: &str) -> String {
+    let Some((first, deeper)) = rest.split_first() else { return text.to_owned() };
+    let value =
+        deeper.iter().rev().fold(literal.to_owned(), |inner, name| format!("{{ {} = {inner} }}", key_text(text, name)));
+    let entry = format!("{} = {value}", key_text(text, first));
+    match inline_entries(text, range).last() {
+        Some(last) => splice(text, last.value.end..last.value.end, &format!(", {entry}")),
+        None => splice(text, range.clone(), &format!("{{ {entry} }}")),
+    }
+}
+
+fn indent(text: &str, statement: &Statement) -> String {
+    let line = get(text, &statement.lines);
+    let blank = line.len() - line.trim_start_matches([' ', '\t']).len();
+    line.get(..blank).unwrap_or_default().to_owned()
+}
+
+/// Puts a line at the start of a line, closing an unfinished last line first.
+fn add_line(text: &str, at: usize, indent: &str, line: &str) -> String {
+    let newline = newline_of(text);
+    let open = text.get(..at).is_some_and(|before| !before.is_empty() && !before.ends_with('\n'));
+    let first = if open { newline } else { "" };
+    splice(text, at..at, &format!("{first}{indent}{line}{newline}"))
+}
+
+/// Behind the last key of a section, in its indentation.
+fn insert_in_section(text: &str, all: &[Statement], header: usize, line: &str) -> String {
+    let Some(statement) = all.get(header) else { return text.to_owned() };
+    let own = all.iter().skip(header + 1).take_while(|statement| !statement.is_header());
+    match own.last() {
+        Some(last) => add_line(text, last.lines.end, &indent(text, last), line),
+        None => {
+            let deeper = format!("{}{}", indent(text, statement), key_step(text, all));
+            add_line(text, statement.lines.end, &deeper, line)
+        }
+    }
+}
+
+/// Top-level keys must stand before the first header. A comment right above the first statement belongs to it.
+fn insert_at_top(text: &str, all: &[Statement], line: &str) -> String {
+    let Some(first) = all.first() else { return add_line(text, text.len(), "", line) };
+    let at = comment_block_start(text, first.lines.start);
+    let gap = if first.is_header() { newline_of(text) } else { "" };
+    splice(text, at..at, &format!("{line}{}{gap}", newline_of(text)))
+}
+
+fn comment_block_start(text: &str, at: usize) -> usize {
+    let before = text.get(..at).unwrap_or_default();
+    before
+        .split_inclusive('\n')
+        .rev()
+        .take_while(|line| line.trim_start().starts_with('#'))
+        .map(str::len)
+        .fold(at, |at, len| at - len)
+}
+
+/// Comment lines directly behind a section belong to it, unless they lead over to the next one without a gap.
+fn comment_block_end(text: &str, at: usize) -> usize {
+    let mut end = at;
+    for line in text.get(at..).unwrap_or_default().split_inclusive('\n') {
+        match line.trim() {
+            "" => return end,
+            comment if comment.starts_with('#') => end += line.len(),
+            _ => return at,
+        }
+    }
+    end
+}
+
+/// A new section behind its nearest relatives.
+fn insert_section(text: &str, all: &[Statement], path: &[String], line: &str) -> String {
+    let newline = newline_of(text);
+    let relatives = (1..path.len()).rev().find_map(|depth| {
+        let family = path.get(..depth)?;
+        let of_family =
+            |statement: &&Statement| statement.section.len() >= depth && starts_with(&statement.path(), family);
+        let first = all.iter().find(|statement| statement.is_header() && of_family(statement))?;
+        Some((first, all.iter().rev().find(of_family)?))
+    });
+    let header = format!("[{}]", joined_keys(text, path));
+    let (at, lead) = match relatives {
+        Some((first, last)) => (comment_block_end(text, last.lines.end), header_indent(text, all, path, first)),
+        None => (text.len(), String::new()),
+    };
+    let gap = if text.trim().is_empty() || (relatives.is_some() && !spaced(text, all)) { "" } else { newline };
+    let open = text.get(..at).is_some_and(|before| !before.is_empty() && !before.ends_with('\n'));
+    let close = if open { newline } else { "" };
+    let step = key_step(text, all);
+    splice(text, at..at, &format!("{close}{gap}{lead}{header}{newline}{lead}{step}{line}{newline}"))
+}
+
+/// The indentation of a sibling; else one step more than the relative's.
+fn header_indent(text: &str, all: &[Statement], path: &[String], relative: &Statement) -> String {
+    let parent = path.get(..path.len().saturating_sub(1)).unwrap_or_default();
+    let sibling = all.iter().find(|statement| {
+        statement.is_header() && statement.section.len() == path.len() && starts_with(&statement.path(), parent)
+    });
+    match sibling {
+        Some(sibling) => indent(text, sibling),
+        None if relative.section.len() < path.len() => format!("{}{}", indent(text, relative), header_step(text, all)),
+        None => indent(text, relative),
+    }
+}
+
+/// How much deeper the document indents a header than the header of the table around it.
+fn header_step(text: &str, all: &[Statement]) -> String {
+    let headers = || all.iter().filter(|statement| statement.is_header());
+    headers()
+        .find_map(|outer| {
+            let base = indent(text, outer);
+            let inner = headers().find(|inner| {
+                inner.section.len() == outer.section.len() + 1 && starts_with(&inner.path(), &outer.section)
+            })?;
+            Some(indent(text, inner).strip_prefix(&base)?.to_owned())
+        })
+        .unwrap_or_default()
+}
+
+/// How much deeper the document indents keys than their header; two blanks where it has no keys yet.
+fn key_step(text: &str, all: &[Statement]) -> String {
+    all.iter()
+        .zip(all.iter().skip(1))
+        .find(|(header, key)| header.is_header() && !key.is_header())
+        .and_then(|(header, key)| Some(indent(text, key).strip_prefix(&indent(text, header))?.to_owned()))
+        .unwrap_or_else(|| "  ".to_owned())
+}
+
+/// Whether the document sets its nested headers apart by blank lines.
+fn spaced(text: &str, all: &[Statement]) -> bool {
+    let nested = all.iter().filter(|statement| statement.is_header() && statement.section.len() > 1);
+    let (with, without): (Vec<_>, Vec<_>) = nested.partition(|statement| {
+        let at = comment_block_start(text, statement.lines.start);
+        let above = text.get(..at).unwrap_or_default().lines().next_back();
+        above.is_none_or(|line| line.trim().is_empty())
+    });
+    with.len() >= without.len()
+}
+
+fn rename_plugin(text: &str, old: &str, new: &str) -> String {
+    let new_key = key_text(text, new);
+    let target = ["plugins", old];
+    let mut cuts: Vec<Range<usize>> = Vec::new();
+    for statement in statements(text) {
+        // Keys of a header count from the root, keys of a value from their section.
+        let offset = if statement.is_header() { 0 } else { statement.section.len() };
+        if statement.path().starts_with(&target) {
+            cuts.extend(
+                1_usize.checked_sub(offset).and_then(|i| statement.keys.get(i)).map(|segment| segment.range.clone()),
+            );
+        } else if statement.path() == ["plugins"] && get(text, &statement.value).starts_with('{') {
+            let entries = inline_entries(text, &statement.value);
+            let first = entries.iter().filter_map(|entry| entry.keys.first());
+            cuts.extend(first.filter(|segment| segment.name == old).map(|segment| segment.range.clone()));
+        }
+    }
+    cuts.into_iter().rev().fold(text.to_owned(), |text, cut| splice(&text, cut, &new_key))
+}
+
+fn items_of(text: &str, path: &[String]) -> Option<(Range<usize>, Vec<Range<usize>>)> {
+    let array = find(text, path)?.value;
+    let items = array_items(text, &array);
+    Some((array, items))
+}
+
+fn item_is(text: &str, item: &Range<usize>, name: &str) -> bool {
+    get(text, item).parse::<toml_edit::Value>().is_ok_and(|value| value.as_str() == Some(name))
+}
+
+fn rename_item(text: &str, path: &[String], old: &str, new: &str) -> String {
+    let Some((_, items)) = items_of(text, path) else { return text.to_owned() };
+    let hits = items.into_iter().filter(|item| item_is(text, item, old));
+    hits.rev().fold(text.to_owned(), |text, item| splice(&text, item, &quoted(new)))
+}
+
+fn remove_items(text: &str, path: &[String], names: &[String]) -> String {
+    let mut text = text.to_owned();
+    // One at a time, because each removal moves the others.
+    while let Some((array, items)) = items_of(&text, path) {
+        let Some(index) = items.iter().position(|item| names.iter().any(|name| item_is(&text, item, name))) else {
+            break;
+        };
+        text = remove_item(&text, &array, &items, index);
+    }
+    text
+}
+
+fn remove_item(text: &str, array: &Range<usize>, items: &[Range<usize>], index: usize) -> String {
+    let Some(item) = items.get(index) else { return text.to_owned() };
+    let inside = get(text, array);
+    if items.len() == 1 && !inside.contains('#') {
+        return splice(text, array.clone(), "[]");
+    }
+    let rest = text.get(item.end..array.end).unwrap_or_default();
+    let to_comma = rest.len() - rest.trim_start().len();
+    let comma = rest.trim_start().starts_with(',');
+    let end = if comma { item.end + to_comma + 1 } else { item.end };
+    if let Some(line) = own_line(text, item.start, end)
+        && line.start > array.start
+        && line.end <= array.end
+    {
+        return splice(text, line, "");
+    }
+    let before = index.checked_sub(1).and_then(|index| items.get(index));
+    match (before, items.get(index + 1)) {
+        // Up to the next item, but only on the same line: comments in between stay.
+        (_, Some(next)) if !get(text, &(end..next.start)).contains('\n') => splice(text, item.start..next.start, ""),
+        (Some(before), None) => splice(text, before.end..end, ""),
+        _ => splice(text, item.start..end, ""),
+    }
+}
+
+/// The lines that hold nothing but what stands from `start` to `end` and a comment behind it.
+fn own_line(text: &str, start: usize, end: usize) -> Option<Range<usize>> {
+    let before = text.get(..start)?;
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let after = text.get(end..)?;
+    let line_len = after.find('\n')? + 1;
+    let tail = after.get(..line_len)?.trim();
+    let alone = before.get(line_start..)?.trim().is_empty() && (tail.is_empty() || tail.starts_with('#'));
+    alone.then_some(line_start..end + line_len)
+}

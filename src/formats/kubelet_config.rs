@@ -1,0 +1,193 @@
+//! The kubelet's configuration file (`KubeletConfiguration`, usually `/var/lib/kubelet/config.yaml`), kubeadm's
+//! `instance-config.yaml` beside it, and the kubelet's drop-ins.
+//!
+//! Only top-level scalars are changed, which is all that a change of the runtime needs. Whether a flag overrides the
+//! file, and which release knows which field, is not decided here.
+
+use super::yaml::Mapping;
+use super::{At, FormatError};
+
+/// The API version the kubelet reads.
+pub const API_VERSION: &str = "kubelet.config.k8s.io/v1beta1";
+/// The kind the kubelet reads.
+pub const KIND: &str = "KubeletConfiguration";
+
+/// A parsed file. The empty document is one, since kubeadm's partial files need neither version nor kind.
+#[derive(Clone, Debug)]
+pub struct KubeletConfig {
+    mapping: Mapping,
+}
+
+impl KubeletConfig {
+    /// Reads a file: YAML, or JSON, which is YAML too.
+    ///
+    /// # Errors
+    /// Text that is not YAML, duplicate keys, several documents, and documents that are not a mapping.
+    pub fn parse(text: &str) -> Result<Self, FormatError> {
+        Ok(Self { mapping: Mapping::parse(text)? })
+    }
+
+    /// `kind`, if `apiVersion` is the kubelet's too; `None` for another file, or one without them.
+    pub fn kind(&self) -> Option<At<String>> {
+        let version = self.string("apiVersion")?;
+        self.string("kind").filter(|kind| version.value == API_VERSION && kind.value == KIND)
+    }
+
+    /// A top-level scalar as text: `true` and `5` too. `null`, lists and mappings are none.
+    pub fn string(&self, key: &str) -> Option<At<String>> {
+        self.mapping.scalar(key)
+    }
+
+    /// A field of a top-level mapping as text, with the line of the mapping's value: `authentication`, `logging`.
+    pub fn nested(&self, key: &str, field: &str) -> Option<At<String>> {
+        let at = self.mapping.value(key)?;
+        let value = at.value.get(field)?;
+        let text = value
+            .as_str()
+            .map(str::to_owned)
+            .or_else(|| (value.is_boolean() || value.is_number()).then(|| value.to_string()));
+        Some(At::new(text?, at.line))
+    }
+
+    /// The top-level keys in the file's order.
+    pub fn keys(&self) -> Vec<At<String>> {
+        self.mapping.keys().cloned().collect()
+    }
+
+    /// The text with top-level scalars set, or removed where the value is `None`; keys that are missing go to the end.
+    ///
+    /// Values that look like a number or a switch are written as one, unless the key holds a text now. A key that has
+    /// its value already, in whatever quotes, keeps its bytes.
+    ///
+    /// # Errors
+    /// A key that holds a list or a mapping, with its line. `internal: …` if the edited text does not say what was
+    /// meant.
+    pub fn with(&self, changes: &[(&str, Option<&str>)]) -> Result<String, FormatError> {
+        self.mapping.with(changes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const KUBEADM: &str = "apiVersion: kubelet.config.k8s.io/v1beta1\nauthentication:\n  anonymous:\n    enabled: false\n# driver\ncgroupDriver: cgroupfs # trailing\nclusterDNS:\n- 10.96.0.10\nfailSwapOn: false\nkind: KubeletConfiguration\nmaxPods: 110\n";
+
+    fn edit(text: &str, changes: &[(&str, Option<&str>)]) -> String {
+        KubeletConfig::parse(text).unwrap().with(changes).unwrap()
+    }
+
+    #[test]
+    fn scalars_are_read_with_their_lines() {
+        let config = KubeletConfig::parse(KUBEADM).unwrap();
+        assert_eq!(config.string("cgroupDriver"), Some(At::new("cgroupfs".into(), 6)));
+        assert_eq!(config.string("failSwapOn"), Some(At::new("false".into(), 9)));
+        assert_eq!(config.string("maxPods"), Some(At::new("110".into(), 11)));
+        assert_eq!(config.string("clusterDNS"), None);
+        assert_eq!(config.kind(), Some(At::new(KIND.into(), 10)));
+        assert_eq!(config.keys()[1], At::new("authentication".into(), 2));
+        assert_eq!(KubeletConfig::parse("kind: KubeletConfiguration\n").unwrap().kind(), None);
+    }
+
+    #[test]
+    fn edits_touch_one_key() {
+        for (text, changes, expected) in [
+            (
+                KUBEADM.to_owned(),
+                &[("cgroupDriver", Some("systemd"))][..],
+                KUBEADM.replace("cgroupDriver: cgroupfs", "cgroupDriver: systemd"),
+            ),
+            (
+                KUBEADM.to_owned(),
+                &[("failSwapOn", Some("true"))],
+                KUBEADM.replace("failSwapOn: false", "failSwapOn: true"),
+            ),
+            (
+                KUBEADM.to_owned(),
+                &[("containerRuntimeEndpoint", Some("unix:///run/containerd/containerd.sock")), ("maxPods", None)],
+                KUBEADM.replace("maxPods: 110\n", "containerRuntimeEndpoint: unix:///run/containerd/containerd.sock\n"),
+            ),
+            (
+                "\u{feff}kind: K\r\ncgroupDriver: cgroupfs\r\n".into(),
+                &[("cgroupDriver", Some("systemd"))],
+                "\u{feff}kind: K\r\ncgroupDriver: systemd\r\n".into(),
+            ),
+            (
+                "{kind: K, cgroupDriver: cgroupfs}\n".into(),
+                &[("cgroupDriver", Some("systemd"))],
+                "{kind: K, cgroupDriver: systemd}\n".into(),
+            ),
+            (
+                "{\n  \"kind\": \"K\",\n  \"cgroupDriver\": \"cgroupfs\"\n}\n".into(),
+                &[("cgroupDriver", Some("systemd"))],
+                "{\n  \"kind\": \"K\",\n  \"cgroupDriver\": \"systemd\"\n}\n".into(),
+            ),
+            (String::new(), &[("a", Some("x")), ("b", Some("1"))], "a: x\nb: 1\n".into()),
+            ("# only\r\n---\r\n".into(), &[("a", Some("t: x"))], "# only\r\n---\r\na: \"t: x\"\r\n".into()),
+            ("a: 1".into(), &[("b", Some("x"))], "a: 1\nb: x".into()),
+            ("a: \"1\"\n".into(), &[("a", Some("2"))], "a: '2'\n".into()),
+        ] {
+            assert_eq!(edit(&text, changes), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_to_do_changes_no_byte() {
+        for text in ["cgroupDriver: \"systemd\"\r\n", "cgroupDriver:   'systemd' #x", "{\"cgroupDriver\":\"systemd\"}"]
+        {
+            assert_eq!(edit(text, &[("cgroupDriver", Some("systemd")), ("absent", None)]), text);
+        }
+    }
+
+    #[test]
+    fn faults_name_their_place() {
+        for (text, line) in [("a: b\na: c\n", 2), ("a: [\n", 1), ("a: 1\n---\nb: 2\n", 3), ("a:\n\t- b\n", 2)] {
+            let error = KubeletConfig::parse(text).unwrap_err();
+            assert_eq!(error.line, Some(line), "{text:?}: {error}");
+            assert_eq!(error.message.lines().count(), 1, "{error}");
+        }
+        assert!(KubeletConfig::parse("- a\n").is_err());
+        let error = KubeletConfig::parse("x: 1\ncgroupDriver:\n  a: b\n").unwrap().with(&[("cgroupDriver", Some("x"))]);
+        assert_eq!(error.unwrap_err().line, Some(3));
+    }
+
+    proptest! {
+        #[test]
+        fn edits_keep_everything_else(
+            lines in proptest::collection::vec(
+                prop_oneof![
+                    Just("# comment".to_owned()),
+                    Just(String::new()),
+                    Just("evictionHard:\n  memory.available: 100Mi # x\n  # inner".to_owned()),
+                    Just("clusterDNS:\n- 10.0.0.10\n\n- 10.0.0.11".to_owned()),
+                    Just("text: |\n  a\n   b\n".to_owned()),
+                    Just("cgroupDriver: 'cgroupfs'   # tail".to_owned()),
+                    "[a-c]{3}: [a-z0-9]{1,4}",
+                ],
+                0..8,
+            ),
+            newline in prop_oneof![Just("\n"), Just("\r\n")],
+            end in any::<bool>(),
+        ) {
+            let mut text = lines.join("\n").replace('\n', newline);
+            if end { text.push_str(newline); }
+            let Ok(config) = KubeletConfig::parse(&text) else { return Ok(()) };
+            let changes = [("cgroupDriver", Some("systemd")), ("containerRuntimeEndpoint", Some("unix:///run/x.sock"))];
+            let out = config.with(&changes).unwrap();
+            let after = KubeletConfig::parse(&out).unwrap();
+            prop_assert_eq!(after.string("cgroupDriver").map(|at| at.value), Some("systemd".to_owned()));
+            prop_assert_eq!(after.with(&changes).unwrap(), out.clone());
+            for line in text.lines().filter(|line| !line.contains("cgroupDriver")) {
+                prop_assert!(out.lines().any(|other| other == line), "lost {line:?} in {out:?}");
+            }
+        }
+
+        #[test]
+        fn any_text_is_survived(text in "[a-c:\\-\\[\\]{}&*!|>'\"#%@`, \n\t]{0,40}") {
+            if let Ok(config) = KubeletConfig::parse(&text) {
+                let _ = config.with(&[("a", Some("x")), ("b", None), ("new", Some("y"))]);
+            }
+        }
+    }
+}

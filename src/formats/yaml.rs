@@ -1,0 +1,209 @@
+//! Top-level keys of a YAML document, read and changed without touching the rest.
+//!
+//! `yaml-edit` makes the changes because it keeps comments, order, flow style and line endings; it is young, so
+//! `serde-saphyr` reads the text before and after and has to find exactly the difference that was asked for.
+
+use super::{At, FormatError, count, newline_of, split_bom};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use serde_saphyr::Spanned;
+use std::fmt;
+use std::str::FromStr;
+
+/// A document that is a mapping, or empty.
+#[derive(Clone, Debug)]
+pub(super) struct Mapping {
+    text: String,
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    key: At<String>,
+    value: At<Value>,
+}
+
+/// The entries as `serde-saphyr` hands them over, places included.
+struct Entries(Vec<(Spanned<String>, Spanned<Value>)>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Entries;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a mapping")
+            }
+
+            fn visit_unit<E>(self) -> Result<Entries, E> {
+                Ok(Entries(Vec::new()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+impl Mapping {
+    /// Reads a document.
+    pub fn parse(text: &str) -> Result<Self, FormatError> {
+        let entries = serde_saphyr::from_str::<Entries>(text).map_err(|error| fault(text, &error))?.0;
+        let line = |location: serde_saphyr::Location| count(usize::try_from(location.line()).unwrap_or(usize::MAX));
+        let entries = entries.into_iter().map(|(key, value)| Entry {
+            key: At::new(key.value, line(key.referenced)),
+            value: At::new(value.value, line(value.referenced)),
+        });
+        Ok(Self { text: text.to_owned(), entries: entries.collect() })
+    }
+
+    /// The keys in order.
+    pub fn keys(&self) -> impl Iterator<Item = &At<String>> {
+        self.entries.iter().map(|entry| &entry.key)
+    }
+
+    /// Any value.
+    pub fn value(&self, key: &str) -> Option<&At<Value>> {
+        self.entries.iter().find(|entry| entry.key.value == key).map(|entry| &entry.value)
+    }
+
+    /// A scalar as text; `null`, lists and mappings are none.
+    pub fn scalar(&self, key: &str) -> Option<At<String>> {
+        let found = self.value(key)?;
+        Some(At::new(scalar_text(&found.value)?, found.line))
+    }
+
+    /// The text with scalars set or, for `None`, removed.
+    ///
+    /// A value reads as a number or a switch where it looks like one, unless the key holds a text now.
+    pub fn with(&self, changes: &[(&str, Option<&str>)]) -> Result<String, FormatError> {
+        let wanted: Vec<(&str, Option<Value>)> = changes
+            .iter()
+            .filter(|(key, new)| self.scalar(key).map(|at| at.value).as_deref() != *new || self.is_nested(key))
+            .map(|(key, new)| (*key, new.map(|new| self.typed(key, new))))
+            .filter(|(key, new)| new.is_some() || self.value(key).is_some())
+            .collect();
+        if wanted.is_empty() {
+            return Ok(self.text.clone());
+        }
+        if let Some((key, at)) =
+            wanted.iter().find_map(|(key, _)| Some((key, self.value(key)?)).filter(|_| self.is_nested(key)))
+        {
+            return Err(FormatError::at_line(&self.text, at.line, format!("{key} is not a single value")));
+        }
+        let edited = if self.entries.is_empty() { self.started(&wanted) } else { self.edited(&wanted)? };
+        self.check(&edited, &wanted)?;
+        Ok(edited)
+    }
+
+    fn is_nested(&self, key: &str) -> bool {
+        self.value(key).is_some_and(|at| at.value.is_array() || at.value.is_object())
+    }
+
+    fn typed(&self, key: &str, new: &str) -> Value {
+        if self.value(key).is_some_and(|at| at.value.is_string()) {
+            return Value::from(new);
+        }
+        match (new, new.parse::<i64>()) {
+            ("true", _) => Value::from(true),
+            ("false", _) => Value::from(false),
+            // `+1` and `007` do not come back as they were.
+            (_, Ok(number)) if number.to_string() == new => Value::from(number),
+            _ => Value::from(new),
+        }
+    }
+
+    fn edited(&self, wanted: &[(&str, Option<Value>)]) -> Result<String, FormatError> {
+        let file = yaml_edit::YamlFile::from_str(&self.text).map_err(|error| FormatError::new(error.to_string()))?;
+        let mapping = file.document().and_then(|document| document.as_mapping());
+        let mapping = mapping.ok_or_else(|| FormatError::internal("no mapping found in the document"))?;
+        for (key, new) in wanted {
+            match new {
+                Some(Value::Bool(new)) => mapping.set(*key, *new),
+                Some(Value::Number(new)) => mapping.set(*key, new.as_i64().unwrap_or_default()),
+                Some(new) => mapping.set(*key, new.as_str().unwrap_or_default()),
+                None => {
+                    mapping.remove(*key);
+                }
+            }
+        }
+        Ok(file.to_string())
+    }
+
+    /// A document without entries has comments at most: the new lines go behind them.
+    fn started(&self, wanted: &[(&str, Option<Value>)]) -> String {
+        let newline = newline_of(&self.text);
+        let (_, body) = split_bom(&self.text);
+        let open = !body.is_empty() && !body.ends_with('\n');
+        let lines = wanted.iter().filter_map(|(key, new)| {
+            // JSON's way to write a scalar is one of YAML's.
+            let value = match new.as_ref()? {
+                Value::String(text) if is_plain(text) => text.clone(),
+                other => other.to_string(),
+            };
+            Some(format!("{key}: {value}{newline}"))
+        });
+        let first = if open { newline } else { "" };
+        format!("{}{first}{}", self.text, lines.collect::<String>())
+    }
+
+    /// An independent reader must find the wanted keys and, of the others, all and nothing else.
+    fn check(&self, edited: &str, wanted: &[(&str, Option<Value>)]) -> Result<(), FormatError> {
+        let after = Self::parse(edited).map_err(|error| FormatError::internal(format!("edited text: {error}")))?;
+        let is_wanted = |entry: &&Entry| wanted.iter().any(|(key, _)| *key == entry.key.value);
+        let rest = |mapping: &Self| -> Vec<(String, Value)> {
+            let others = mapping.entries.iter().filter(|entry| !is_wanted(entry));
+            others.map(|entry| (entry.key.value.clone(), entry.value.value.clone())).collect()
+        };
+        let holds = wanted.iter().all(|(key, new)| after.value(key).map(|at| &at.value) == new.as_ref());
+        if holds && rest(&after) == rest(self) && comments(edited) >= comments(&self.text) {
+            return Ok(());
+        }
+        Err(FormatError::internal("the edited document differs from what was meant"))
+    }
+}
+
+/// Full-line comments; an edit must not swallow one.
+fn comments(text: &str) -> usize {
+    text.lines().filter(|line| line.trim_start().starts_with('#')).count()
+}
+
+/// Whether a text can stand without quotes wherever a YAML reader looks at it: paths, endpoints, words.
+fn is_plain(text: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | ':');
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
+        && text.chars().all(word)
+        && !text.ends_with(':')
+        && !matches!(
+            text.to_ascii_lowercase().as_str(),
+            "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n"
+        )
+}
+
+fn scalar_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        _ => None,
+    }
+}
+
+fn fault(text: &str, error: &serde_saphyr::Error) -> FormatError {
+    let shown = error.without_snippet().to_string();
+    let to_u32 = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+    match error.location() {
+        Some(location) => {
+            let (line, column) = (to_u32(location.line()), to_u32(location.column()));
+            let message = shown.trim_end_matches(&format!(" at line {line}, column {column}"));
+            FormatError::at_line_column(text, line, Some(column), message)
+        }
+        None => FormatError::new(shown),
+    }
+}

@@ -1,0 +1,99 @@
+//! The kernel: its release, its host name, its cgroups, and who we are.
+
+use crate::model::CgroupMode;
+use anyhow::{Context as _, Result};
+use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, FsType, TMPFS_MAGIC, statfs};
+use std::fmt::Debug;
+
+/// Magic number of cgroup v1 (linux/magic.h).
+const CGROUP_SUPER_MAGIC: FsType = FsType(0x0027_e0eb);
+
+/// What the kernel says.
+pub trait Kernel: Debug {
+    /// The host name.
+    fn hostname(&self) -> String;
+    /// Release, as `uname -r`.
+    fn release(&self) -> Result<String>;
+    /// Machine hardware name, as `uname -m`.
+    fn arch(&self) -> Result<String>;
+    /// The cgroup mode, told by the file systems below `/sys/fs/cgroup`.
+    fn cgroup_mode(&self) -> Result<CgroupMode>;
+    /// True for root.
+    fn is_root(&self) -> bool;
+}
+
+/// The kernel below us.
+#[derive(Debug, Clone, Copy)]
+pub struct RealKernel;
+
+impl Kernel for RealKernel {
+    fn hostname(&self) -> String {
+        nix::unistd::gethostname()
+            .map_or_else(|_| "localhost".to_owned(), |name| name.to_string_lossy().into_owned())
+    }
+
+    fn release(&self) -> Result<String> {
+        let names = nix::sys::utsname::uname().context("cannot ask the kernel for its release")?;
+        Ok(names.release().to_string_lossy().into_owned())
+    }
+
+    fn arch(&self) -> Result<String> {
+        let names = nix::sys::utsname::uname().context("cannot ask the kernel for its architecture")?;
+        Ok(names.machine().to_string_lossy().into_owned())
+    }
+
+    /// As runc, kubelet and Docker tell it (containerd/cgroups v3 `Mode()`).
+    fn cgroup_mode(&self) -> Result<CgroupMode> {
+        let top = statfs("/sys/fs/cgroup").context("cannot look at /sys/fs/cgroup")?.filesystem_type();
+        if top == CGROUP2_SUPER_MAGIC {
+            return Ok(CgroupMode::Unified);
+        }
+        let unified = statfs("/sys/fs/cgroup/unified").is_ok_and(|fs| fs.filesystem_type() == CGROUP2_SUPER_MAGIC);
+        if unified {
+            return Ok(CgroupMode::Hybrid);
+        }
+        anyhow::ensure!(
+            top == TMPFS_MAGIC || top == CGROUP_SUPER_MAGIC,
+            "/sys/fs/cgroup holds no cgroup file system (type {:#x})",
+            top.0
+        );
+        Ok(CgroupMode::Legacy)
+    }
+
+    fn is_root(&self) -> bool {
+        nix::unistd::geteuid().is_root()
+    }
+}
+
+/// A kernel for tests.
+#[derive(Debug, Clone)]
+pub struct FakeKernel {
+    /// The host name.
+    pub hostname: String,
+    /// The cgroup mode.
+    pub cgroup_mode: CgroupMode,
+    /// Whether we are root.
+    pub root: bool,
+}
+
+impl Kernel for FakeKernel {
+    fn hostname(&self) -> String {
+        self.hostname.clone()
+    }
+
+    fn release(&self) -> Result<String> {
+        Ok("6.1.0-fake".to_owned())
+    }
+
+    fn arch(&self) -> Result<String> {
+        Ok("x86_64".to_owned())
+    }
+
+    fn cgroup_mode(&self) -> Result<CgroupMode> {
+        Ok(self.cgroup_mode)
+    }
+
+    fn is_root(&self) -> bool {
+        self.root
+    }
+}

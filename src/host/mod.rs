@@ -1,0 +1,188 @@
+//! The only room that touches the machine: files below a root, systemd over D-Bus, Docker's API, CRI and containerd
+//! over gRPC, processes, kernel and clock. Everything else asks here, so that everything else can be tested with fakes
+//! and attacked with [`Faults`].
+
+mod aio;
+mod clock;
+mod containerd;
+mod cri;
+mod daemon_error;
+mod engine;
+pub mod env;
+mod faults;
+mod grpc;
+mod kernel;
+mod lock;
+mod procs;
+mod root;
+mod signals;
+mod tree_units;
+pub mod unit_links;
+mod units;
+pub mod user_files;
+
+pub use aio::Aio;
+pub use clock::{Clock, FakeClock, RealClock};
+pub use containerd::{Containerd, ContainerdVersion, FakeContainerd, GrpcContainerd, Plugin};
+pub use cri::*;
+pub use daemon_error::DaemonError;
+pub use engine::*;
+pub use faults::{FaultMode, Faults, Injected};
+pub use kernel::{FakeKernel, Kernel, RealKernel};
+pub use lock::{LOCK_PATH, Lock, Locked};
+pub use procs::*;
+pub use root::{Append, Attributes, EntryKind, Expect, FileError, FileRead, Meta, Root};
+pub use signals::watch_signals;
+pub use tree_units::TreeUnits;
+pub use units::{DBusUnits, FakeUnits, JobResult, UnitError, UnitState, Units, settle};
+
+use anyhow::Result;
+use std::{fmt::Debug, path::Path, rc::Rc};
+
+/// Docker's socket.
+pub const DOCKER_SOCKET: &str = "unix:///run/docker.sock";
+
+/// Gives clients for an endpoint.
+pub trait Doors: Debug {
+    /// A CRI client; it connects when it is first asked something.
+    ///
+    /// # Errors
+    /// When the endpoint is no unix socket.
+    fn cri(&self, endpoint: &str) -> Result<Box<dyn Cri>>;
+    /// A client of containerd's own services.
+    ///
+    /// # Errors
+    /// When the endpoint is no unix socket.
+    fn containerd(&self, endpoint: &str) -> Result<Box<dyn Containerd>>;
+}
+
+/// A node, or a node's file tree.
+#[derive(Debug)]
+pub struct Host {
+    /// Its files.
+    pub root: Rc<Root>,
+    /// Its systemd.
+    pub units: Box<dyn Units>,
+    /// Its Docker.
+    pub engine: Box<dyn Engine>,
+    /// Its programs and processes.
+    pub procs: Box<dyn Procs>,
+    /// Its kernel.
+    pub kernel: Box<dyn Kernel>,
+    /// Time.
+    pub clock: Box<dyn Clock>,
+    /// Its CRI and containerd endpoints.
+    pub doors: Box<dyn Doors>,
+    live: bool,
+}
+
+/// What a host is made of, for tests.
+#[derive(Debug)]
+pub struct Parts {
+    /// Files.
+    pub root: Root,
+    /// systemd; `None` for links in the file tree only.
+    pub units: Option<Box<dyn Units>>,
+    /// Docker.
+    pub engine: Box<dyn Engine>,
+    /// Programs and processes.
+    pub procs: Box<dyn Procs>,
+    /// Kernel.
+    pub kernel: Box<dyn Kernel>,
+    /// Time.
+    pub clock: Box<dyn Clock>,
+    /// CRI and containerd endpoints.
+    pub doors: Box<dyn Doors>,
+    /// Whether it counts as a running node.
+    pub live: bool,
+}
+
+impl Host {
+    /// The machine castoff runs on (`dir` is `/`), or the file tree at `dir`.
+    ///
+    /// # Errors
+    /// When `dir` cannot be opened.
+    pub fn open(dir: &Path, faults: &Faults) -> Result<Self> {
+        let root = Root::open(dir, faults.clone())?;
+        let live = root.is_live();
+        let aio = Aio::new()?;
+        Ok(Self::from_parts(Parts {
+            units: live.then(|| {
+                let procs = Rc::new(RealProcs::new(faults.clone()));
+                Box::new(DBusUnits::new(aio.clone(), procs, faults.clone())) as Box<dyn Units>
+            }),
+            engine: Box::new(DockerEngine::new(aio.clone(), DOCKER_SOCKET, faults.clone())?),
+            procs: Box::new(RealProcs::new(faults.clone())),
+            kernel: Box::new(RealKernel),
+            clock: Box::new(RealClock::new()),
+            doors: Box::new(Sockets { aio, faults: faults.clone() }),
+            root,
+            live,
+        }))
+    }
+
+    /// A host made of given parts.
+    pub fn from_parts(parts: Parts) -> Self {
+        let root = Rc::new(parts.root);
+        let units = parts.units.unwrap_or_else(|| Box::new(TreeUnits::new(Rc::clone(&root))));
+        Self {
+            root,
+            units,
+            engine: parts.engine,
+            procs: parts.procs,
+            kernel: parts.kernel,
+            clock: parts.clock,
+            doors: parts.doors,
+            live: parts.live,
+        }
+    }
+
+    /// True for a running node, false for a file tree: then nothing live is asked or touched.
+    pub const fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// The node's name: the kernel's host name, or what `/etc/hostname` of a file tree says.
+    pub fn node_name(&self) -> String {
+        if self.live {
+            return self.kernel.hostname();
+        }
+        let text = self.root.text("/etc/hostname").ok().flatten().unwrap_or_default();
+        let name = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
+        name.unwrap_or("localhost").to_owned()
+    }
+
+    /// A CRI client for an endpoint.
+    ///
+    /// # Errors
+    /// When the endpoint is no unix socket.
+    pub fn cri(&self, endpoint: &str) -> Result<Box<dyn Cri>> {
+        self.doors.cri(endpoint)
+    }
+
+    /// True when docker.service is active. Asking its socket without looking first would start it.
+    pub fn engine_is_up(&self) -> bool {
+        self.live && self.units.state("docker.service").is_ok_and(|state| state.is_active())
+    }
+
+    /// This process.
+    pub fn pid(&self) -> u32 {
+        std::process::id()
+    }
+}
+
+#[derive(Debug)]
+struct Sockets {
+    aio: Aio,
+    faults: Faults,
+}
+
+impl Doors for Sockets {
+    fn cri(&self, endpoint: &str) -> Result<Box<dyn Cri>> {
+        Ok(Box::new(GrpcCri::new(self.aio.clone(), endpoint, self.faults.clone())?))
+    }
+
+    fn containerd(&self, endpoint: &str) -> Result<Box<dyn Containerd>> {
+        Ok(Box::new(GrpcContainerd::new(self.aio.clone(), endpoint)?))
+    }
+}

@@ -1,0 +1,125 @@
+//! Programs and processes: runs the few programs castoff needs, without a shell and with a clean environment, and
+//! reads what `/proc` says about processes that already run.
+
+mod fake;
+mod real;
+
+pub use fake::FakeProcs;
+pub use real::RealProcs;
+
+use anyhow::bail;
+use std::{fmt::Debug, io::Write, time::Duration};
+
+/// What a program that ended left behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ran {
+    /// Exit status; 128 + signal number when a signal ended it.
+    pub status: i32,
+    /// Everything it wrote to its standard output.
+    pub stdout: Vec<u8>,
+    /// The last 4 KiB of its standard error.
+    pub stderr: String,
+}
+
+impl Ran {
+    /// The result when the status is 0, else an error that ends with the program's own last words.
+    pub fn ok(self, program: &str) -> anyhow::Result<Self> {
+        if self.status == 0 {
+            return Ok(self);
+        }
+        let words = self.stderr.trim();
+        let words = if words.is_empty() { String::new() } else { format!(": {words}") };
+        bail!("{program} ended with status {}{words}", self.status)
+    }
+
+    /// Standard output as text, where it is text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+}
+
+/// One line of `/proc/PID/cgroup`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CgroupLine {
+    /// Hierarchy number; 0 is the unified hierarchy of cgroup v2.
+    pub hierarchy: u32,
+    /// Controllers of a v1 hierarchy (`memory`, `name=systemd`); empty for v2.
+    pub controllers: Vec<String>,
+    /// Path below the mount point of the hierarchy.
+    pub path: String,
+}
+
+/// Runs programs and looks at processes.
+pub trait Procs: Debug {
+    /// Runs a program that may change the machine; counts as a side effect. Standard input is empty. A status other
+    /// than 0 is no error here: see [`Ran::ok`].
+    fn run(&self, program: &str, args: &[&str], timeout: Duration) -> anyhow::Result<Ran>;
+
+    /// Like [`Procs::run`] for programs that only look; does not count as a side effect.
+    fn query(&self, program: &str, args: &[&str], timeout: Duration) -> anyhow::Result<Ran>;
+
+    /// Runs a program and streams into its standard input what `feed` writes; the program sees the end of its input
+    /// only after `feed` succeeded. When `feed` fails the program is killed first, so that it cannot take half of
+    /// the input for the whole.
+    fn pipe_into(
+        &self,
+        program: &str,
+        args: &[&str],
+        feed: &mut dyn FnMut(&mut dyn Write) -> anyhow::Result<u64>,
+        timeout: Duration,
+    ) -> anyhow::Result<Ran>;
+
+    /// Where a program is, if it is installed.
+    fn find(&self, program: &str) -> Option<String>;
+
+    /// The command line of a live process; `None` when it is gone, or a kernel thread.
+    fn cmdline(&self, pid: u32) -> Option<Vec<String>>;
+
+    /// The cgroups of a live process.
+    fn cgroup(&self, pid: u32) -> anyhow::Result<Vec<CgroupLine>>;
+
+    /// True while the process exists and is not a zombie.
+    fn exists(&self, pid: u32) -> bool;
+
+    /// Processes that run the program of this name (`dockerd`), lowest pid first.
+    fn pids_of(&self, name: &str) -> Vec<u32>;
+}
+
+/// Reads the text of `/proc/PID/cgroup`. A line that is none is skipped: the kernel owns the format.
+pub fn parse_cgroup(text: &str) -> Vec<CgroupLine> {
+    text.lines().filter_map(cgroup_line).collect()
+}
+
+fn cgroup_line(line: &str) -> Option<CgroupLine> {
+    // The path is last and may hold colons (`…slice:cri-containerd:ID` after a driver mismatch); names of
+    // controllers cannot.
+    let mut parts = line.splitn(3, ':');
+    let hierarchy = parts.next()?.parse().ok()?;
+    let controllers = parts.next()?.split(',').filter(|c| !c.is_empty()).map(str::to_owned).collect();
+    Some(CgroupLine { hierarchy, controllers, path: parts.next()?.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cgroup_paths_keep_their_colons() {
+        let lines = parse_cgroup(
+            "12:cpu,cpuacct:/kubepods/burstable/pod1/abc\n1:name=systemd:/x\n0::/system.slice/containerd.service/kubepods.slice:cri-containerd:abc\nnot a line\n",
+        );
+        assert_eq!(lines.len(), 3);
+        assert_eq!(lines[0].controllers, ["cpu", "cpuacct"]);
+        assert_eq!(lines[1].controllers, ["name=systemd"]);
+        assert_eq!((lines[2].hierarchy, lines[2].controllers.len()), (0, 0));
+        assert!(lines[2].path.ends_with("kubepods.slice:cri-containerd:abc"));
+    }
+
+    #[test]
+    fn a_failed_program_is_quoted() {
+        let ran = Ran { status: 1, stdout: Vec::new(), stderr: "ctr: no such image\n".into() };
+        assert_eq!(ran.ok("ctr").unwrap_err().to_string(), "ctr ended with status 1: ctr: no such image");
+        assert_eq!(Ran { status: 2, ..Ran::default() }.ok("x").unwrap_err().to_string(), "x ended with status 2");
+        assert_eq!(Ran::default().ok("x").unwrap(), Ran::default());
+    }
+}

@@ -1,0 +1,92 @@
+//! Files the user names on the command line: they live outside any root.
+
+#![allow(clippy::disallowed_methods)] // This is the room that may.
+
+use super::{Attributes, Expect, Faults, Root};
+use anyhow::{Context as _, Result, anyhow};
+use std::path::{Path, PathBuf};
+
+/// An absolute form of what the user typed.
+///
+/// # Errors
+/// When the current directory is gone.
+pub fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("cannot find {}", path.display()))
+}
+
+fn open(path: &Path) -> Result<(Root, String)> {
+    let path = absolute(path)?;
+    let name = path.to_str().ok_or_else(|| anyhow!("{} is not UTF-8", path.display()))?.to_owned();
+    Ok((Root::open(Path::new("/"), Faults::none())?, name))
+}
+
+/// Reads a text file.
+///
+/// # Errors
+/// When it is missing or cannot be read.
+pub fn read(path: &Path) -> Result<String> {
+    let (root, name) = open(path)?;
+    root.text(&name)?.ok_or_else(|| anyhow!("{} is not there", path.display()))
+}
+
+/// Writes a file that only its owner may read, in place of what was there.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_private(path: &Path, text: &str) -> Result<()> {
+    write(path, text, 0o600)
+}
+
+/// Writes a file that everybody may read, in place of what was there; makes its directory.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_public(path: &Path, text: &str) -> Result<()> {
+    write(path, text, 0o644)
+}
+
+fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
+    let (root, name) = open(path)?;
+    if let Some((dir, _)) = name.rsplit_once('/').filter(|_| mode == 0o644) {
+        root.make_dirs(dir, 0o755)?;
+    }
+    let before = root.read(&name)?.map(|read| read.digest());
+    let expect = before.as_ref().map_or(Expect::Absent, Expect::Content);
+    root.write_atomic(&name, text.as_bytes(), expect, Attributes::Keep { mode })
+}
+
+/// A temporary directory of our own, removed with everything in it when dropped.
+#[derive(Debug)]
+pub struct TempDir(PathBuf);
+
+impl TempDir {
+    /// Makes one.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn new(name: &str) -> Result<Self> {
+        let template = std::env::temp_dir().join(format!("{name}-XXXXXX"));
+        let path = nix::unistd::mkdtemp(&template).context("cannot make a temporary directory")?;
+        Ok(Self(path))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Leaves it there.
+    pub fn keep(mut self) -> PathBuf {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        if self.0.as_os_str().is_empty() {
+            return;
+        }
+        // Nothing is lost when this fails; the system empties its temporary directory.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

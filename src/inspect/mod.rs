@@ -1,0 +1,50 @@
+//! Host → facts. One probe per subject; each says what it saw and where, and what it could not see and why.
+//!
+//! Inspecting never fails: a node in a strange shape is data. A file that cannot be understood becomes a finding, a
+//! daemon that does not answer is something unseen.
+
+mod cni;
+mod containerd;
+mod docker;
+mod files;
+mod kubelet;
+mod node;
+mod service;
+mod workload;
+
+use crate::{
+    checks,
+    host::Host,
+    model::{Assumptions, CRICTL_YAML, Facts},
+};
+use files::Files;
+
+/// Units that matter here.
+pub const UNITS: [&str; 7] = [
+    "docker.service",
+    "docker.socket",
+    "containerd.service",
+    "kubelet.service",
+    "cri-docker.service",
+    "cri-docker.socket",
+    "crio.service",
+];
+
+/// Looks at a node or a file tree. `endpoint` is where containerd's CRI is expected.
+pub fn inspect(host: &Host, assumptions: &Assumptions, endpoint: &str) -> Facts {
+    let mut facts = Facts::empty(host.is_live());
+    let mut files = Files::new(host);
+    node::probe(host, assumptions, &mut files, &mut facts);
+    service::probe_units(host, &mut facts);
+    docker::probe(host, assumptions, &mut files, &mut facts);
+    containerd::probe(host, assumptions, endpoint, &mut files, &mut facts);
+    kubelet::probe(host, assumptions, &mut files, &mut facts);
+    // Only read here, so that a plan may edit it.
+    let _ = files.text(CRICTL_YAML);
+    cni::probe(host, &mut facts);
+    workload::probe(host, endpoint, &mut facts);
+    files.finish(&mut facts);
+    facts.findings.extend(checks::run(&facts));
+    facts.findings.sort_by(|a, b| (a.severity, &a.id).cmp(&(b.severity, &b.id)));
+    facts
+}

@@ -1,0 +1,164 @@
+//! What the user wants of a node: defaults, then the profile, then the command line.
+
+use super::Span;
+use serde::{Deserialize, Serialize};
+
+/// What a plan is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Goal {
+    /// Pods run on containerd; everything agrees on systemd's cgroup driver.
+    #[default]
+    Containerd,
+    /// Stay on Docker, unify the cgroup driver only.
+    CgroupDriver,
+}
+
+impl Goal {
+    /// The word of `--goal`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Containerd => "containerd",
+            Self::CgroupDriver => "cgroup-driver",
+        }
+    }
+}
+
+/// What becomes of docker.service and docker.socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DockerFate {
+    /// Stopped, disabled and masked; nothing is removed.
+    #[default]
+    Mask,
+    /// Stopped and disabled, not masked.
+    Disable,
+}
+
+/// Which of Docker's images come along.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImagePolicy {
+    /// What the node's pods, its static pods and the sandbox need.
+    #[default]
+    Needed,
+    /// All tagged images.
+    All,
+    /// None: everything is pulled again.
+    None,
+}
+
+/// How long castoff waits for things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct Timeouts {
+    /// One start, stop or restart of a unit.
+    pub unit: Span,
+    /// Until the node's pods run again.
+    pub pods: Span,
+    /// How long a started unit must stay up before it counts as up.
+    pub settle: Span,
+    /// Carrying images, all of them together.
+    pub images: Span,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            // systemd's own DefaultTimeoutStopSec is 90 s; leave it the time to do its own killing.
+            unit: Span::seconds(120),
+            pods: Span::seconds(300),
+            // Longer than RestartSec of containerd's (5 s) unit would be slow; a crash at start shows within 3 s.
+            settle: Span::seconds(3),
+            images: Span::seconds(3600),
+        }
+    }
+}
+
+/// The profile file, `/etc/castoff/profile.toml`. Every key is optional.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct Profile {
+    /// containerd's endpoint, `unix:///…`.
+    pub endpoint: Option<String>,
+    /// Sandbox (pause) image for containerd.
+    pub sandbox_image: Option<String>,
+    /// Fate of Docker's units.
+    pub docker: Option<DockerFate>,
+    /// Which images come along.
+    pub images: Option<ImagePolicy>,
+    /// Findings that do not block.
+    pub skip_checks: Vec<String>,
+    /// Waits.
+    pub timeouts: Timeouts,
+}
+
+/// What the user wants, complete.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Desired {
+    /// The goal.
+    pub goal: Goal,
+    /// containerd's endpoint, `unix:///…`.
+    pub endpoint: String,
+    /// Sandbox image; absent: the one kubelet uses, else containerd's own default.
+    pub sandbox_image: Option<String>,
+    /// Fate of Docker's units.
+    pub docker: DockerFate,
+    /// Which images come along.
+    pub images: ImagePolicy,
+    /// Findings that do not block.
+    pub skip_checks: Vec<String>,
+    /// Waits.
+    pub timeouts: Timeouts,
+}
+
+/// containerd's endpoint unless a profile says otherwise (every release's default).
+pub const DEFAULT_ENDPOINT: &str = "unix:///run/containerd/containerd.sock";
+
+impl Desired {
+    /// Joins the goal, a profile and the checks skipped on the command line.
+    pub fn resolve(goal: Goal, profile: &Profile, skip_checks: &[String]) -> Result<Self, String> {
+        let endpoint = profile.endpoint.clone().unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
+        if !endpoint.starts_with("unix:///") {
+            return Err(format!("endpoint `{endpoint}` is not a unix socket; write it like `{DEFAULT_ENDPOINT}`"));
+        }
+        let mut skip: Vec<String> = profile.skip_checks.iter().chain(skip_checks).cloned().collect();
+        skip.sort();
+        skip.dedup();
+        Ok(Self {
+            goal,
+            endpoint,
+            sandbox_image: profile.sandbox_image.clone(),
+            docker: profile.docker.unwrap_or_default(),
+            images: profile.images.unwrap_or_default(),
+            skip_checks: skip,
+            timeouts: profile.timeouts,
+        })
+    }
+
+    /// Path of the endpoint's socket.
+    pub fn socket(&self) -> &str {
+        self.endpoint.strip_prefix("unix://").unwrap_or(&self.endpoint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_is_checked_key_by_key() {
+        let profile: Profile = toml::from_str("images = \"all\"\n[timeouts]\npods = \"10m\"\n").unwrap();
+        let desired = Desired::resolve(Goal::Containerd, &profile, &["no-cni".into()]).unwrap();
+        assert_eq!(desired.images, ImagePolicy::All);
+        assert_eq!(desired.timeouts.pods, Span::seconds(600));
+        assert_eq!(desired.socket(), "/run/containerd/containerd.sock");
+        assert_eq!(desired.skip_checks, ["no-cni"]);
+        for wrong in ["imags = \"all\"", "images = \"some\"", "[timeouts]\npods = 600", "[timeouts]\npod = \"1m\""] {
+            assert!(toml::from_str::<Profile>(wrong).is_err(), "{wrong}");
+        }
+        let tcp = Profile { endpoint: Some("tcp://1.2.3.4:5".into()), ..Profile::default() };
+        assert!(Desired::resolve(Goal::Containerd, &tcp, &[]).is_err());
+    }
+}

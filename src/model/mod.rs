@@ -1,0 +1,46 @@
+//! The field's words as values. No I/O, no clock, no environment: everything here can be made in a test by hand,
+//! printed as JSON, and read back.
+
+mod desired;
+mod digest;
+mod duration;
+mod facts;
+mod finding;
+mod journal;
+mod origin;
+mod plan;
+mod run;
+mod secret;
+mod state;
+mod verdict;
+
+pub use desired::{DEFAULT_ENDPOINT, Desired, DockerFate, Goal, ImagePolicy, Profile, Timeouts};
+pub use digest::Digest;
+pub use duration::Span;
+pub use facts::{
+    Assumptions, CgroupDriver, CgroupFacts, CgroupMode, CniFacts, ContainerdFacts, DockerContainer, DockerFacts,
+    DockerImage, DockerSetting, Facts, FileFacts, KubeletFacts, KubeletFlag, NodeFacts, PodFacts, RuntimeKind,
+    StaticPod, UnitFacts, Unseen,
+};
+pub use finding::{Finding, Severity};
+pub use journal::{Entry, Record, Seconds, UnitLink, UnitSnapshot, Undo};
+pub use origin::{Origin, OriginKind, Sourced};
+pub use plan::{Action, Change, FileAfter, FileBefore, Plan, Risk, Step, Summary, UndoKind};
+pub use run::{
+    Check, CheckStatus, Downtime, Level, Outcome, Phase, RunReport, StepResult, StepStatus, Verification,
+};
+pub use secret::redact_text;
+pub use state::{RunState, RunSummary};
+pub use verdict::{SettingVerdict, Verdict};
+
+/// Version of every document castoff writes; see `interface.md`, "Documents".
+pub const API_VERSION: &str = "castoff/v1";
+
+/// dockerd's configuration file unless `--config-file` says otherwise (dockerd reference).
+pub const DAEMON_JSON: &str = "/etc/docker/daemon.json";
+
+/// crictl's configuration file unless `CRI_CONFIG_FILE` says otherwise (cri-tools).
+pub const CRICTL_YAML: &str = "/etc/crictl.yaml";
+
+/// Version of this program, as in `Cargo.toml`.
+pub const TOOL_VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,379 @@
+//! What castoff would do: the `Plan` document. A pure value: it can be printed, reviewed, saved, and applied later,
+//! but only while every precondition in it still holds.
+
+use super::{Desired, Digest, Finding, Goal, SettingVerdict};
+use serde::{Deserialize, Serialize};
+
+/// What happens to a thing. One vocabulary for text symbols, JSON and Ansible's `changed`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// Something new.
+    Create,
+    /// Something there gets another content or state.
+    Update,
+    /// Something goes away.
+    Delete,
+    /// An act without a lasting state of its own.
+    Run,
+    /// Looked at, nothing to do.
+    NoOp,
+}
+
+impl Change {
+    /// The symbol of text output. It carries the meaning without colour.
+    pub const fn symbol(self) -> char {
+        match self {
+            Self::Create => '+',
+            Self::Update => '~',
+            Self::Delete => '-',
+            Self::Run => '!',
+            Self::NoOp => '=',
+        }
+    }
+}
+
+/// What a step may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Risk {
+    /// Nothing that runs notices.
+    None,
+    /// Pods on the node stop or restart.
+    RestartsPods,
+    /// Cannot be taken back.
+    Irreversible,
+}
+
+/// How a step is taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UndoKind {
+    /// The old content comes back with owner, mode and extended attributes.
+    RestoreBackup,
+    /// What was made is removed.
+    RemoveCreated,
+    /// Links, enablement or activity as they were.
+    RestoreUnitState,
+    /// The unit is restarted after its files are back.
+    Restart,
+    /// systemd reads its files again.
+    Reload,
+    /// Pods made on the new runtime are removed.
+    RemovePods,
+    /// Nothing needs taking back.
+    None,
+}
+
+/// What a file must look like before it is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileBefore {
+    /// Digest of its content.
+    pub digest: Digest,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+/// What a file will look like.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileAfter {
+    /// Digest of the new content.
+    pub digest: Digest,
+    /// Permission bits for a file that is created; an existing file keeps its own.
+    pub mode: u32,
+}
+
+/// One primitive. Features compose them; there are few, so that each can be done, undone and redone with care.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Action {
+    /// Writes a whole file.
+    WriteFile {
+        /// Absolute path below the root.
+        path: String,
+        /// What must be there; absent: nothing must be there.
+        before: Option<FileBefore>,
+        /// What will be there.
+        after: FileAfter,
+        /// Unified diff, secrets masked.
+        diff: String,
+        /// The new content; left out of documents meant for reading.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        content: Option<String>,
+    },
+    /// Makes a directory and its missing parents.
+    MakeDir {
+        /// Absolute path below the root.
+        path: String,
+        /// Permission bits of what is created.
+        mode: u32,
+    },
+    /// Stops a unit.
+    StopUnit {
+        /// Unit name.
+        unit: String,
+    },
+    /// Starts a unit.
+    StartUnit {
+        /// Unit name.
+        unit: String,
+    },
+    /// Restarts a unit.
+    RestartUnit {
+        /// Unit name.
+        unit: String,
+    },
+    /// Removes the links that start a unit at boot.
+    DisableUnit {
+        /// Unit name.
+        unit: String,
+    },
+    /// Links a unit to `/dev/null`, so that nothing can start it.
+    MaskUnit {
+        /// Unit name.
+        unit: String,
+    },
+    /// Makes systemd read its files again.
+    DaemonReload,
+    /// Stops the containers that the kubelet made through Docker, sandboxes last.
+    StopDockerPods,
+    /// Carries images from Docker's store into containerd's namespace `k8s.io`.
+    ImportImages {
+        /// References by which Docker knows them.
+        images: Vec<String>,
+        /// Bytes Docker reports for them together.
+        bytes: u64,
+    },
+    /// Waits until CRI answers on the endpoint and its runtime is ready.
+    AwaitCri {
+        /// `unix://…`.
+        endpoint: String,
+    },
+    /// Waits until these pods run on the new runtime.
+    AwaitPods {
+        /// `namespace/name` each.
+        pods: Vec<String>,
+        /// `unix://…`.
+        endpoint: String,
+    },
+    /// Waits until these pods run on Docker again; for a plan that stays on Docker.
+    AwaitDockerPods {
+        /// `namespace/name` each.
+        pods: Vec<String>,
+    },
+    /// Proves the node, as `castoff verify` does.
+    Verify {
+        /// `unix://…`; absent on a node that stays on Docker.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        endpoint: Option<String>,
+    },
+}
+
+impl Action {
+    /// Name of the action in documents.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::WriteFile { before: None, .. } => "create",
+            Self::WriteFile { .. } => "write",
+            Self::MakeDir { .. } => "mkdir",
+            Self::StopUnit { .. } => "stop",
+            Self::StartUnit { .. } => "start",
+            Self::RestartUnit { .. } => "restart",
+            Self::DisableUnit { .. } => "disable",
+            Self::MaskUnit { .. } => "mask",
+            Self::DaemonReload => "reload",
+            Self::StopDockerPods => "stop",
+            Self::ImportImages { .. } => "import",
+            Self::AwaitCri { .. } | Self::AwaitPods { .. } | Self::AwaitDockerPods { .. } => "wait",
+            Self::Verify { .. } => "verify",
+        }
+    }
+
+    /// What it acts on, for people.
+    pub fn object(&self) -> String {
+        match self {
+            Self::WriteFile { path, .. } | Self::MakeDir { path, .. } => path.clone(),
+            Self::StopUnit { unit }
+            | Self::StartUnit { unit }
+            | Self::RestartUnit { unit }
+            | Self::DisableUnit { unit }
+            | Self::MaskUnit { unit } => unit.clone(),
+            Self::DaemonReload => "systemd".to_owned(),
+            Self::StopDockerPods => "Docker's pod containers".to_owned(),
+            Self::ImportImages { images, .. } => format!("{} image{}", images.len(), plural(images.len())),
+            Self::AwaitCri { endpoint } => format!("CRI on {endpoint}"),
+            Self::AwaitPods { pods, .. } => format!("{} pod{} on containerd", pods.len(), plural(pods.len())),
+            Self::AwaitDockerPods { pods } => format!("{} pod{} on Docker", pods.len(), plural(pods.len())),
+            Self::Verify { .. } => "the node".to_owned(),
+        }
+    }
+}
+
+const fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+/// One step of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Kebab-case, unique in the plan.
+    pub id: String,
+    /// Place in the plan, counted from 1.
+    pub index: usize,
+    /// What kind of change it is.
+    pub change: Change,
+    /// What it may cost.
+    pub risk: Risk,
+    /// How it is taken back.
+    pub undo: UndoKind,
+    /// Why: sentences for people; ids of findings where one is answered.
+    pub why: Vec<String>,
+    /// The phase it is timed in: `images`, `stop`, `configure`, `start`, `verify`.
+    pub phase: String,
+    /// What is done.
+    pub action: Action,
+}
+
+/// Counts over the steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Things created.
+    pub create: usize,
+    /// Things changed.
+    pub update: usize,
+    /// Things removed.
+    pub delete: usize,
+    /// Acts.
+    pub run: usize,
+    /// Steps that cannot be taken back.
+    pub irreversible: usize,
+}
+
+/// What castoff would do to a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// [`super::API_VERSION`].
+    pub api_version: String,
+    /// `Plan`.
+    pub kind: String,
+    /// First four hex digits of the digest.
+    pub id: String,
+    /// Digest over everything that decides what is done.
+    pub digest: Digest,
+    /// castoff's version.
+    pub tool: String,
+    /// The node's name.
+    pub node: String,
+    /// What it is for.
+    pub goal: Goal,
+    /// What was wanted.
+    pub desired: Desired,
+    /// True for a running node, false for a file tree: the two are not interchangeable.
+    pub live: bool,
+    /// Counts.
+    pub summary: Summary,
+    /// What is notable.
+    pub findings: Vec<Finding>,
+    /// What becomes of Docker's settings.
+    pub verdicts: Vec<SettingVerdict>,
+    /// In order.
+    pub steps: Vec<Step>,
+    /// Things that happen outside the plan, such as "at next boot" on a file tree.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deferred: Vec<String>,
+}
+
+impl Plan {
+    /// True when there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Findings that forbid applying it.
+    pub fn blocking(&self) -> impl Iterator<Item = &Finding> {
+        self.findings
+            .iter()
+            .filter(|f| f.severity == super::Severity::Block && !self.desired.skip_checks.contains(&f.id))
+    }
+
+    /// True when a step stops or restarts pods.
+    pub fn restarts_pods(&self) -> bool {
+        self.steps.iter().any(|step| step.risk == Risk::RestartsPods)
+    }
+
+    /// The same plan without file contents: what may be printed.
+    #[must_use]
+    pub fn for_reading(&self) -> Self {
+        let mut plan = self.clone();
+        for step in &mut plan.steps {
+            if let Action::WriteFile { content, .. } = &mut step.action {
+                *content = None;
+            }
+        }
+        plan
+    }
+
+    /// Digest over everything that decides what is done: node, goal, choices and actions, not wording or diffs.
+    pub fn compute_digest(&self) -> Digest {
+        let actions: Vec<Action> = self
+            .for_reading()
+            .steps
+            .into_iter()
+            .map(|step| match step.action {
+                Action::WriteFile { path, before, after, .. } => {
+                    Action::WriteFile { path, before, after, diff: String::new(), content: None }
+                }
+                // Image sizes change by reporting, not by decision.
+                Action::ImportImages { images, .. } => Action::ImportImages { images, bytes: 0 },
+                action => action,
+            })
+            .collect();
+        let decisive = serde_json::json!({
+            "apiVersion": self.api_version, "node": self.node, "goal": self.goal, "live": self.live,
+            "desired": self.desired, "actions": actions,
+        });
+        Digest::of(decisive.to_string().as_bytes())
+    }
+
+    /// Checks what a document read from disk claims about itself.
+    ///
+    /// # Errors
+    /// A sentence that says what does not fit.
+    pub fn validate(&self) -> Result<(), String> {
+        if self.api_version != super::API_VERSION || self.kind != "Plan" {
+            return Err(format!(
+                "it is `{}` of kind `{}`, not `{}` of kind `Plan`",
+                self.api_version,
+                self.kind,
+                super::API_VERSION
+            ));
+        }
+        if self.compute_digest() != self.digest {
+            return Err("its digest does not fit its steps: it was changed after it was made".to_owned());
+        }
+        for step in &self.steps {
+            let Action::WriteFile { path, after, content, .. } = &step.action else { continue };
+            if !path.starts_with('/') || path.split('/').any(|part| part == "..") {
+                return Err(format!("step {} writes `{path}`, which is not an absolute plain path", step.index));
+            }
+            match content {
+                None => {
+                    return Err(
+                        "it holds no file contents: it was printed for reading; save one with `castoff plan --out`"
+                            .to_owned(),
+                    );
+                }
+                Some(text) if Digest::of(text.as_bytes()) != after.digest => {
+                    return Err(format!("the content for `{path}` does not fit its digest"));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+}

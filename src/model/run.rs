@@ -1,0 +1,211 @@
+//! What happened: run reports and verifications.
+
+use super::Finding;
+use serde::{Deserialize, Serialize};
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// There was nothing to do.
+    NoChange,
+    /// The new state holds and was verified.
+    Applied,
+    /// Findings forbade it; nothing was changed.
+    Blocked,
+    /// The old state holds again.
+    RolledBack,
+    /// Neither state holds; the journal says where it stands.
+    Stuck,
+    /// Stopped by a signal; the old state holds again.
+    Interrupted,
+}
+
+impl Outcome {
+    /// The word used in every output.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::NoChange => "no-change",
+            Self::Applied => "applied",
+            Self::Blocked => "blocked",
+            Self::RolledBack => "rolled-back",
+            Self::Stuck => "stuck",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// The exit code of `apply` and `migrate` (`interface.md`, "Exit codes").
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::NoChange | Self::Applied => 0,
+            Self::Blocked => 3,
+            Self::RolledBack => 4,
+            Self::Stuck => 5,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// How much of the node `castoff verify` looks at; each level includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// Files: what is configured.
+    Config,
+    /// Units and processes: what runs.
+    Runtime,
+    /// CRI: what answers.
+    Cri,
+    /// kubelet and pods: what the node does.
+    Node,
+}
+
+/// Result of one check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckStatus {
+    /// As expected.
+    Pass,
+    /// Not as expected.
+    Fail,
+    /// Could not be looked at here; `detail` says why.
+    Skip,
+}
+
+/// One check of a verification.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    /// Kebab-case.
+    pub id: String,
+    /// Its result.
+    pub status: CheckStatus,
+    /// How long it took.
+    pub seconds: f64,
+    /// Evidence: what was seen, where, and what was expected.
+    pub detail: String,
+}
+
+/// The `Verification` document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Verification {
+    /// [`super::API_VERSION`].
+    pub api_version: String,
+    /// `Verification`.
+    pub kind: String,
+    /// The node's name.
+    pub node: String,
+    /// How much was looked at.
+    pub level: Level,
+    /// In order.
+    pub checks: Vec<Check>,
+    /// Benchmark figures; empty unless asked for.
+    pub bench: Vec<serde_json::Value>,
+}
+
+impl Verification {
+    /// True when no check failed.
+    pub fn passed(&self) -> bool {
+        self.checks.iter().all(|check| check.status != CheckStatus::Fail)
+    }
+
+    /// The checks that failed.
+    pub fn failures(&self) -> impl Iterator<Item = &Check> {
+        self.checks.iter().filter(|check| check.status == CheckStatus::Fail)
+    }
+}
+
+/// How long a phase took.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Phase {
+    /// `images`, `stop`, `configure`, `start`, `verify`, `rollback`.
+    pub name: String,
+    /// Seconds.
+    pub seconds: f64,
+}
+
+/// How long things were away. Absent where nothing was stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Downtime {
+    /// From asking kubelet to stop until it was active again.
+    pub kubelet_seconds: Option<f64>,
+    /// From stopping the first pod container until every pod ran again.
+    pub workload_seconds: Option<f64>,
+}
+
+/// Result of one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepStatus {
+    /// Done and checked.
+    Done,
+    /// Failed.
+    Failed,
+    /// Done, then taken back.
+    Undone,
+    /// Taking it back failed.
+    UndoFailed,
+    /// Not reached.
+    Pending,
+}
+
+/// One step of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepResult {
+    /// Place in the plan.
+    pub index: usize,
+    /// Its id.
+    pub id: String,
+    /// Its result.
+    pub status: StepStatus,
+    /// How long it took.
+    pub seconds: Option<f64>,
+    /// What it says for itself: an error, or what was left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// The `RunReport` document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunReport {
+    /// [`super::API_VERSION`].
+    pub api_version: String,
+    /// `RunReport`.
+    pub kind: String,
+    /// Run id; empty when no run was needed.
+    pub run: String,
+    /// The node's name.
+    pub node: String,
+    /// castoff's version.
+    pub tool: String,
+    /// Id of the plan.
+    pub plan: String,
+    /// RFC 3339, UTC.
+    pub started: String,
+    /// RFC 3339, UTC.
+    pub finished: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The exit code that says so.
+    pub exit_code: u8,
+    /// True when the new state was said to stay.
+    pub committed: bool,
+    /// In order.
+    pub phases: Vec<Phase>,
+    /// How long things were away, forward and (after a rollback) backward.
+    pub downtime: Downtime,
+    /// The same for the rollback, when there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_downtime: Option<Downtime>,
+    /// Every step.
+    pub steps: Vec<StepResult>,
+    /// What proved the node.
+    pub verification: Vec<Check>,
+    /// What is notable.
+    pub findings: Vec<Finding>,
+    /// What is left to do by hand; only when stuck.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_hand: Vec<String>,
+}

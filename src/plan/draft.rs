@@ -1,0 +1,143 @@
+//! A plan while it is being made.
+
+use super::{Options, diff};
+use crate::{
+    formats::FormatError,
+    model::{
+        Action, Change, Desired, Digest, Facts, FileAfter, FileBefore, Finding, Origin, Risk, SettingVerdict, Severity,
+        Step, Summary, UndoKind,
+    },
+};
+
+/// Phases that are timed.
+#[derive(Clone, Copy, Debug)]
+pub enum Phase {
+    /// Images are carried; nothing stops.
+    Images,
+    /// The old side stops.
+    Stop,
+    /// Files and links change.
+    Configure,
+    /// The new side starts.
+    Start,
+    /// The node is proven.
+    Verify,
+}
+
+impl Phase {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Images => "images",
+            Self::Stop => "stop",
+            Self::Configure => "configure",
+            Self::Start => "start",
+            Self::Verify => "verify",
+        }
+    }
+}
+
+/// A plan while it is being made.
+#[derive(Debug)]
+pub struct Draft<'a> {
+    pub facts: &'a Facts,
+    pub desired: &'a Desired,
+    pub steps: Vec<Step>,
+    pub findings: Vec<Finding>,
+    pub verdicts: Vec<SettingVerdict>,
+    pub deferred: Vec<String>,
+    options: Options,
+}
+
+impl<'a> Draft<'a> {
+    pub fn new(facts: &'a Facts, desired: &'a Desired, options: Options) -> Self {
+        let (steps, findings, verdicts, deferred) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { facts, desired, steps, findings, verdicts, deferred, options }
+    }
+
+    /// Adds a step.
+    #[allow(clippy::too_many_arguments)] // A step is that many words, and each call reads as one.
+    pub fn step(
+        &mut self,
+        id: &str,
+        phase: Phase,
+        change: Change,
+        risk: Risk,
+        undo: UndoKind,
+        why: &str,
+        action: Action,
+    ) {
+        let is_taken = |id: &str| self.steps.iter().any(|step| step.id == id);
+        let numbered = (2..).map(|number| format!("{id}-{number}"));
+        let id = std::iter::once(id.to_owned()).chain(numbered).find(|id| !is_taken(id)).unwrap_or_default();
+        let (why, phase) = (vec![why.to_owned()], phase.word().to_owned());
+        self.steps.push(Step { id, index: 0, change, risk, undo, why, phase, action });
+    }
+
+    /// The text of a file as the plan leaves it so far.
+    pub fn text(&self, path: &str) -> Option<&str> {
+        let planned = self.steps.iter().find_map(|step| match &step.action {
+            Action::WriteFile { path: p, content: Some(text), .. } if p == path => Some(text.as_str()),
+            _ => None,
+        });
+        planned.or_else(|| self.facts.texts.get(path).map(String::as_str))
+    }
+
+    /// Adds a step that writes a file, unless it holds that text already. A second edit of a file joins the first.
+    pub fn write(&mut self, id: &str, path: &str, text: &str, why: &str) {
+        if self.text(path) == Some(text) {
+            return;
+        }
+        let before = self.facts.texts.get(path).map(String::as_str);
+        let diff = diff::unified(path, before, text, self.options.context);
+        let after = FileAfter { digest: Digest::of(text.as_bytes()), mode: 0o644 };
+        let planned = self
+            .steps
+            .iter_mut()
+            .find(|step| matches!(&step.action, Action::WriteFile { path: planned, .. } if planned == path));
+        if let Some(step) = planned {
+            step.why.push(why.to_owned());
+            if let Action::WriteFile { after: old, diff: old_diff, content, .. } = &mut step.action {
+                (*old, *old_diff, *content) = (after, diff, Some(text.to_owned()));
+            }
+            return;
+        }
+        let before = self.facts.files.get(path).map(|file| FileBefore {
+            digest: file.digest.clone(),
+            mode: file.mode,
+            uid: file.uid,
+            gid: file.gid,
+        });
+        let (change, undo) = match before {
+            Some(_) => (Change::Update, UndoKind::RestoreBackup),
+            None => (Change::Create, UndoKind::RemoveCreated),
+        };
+        let action = Action::WriteFile { path: path.to_owned(), before, after, diff, content: Some(text.to_owned()) };
+        self.step(id, Phase::Configure, change, Risk::None, undo, why, action);
+    }
+
+    /// Adds a finding of the planner.
+    pub fn find(&mut self, id: &str, severity: Severity, summary: &str, cause: &str, fix: &str, path: &str) {
+        self.findings.push(Finding::new(id, severity, summary).cause(cause).fix(fix).at(Origin::path(path)));
+    }
+
+    /// Notes that a file cannot be edited.
+    pub fn not_editable(&mut self, path: &str, error: &FormatError, fix: &str) {
+        let mut origin = Origin::path(path);
+        origin.line = error.line;
+        let summary = format!("{path} cannot be edited safely");
+        let finding = Finding::new("config-not-editable", Severity::Block, summary).cause(error.message.clone()).fix(fix);
+        self.findings.push(finding.at(origin));
+    }
+}
+
+/// Counts the steps.
+pub fn summary(steps: &[Step]) -> Summary {
+    let count = |change: Change| steps.iter().filter(|step| step.change == change).count();
+    Summary {
+        create: count(Change::Create),
+        update: count(Change::Update),
+        delete: count(Change::Delete),
+        run: count(Change::Run),
+        irreversible: steps.iter().filter(|step| step.risk == Risk::Irreversible).count(),
+    }
+}

@@ -1,0 +1,248 @@
+//! Facts + desired → plan. Pure: the same facts and wishes give the same plan, down to its digest.
+//!
+//! The order of steps keeps the node usable wherever it is cut off: images first (nothing stops), then kubelet, the
+//! pods and Docker stop, files are written, Docker's units are masked, and only then the new side starts.
+
+mod containerd;
+mod diff;
+mod docker;
+mod draft;
+mod images;
+mod kubelet;
+mod verdicts;
+
+use crate::{
+    formats::crictl,
+    model::{
+        API_VERSION, Action, CRICTL_YAML, Change, Desired, Digest, DockerFate, Facts, Goal, Plan, Risk, RuntimeKind,
+        Severity, TOOL_VERSION, UndoKind,
+    },
+};
+use draft::{Draft, Phase};
+
+pub use diff::unified;
+
+/// How a plan is shown; none of it changes what is done.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Lines of context around a change in diffs.
+    pub context: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { context: 3 }
+    }
+}
+
+/// Makes the plan that brings a node from what it is to what it should be.
+pub fn plan(facts: &Facts, desired: &Desired, options: Options) -> Plan {
+    let mut draft = Draft::new(facts, desired, options);
+    let runtime = facts.kubelet.runtime.as_ref().map(|runtime| runtime.value);
+    let from_docker = matches!(runtime, Some(RuntimeKind::Dockershim | RuntimeKind::CriDockerd));
+    match (desired.goal, runtime) {
+        (Goal::Containerd, _) if from_docker => from_docker_to_containerd(&mut draft),
+        (Goal::Containerd, Some(RuntimeKind::Containerd)) => keep_containerd_right(&mut draft),
+        (Goal::CgroupDriver, _) if from_docker => unify_on_docker(&mut draft),
+        (Goal::CgroupDriver, Some(RuntimeKind::Containerd)) => keep_containerd_right(&mut draft),
+        _ => {}
+    }
+    finish(draft)
+}
+
+/// The main job.
+fn from_docker_to_containerd(draft: &mut Draft<'_>) {
+    draft.verdicts = verdicts::judge(draft.facts, draft.desired);
+    let live = draft.facts.live;
+    let pods: Vec<String> = docker_pods(draft.facts);
+    if live {
+        images::import(draft);
+        stop_kubelet(draft);
+        if draft.facts.docker.running {
+            let why = "kubelet's pods must not run twice, and live-restore would leave them";
+            draft.step("stop-docker-pods", Phase::Stop, Change::Run, Risk::RestartsPods, UndoKind::RestoreUnitState, why,
+                Action::StopDockerPods);
+        }
+        for unit in docker_units(draft.facts) {
+            if matches!(draft.facts.unit(unit).active.as_str(), "active" | "activating" | "reloading") {
+                let id = format!("stop-{}", unit.replace('.', "-").trim_end_matches("-service"));
+                let why = "kubelet no longer uses it; a socket left listening would start it again";
+                draft.step(&id, Phase::Stop, Change::Run, Risk::RestartsPods, UndoKind::RestoreUnitState, why,
+                    Action::StopUnit { unit: unit.to_owned() });
+            }
+        }
+    }
+    configure(draft);
+    docker::daemon_json(draft);
+    retire_docker(draft);
+    if live {
+        let reload = "systemd must see the masks and files";
+        draft.step("reload", Phase::Configure, Change::Run, Risk::None, UndoKind::Reload, reload, Action::DaemonReload);
+        start_containerd(draft);
+        start_kubelet(draft, Some(pods));
+    } else {
+        draft.deferred.extend([
+            "at next boot: containerd starts with the new configuration, Docker stays masked".to_owned(),
+            "at next boot: kubelet starts on containerd".to_owned(),
+            "images are pulled at next boot, unless they are put into containerd's store some other way".to_owned(),
+        ]);
+    }
+}
+
+/// A node that is on containerd: only what is different from what is wanted.
+fn keep_containerd_right(draft: &mut Draft<'_>) {
+    let before = draft.steps.len();
+    configure(draft);
+    let written: Vec<String> = draft.steps.iter().skip(before).map(|step| step.action.object()).collect();
+    let containerd = draft.facts.containerd.config_path.as_ref().map(|path| path.value.clone());
+    let touches_containerd = written.iter().any(|path| Some(path) == containerd.as_ref());
+    let touches_kubelet = written.iter().any(|path| Some(path) != containerd.as_ref() && path != CRICTL_YAML);
+    if !draft.facts.live || written.is_empty() {
+        return;
+    }
+    // Kubelet must not see half of a change; it stops before the first file is written.
+    if touches_containerd || touches_kubelet {
+        let files = draft.steps.split_off(before);
+        stop_kubelet(draft);
+        draft.steps.extend(files);
+    }
+    if touches_containerd {
+        start_containerd(draft);
+    }
+    if touches_containerd || touches_kubelet {
+        start_kubelet(draft, None);
+    }
+}
+
+/// `--goal cgroup-driver` on a node that stays on Docker.
+fn unify_on_docker(draft: &mut Draft<'_>) {
+    let before = draft.steps.len();
+    docker::daemon_json(draft);
+    kubelet::cgroup_driver(draft);
+    if !draft.facts.live || draft.steps.len() == before {
+        return;
+    }
+    let files = draft.steps.split_off(before);
+    let pods = docker_pods(draft.facts);
+    stop_kubelet(draft);
+    let why = "a container keeps the cgroup it was made in";
+    draft.step("stop-docker-pods", Phase::Stop, Change::Run, Risk::RestartsPods, UndoKind::RestoreUnitState, why,
+        Action::StopDockerPods);
+    draft.steps.extend(files);
+    let why = "dockerd reads its cgroup driver at start only";
+    draft.step("restart-docker", Phase::Start, Change::Run, Risk::RestartsPods, UndoKind::Restart, why,
+        Action::RestartUnit { unit: "docker.service".to_owned() });
+    start_unit_kubelet(draft);
+    let why = "the node is as it was only when its pods run";
+    draft.step("await-pods", Phase::Start, Change::Run, Risk::None, UndoKind::None, why, Action::AwaitDockerPods { pods });
+    let why = "an active unit proves nothing";
+    draft.step("verify", Phase::Verify, Change::NoOp, Risk::None, UndoKind::None, why, Action::Verify { endpoint: None });
+}
+
+fn docker_pods(facts: &Facts) -> Vec<String> {
+    let on_docker = facts.pods.iter().filter(|pod| pod.runtime == "docker");
+    on_docker.map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect()
+}
+
+/// Docker's units that are there, sockets first: a socket left listening would start the service again.
+fn docker_units(facts: &Facts) -> Vec<&'static str> {
+    const ALL: [&str; 4] = ["cri-docker.socket", "cri-docker.service", "docker.socket", "docker.service"];
+    ALL.into_iter().filter(|unit| facts.unit(unit).is_there()).collect()
+}
+
+fn configure(draft: &mut Draft<'_>) {
+    containerd::config(draft);
+    kubelet::cgroup_driver(draft);
+    kubelet::endpoint(draft);
+    let text = draft.facts.texts.get(CRICTL_YAML).cloned();
+    match crictl::with_endpoint(text.as_deref(), &draft.desired.endpoint) {
+        Ok(after) => draft.write("crictl-config", CRICTL_YAML, &after, "crictl must ask the runtime that runs the pods"),
+        Err(error) => draft.not_editable(CRICTL_YAML, &error, "set runtime-endpoint and image-endpoint by hand"),
+    }
+}
+
+fn retire_docker(draft: &mut Draft<'_>) {
+    for unit in docker_units(draft.facts) {
+        let state = draft.facts.unit(unit).file_state;
+        let short = unit.replace('.', "-");
+        let short = short.trim_end_matches("-service");
+        if matches!(state.as_str(), "enabled" | "enabled-runtime" | "alias" | "linked") {
+            draft.step(&format!("disable-{short}"), Phase::Configure, Change::Update, Risk::None,
+                UndoKind::RestoreUnitState, "it must not start at boot", Action::DisableUnit { unit: unit.to_owned() });
+        }
+        if draft.desired.docker != DockerFate::Mask || state == "masked" {
+            continue;
+        }
+        let own = format!("/etc/systemd/system/{unit}");
+        if draft.facts.unit(unit).fragment.as_deref() == Some(&own) {
+            let summary = format!("{own} is in the way of masking {unit}");
+            draft.find("docker-unit-not-maskable", Severity::Warn, &summary, "an administrator's own unit file",
+                "remove or move it if nothing may start Docker again", &own);
+            continue;
+        }
+        draft.step(&format!("mask-{short}"), Phase::Configure, Change::Update, Risk::None, UndoKind::RestoreUnitState,
+            "nothing may start it while kubelet is on containerd", Action::MaskUnit { unit: unit.to_owned() });
+    }
+}
+
+fn stop_kubelet(draft: &mut Draft<'_>) {
+    if draft.facts.kubelet.running {
+        draft.step("stop-kubelet", Phase::Stop, Change::Run, Risk::None, UndoKind::RestoreUnitState,
+            "it must not see half of the change; pods go on running without it",
+            Action::StopUnit { unit: "kubelet.service".to_owned() });
+    }
+}
+
+fn start_containerd(draft: &mut Draft<'_>) {
+    let endpoint = draft.desired.endpoint.clone();
+    draft.step("restart-containerd", Phase::Start, Change::Run, Risk::None, UndoKind::Restart,
+        "it reads its configuration at start only", Action::RestartUnit { unit: "containerd.service".to_owned() });
+    draft.step("await-cri", Phase::Start, Change::Run, Risk::None, UndoKind::RemovePods,
+        "containerd serves happily without CRI; kubelet must not find it so", Action::AwaitCri { endpoint });
+}
+
+fn start_unit_kubelet(draft: &mut Draft<'_>) {
+    draft.step("start-kubelet", Phase::Start, Change::Run, Risk::RestartsPods, UndoKind::RestoreUnitState,
+        "pods start again here", Action::StartUnit { unit: "kubelet.service".to_owned() });
+}
+
+fn start_kubelet(draft: &mut Draft<'_>, pods: Option<Vec<String>>) {
+    start_unit_kubelet(draft);
+    let endpoint = draft.desired.endpoint.clone();
+    if let Some(pods) = pods.filter(|pods| !pods.is_empty()) {
+        draft.step("await-pods", Phase::Start, Change::Run, Risk::None, UndoKind::None,
+            "the node is moved only when its pods run again", Action::AwaitPods { pods, endpoint: endpoint.clone() });
+    }
+    draft.step("verify", Phase::Verify, Change::NoOp, Risk::None, UndoKind::None, "an active unit proves nothing",
+        Action::Verify { endpoint: Some(endpoint) });
+}
+
+fn finish(draft: Draft<'_>) -> Plan {
+    let Draft { facts, desired, mut steps, findings, verdicts, deferred, .. } = draft;
+    for (at, step) in steps.iter_mut().enumerate() {
+        step.index = at + 1;
+    }
+    let mut all = facts.findings.clone();
+    all.extend(findings);
+    all.sort_by(|a, b| (a.severity, &a.id).cmp(&(b.severity, &b.id)));
+    let mut plan = Plan {
+        api_version: API_VERSION.to_owned(),
+        kind: "Plan".to_owned(),
+        id: String::new(),
+        digest: Digest::of(b""),
+        tool: TOOL_VERSION.to_owned(),
+        node: facts.name().to_owned(),
+        goal: desired.goal,
+        desired: desired.clone(),
+        live: facts.live,
+        summary: draft::summary(&steps),
+        findings: all,
+        verdicts,
+        deferred: if steps.is_empty() { Vec::new() } else { deferred },
+        steps,
+    };
+    plan.digest = plan.compute_digest();
+    plan.digest.short().clone_into(&mut plan.id);
+    plan
+}
+

@@ -1,0 +1,51 @@
+//! Findings for people, with cause, place and what to do.
+
+use super::{
+    style::{self, DIM, HINT, Look, STRONG, paint},
+    table::{pad, wrap},
+};
+use crate::{
+    checks::CheckInfo,
+    model::{Finding, Severity},
+};
+
+/// Findings as text; those in `skipped` are shown as such.
+pub fn findings(findings: &[Finding], skipped: &[String], look: Look) -> String {
+    if findings.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("\n{}\n", paint(STRONG, "Findings"));
+    for finding in findings {
+        let style = style::of_severity(finding.severity);
+        let symbol = style::symbol_of(finding.severity, look.glyphs);
+        let word = pad(finding.severity.word(), 6);
+        let off = if skipped.contains(&finding.id) { " (skipped)" } else { "" };
+        text.push_str(&format!("  {} {}\n", paint(style, format!("{symbol} {word}{}", finding.id)), paint(DIM, off)));
+        let mut line = |label: &str, body: &str| {
+            if !body.is_empty() {
+                text.push_str(&format!("      {}{}\n", pad(label, 7), wrap(body, look.width, 13)));
+            }
+        };
+        line("", &finding.summary);
+        line("cause", &finding.cause);
+        for origin in &finding.origins {
+            line("at", &origin.to_string());
+        }
+        line("fix", &finding.fix);
+    }
+    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let (block, warn, note) = (count(Severity::Block), count(Severity::Warn), count(Severity::Note));
+    text.push_str(&format!("\n{block} blocking {dot} {warn} warnings {dot} {note} notes\n", dot = look.glyphs.dot()));
+    text
+}
+
+/// What `castoff explain` prints.
+pub fn explanation(info: &CheckInfo, look: Look) -> String {
+    let head = format!("{} ({})", paint(STRONG, info.id), paint(style::of_severity(info.severity), info.severity.word()));
+    let skip = if info.severity == Severity::Block {
+        format!("\nTo go on in spite of it: {}\n", paint(HINT, format!("--skip-check {}", info.id)))
+    } else {
+        String::new()
+    };
+    format!("{head}\n{}\n\n{}\n{skip}", wrap(info.summary, look.width, 0), wrap(info.explanation, look.width, 0))
+}

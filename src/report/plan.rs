@@ -1,0 +1,96 @@
+//! `castoff plan` for people: steps in order, diffs, verdicts.
+
+use super::{
+    findings,
+    style::{self, BAD, CAUTION, DIM, GOOD, HINT, Look, STRONG, paint},
+    table::{bytes, pad, wrap},
+};
+use crate::model::{Action, Plan, Risk, SettingVerdict, Step, Verdict};
+
+/// A plan as text.
+pub fn plan(plan: &Plan, look: Look, diffs: bool) -> String {
+    if plan.is_empty() {
+        let mut text = format!("{}: nothing to do.\n", plan.node);
+        text.push_str(&findings(&plan.findings, &plan.desired.skip_checks, look));
+        return text;
+    }
+    let s = plan.summary;
+    let mut text = format!(
+        "{} for {}: {} to change, {} to create, {} actions, {} irreversible\n\n",
+        paint(STRONG, format!("Plan {}", plan.id)),
+        plan.node,
+        s.update,
+        s.create,
+        s.run,
+        s.irreversible
+    );
+    for step in &plan.steps {
+        text.push_str(&line(step, look));
+    }
+    for deferred in &plan.deferred {
+        text.push_str(&format!("     {}\n", paint(DIM, deferred)));
+    }
+    if diffs {
+        for step in &plan.steps {
+            if let Action::WriteFile { diff, .. } = &step.action {
+                text.push('\n');
+                text.push_str(&colour_diff(diff));
+            }
+        }
+    }
+    text.push_str(&verdicts(&plan.verdicts, look));
+    text.push_str(&findings(&plan.findings, &plan.desired.skip_checks, look));
+    let undo = if s.irreversible == 0 { "every step can be taken back" } else { "some steps cannot be taken back" };
+    text.push_str(&format!("\nUndo: {undo}. Digest: {}\n", plan.digest));
+    text
+}
+
+fn line(step: &Step, look: Look) -> String {
+    let symbol = paint(style::of_change(step.change), step.change.symbol());
+    let mut object = step.action.object();
+    if let Action::ImportImages { images, bytes: size } = &step.action {
+        object = format!("{object} ({}): {}", bytes(*size), images.join(", "));
+    }
+    let risk = if step.risk == Risk::RestartsPods { paint(CAUTION, " [pods stop or restart]") } else { String::new() };
+    let head = format!("{:>3} {symbol} {} {object}", step.index, pad(step.action.word(), 8));
+    let why = wrap(&step.why.join("; "), look.width, 15);
+    format!("{head}{risk}\n               {}\n", paint(DIM, why))
+}
+
+fn colour_diff(diff: &str) -> String {
+    diff.split_inclusive('\n')
+        .map(|line| {
+            let (body, end) = line.strip_suffix('\n').map_or((line, ""), |body| (body, "\n"));
+            let style = match body.as_bytes().first() {
+                Some(b'+') if !body.starts_with("+++") => GOOD,
+                Some(b'-') if !body.starts_with("---") => BAD,
+                Some(b'@') => HINT,
+                Some(b'+' | b'-') => STRONG,
+                _ => return line.to_owned(),
+            };
+            format!("{}{end}", paint(style, body))
+        })
+        .collect()
+}
+
+/// Verdicts as text.
+pub fn verdicts(verdicts: &[SettingVerdict], look: Look) -> String {
+    if verdicts.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("\n{}\n", paint(STRONG, "Docker's settings"));
+    for verdict in verdicts {
+        let style = match verdict.verdict {
+            Verdict::Carried | Verdict::Equal => GOOD,
+            Verdict::NoEquivalent => DIM,
+            Verdict::Manual => CAUTION,
+        };
+        let word = paint(style, pad(verdict.verdict.word(), 14));
+        let value = verdict.value.to_string();
+        text.push_str(&format!("  {word}{} = {}\n", verdict.setting, wrap(&value, look.width, 16)));
+        text.push_str(&format!("                {}\n", paint(DIM, &verdict.origin)));
+        let target = verdict.target.as_ref().map(|target| format!("{target}: ")).unwrap_or_default();
+        text.push_str(&format!("                {}\n", wrap(&format!("{target}{}", verdict.note), look.width, 16)));
+    }
+    text
+}

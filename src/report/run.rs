@@ -1,0 +1,114 @@
+//! What happened, for people.
+
+use super::{
+    style::{BAD, CAUTION, DIM, GOOD, HINT, Look, STRONG, paint},
+    table::{bytes, pad, seconds},
+    verification::checks,
+};
+use crate::model::{Downtime, Outcome, RunReport, RunState, RunSummary, StepStatus};
+
+/// One line that says how a run ended.
+pub fn outcome_line(report: &RunReport) -> String {
+    let node = &report.node;
+    match report.outcome {
+        Outcome::NoChange => format!("{node} already is as wanted. No changes."),
+        Outcome::Applied if report.exit_code == 6 => {
+            paint(CAUTION, format!("{node} was changed but is not proven; it was kept as you asked"))
+        }
+        Outcome::Applied => {
+            let kept = if report.committed { "kept" } else { "not committed yet" };
+            let proven = if report.verification.is_empty() { "" } else { " and proven" };
+            paint(GOOD, format!("{node} is as planned{proven} ({kept})"))
+        }
+        Outcome::Blocked => paint(BAD, format!("{node}: findings forbid it; nothing was changed")),
+        Outcome::RolledBack => paint(CAUTION, format!("{node} is as it was before run {}; verified", report.run)),
+        Outcome::Interrupted => paint(CAUTION, format!("interrupted: {node} is as it was before; verified")),
+        Outcome::Stuck => paint(BAD, format!("{node} needs hands: neither the new nor the old state holds")),
+    }
+}
+
+/// A run report as text.
+pub fn run_report(report: &RunReport, look: Look) -> String {
+    let mut text = format!("{} on {}, plan {}\n", paint(STRONG, &report.run), report.node, report.plan);
+    text.push_str(&format!("{} to {}\n{}\n", report.started, report.finished, outcome_line(report)));
+    text.push_str(&format!("\n{}\n", paint(STRONG, "Steps")));
+    for step in &report.steps {
+        let (style, symbol) = match step.status {
+            StepStatus::Done => (GOOD, look.glyphs.ok()),
+            StepStatus::Failed | StepStatus::UndoFailed => (BAD, look.glyphs.bad()),
+            StepStatus::Undone => (CAUTION, "~"),
+            StepStatus::Pending => (DIM, "-"),
+        };
+        let time = step.seconds.map(seconds).unwrap_or_default();
+        text.push_str(&format!("  {} {} {:>9}", paint(style, pad(symbol, 2)), pad(&step.id, 28), time));
+        match &step.detail {
+            Some(detail) => text.push_str(&format!("  {}\n", paint(DIM, detail))),
+            None => text.push('\n'),
+        }
+    }
+    if !report.phases.is_empty() {
+        text.push_str(&format!("\n{}\n", paint(STRONG, "Phases")));
+        for phase in &report.phases {
+            text.push_str(&format!("  {}{:>9}\n", pad(&phase.name, 20), seconds(phase.seconds)));
+        }
+    }
+    text.push_str(&downtime("Downtime", &report.downtime));
+    if let Some(back) = &report.rollback_downtime {
+        text.push_str(&downtime("Downtime of the rollback", back));
+    }
+    if !report.verification.is_empty() {
+        text.push_str(&format!("\n{}\n{}", paint(STRONG, "Proof"), checks(&report.verification, look)));
+    }
+    if !report.by_hand.is_empty() {
+        text.push_str(&format!("\n{}\n", paint(BAD, "Left to do by hand")));
+        for line in &report.by_hand {
+            text.push_str(&format!("  {}\n", paint(HINT, line)));
+        }
+    }
+    text
+}
+
+fn downtime(title: &str, downtime: &Downtime) -> String {
+    if *downtime == Downtime::default() {
+        return String::new();
+    }
+    let show = |time: Option<f64>| time.map_or_else(|| "-".to_owned(), seconds);
+    format!(
+        "\n{}\n  {}{:>9}\n  {}{:>9}\n",
+        paint(STRONG, title),
+        pad("kubelet", 20),
+        show(downtime.kubelet_seconds),
+        pad("workload", 20),
+        show(downtime.workload_seconds)
+    )
+}
+
+/// `castoff history` as text.
+pub fn history(runs: &[RunSummary], look: Look) -> String {
+    if runs.is_empty() {
+        return "no runs yet\n".to_owned();
+    }
+    let mut text = format!(
+        "{}\n",
+        paint(STRONG, format!("{}{}{:>10}{:>10}{:>10}  DRIFT", pad("RUN", 24), pad("STATE", 13), "KUBELET", "WORKLOAD",
+            "BACKUPS"))
+    );
+    for run in runs {
+        let style = match run.state {
+            RunState::Committed | RunState::Applied => GOOD,
+            RunState::RolledBack => DIM,
+            RunState::Dirty | RunState::Stuck => BAD,
+        };
+        let show = |time: Option<f64>| time.map_or_else(|| "-".to_owned(), seconds);
+        let drift = if run.drift.is_empty() { look.glyphs.dot().to_owned() } else { run.drift.join(", ") };
+        text.push_str(&format!(
+            "{}{}{:>10}{:>10}{:>10}  {drift}\n",
+            pad(&run.run, 24),
+            paint(style, pad(run.state.word(), 13)),
+            show(run.kubelet_seconds),
+            show(run.workload_seconds),
+            bytes(run.backup_bytes)
+        ));
+    }
+    text
+}

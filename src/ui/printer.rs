@@ -1,0 +1,92 @@
+//! Standard output is data, standard error is talk.
+
+use crate::{
+    host::env,
+    report::{Glyphs, Look},
+};
+use anstream::{AutoStream, ColorChoice};
+use std::io::{self, IsTerminal as _, Write as _};
+
+/// `--color`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ColourChoice {
+    /// On a terminal, unless `NO_COLOR` or `TERM=dumb` says otherwise.
+    #[default]
+    Auto,
+    /// Also into files and pipes.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+/// Widest lines castoff writes; longer ones are hard to read.
+const MAX_WIDTH: usize = 120;
+
+/// Where output goes and how it looks.
+#[derive(Clone, Copy, Debug)]
+pub struct Printer {
+    colour: ColorChoice,
+    look: Look,
+    quiet: bool,
+    verbose: u8,
+}
+
+impl Printer {
+    /// A printer for this terminal.
+    pub fn new(colour: ColourChoice, quiet: bool, verbose: u8) -> Self {
+        let choice = match colour {
+            ColourChoice::Auto => ColorChoice::Auto,
+            ColourChoice::Always => ColorChoice::Always,
+            ColourChoice::Never => ColorChoice::Never,
+        };
+        let width = console::Term::stdout().size_checked().map_or(80, |(_, columns)| usize::from(columns));
+        let look = Look { glyphs: Glyphs::new(env::is_utf8()), width: width.clamp(40, MAX_WIDTH) };
+        Self { colour: choice, look, quiet, verbose }
+    }
+
+    /// What the terminal can show.
+    pub const fn look(&self) -> Look {
+        self.look
+    }
+
+    /// How much detail is wanted.
+    pub const fn verbose(&self) -> u8 {
+        self.verbose
+    }
+
+    /// True when only the outcome is wanted.
+    pub const fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// True when progress may be drawn.
+    pub fn is_live(&self) -> bool {
+        !self.quiet && self.verbose == 0 && io::stderr().is_terminal() && !env::is_set("CASTOFF_NO_PROGRESS")
+    }
+
+    /// Requested data. A closed pipe (`| head`) is the reader's choice, not an error.
+    pub fn data(&self, text: &str) {
+        let mut out = AutoStream::new(io::stdout().lock(), self.resolved(&io::stdout()));
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
+    /// Talk; not in quiet mode.
+    pub fn say(&self, text: &str) {
+        if !self.quiet {
+            self.insist(text);
+        }
+    }
+
+    /// Talk that also quiet users need: outcomes, warnings, errors.
+    pub fn insist(&self, text: &str) {
+        let mut out = AutoStream::new(io::stderr().lock(), self.resolved(&io::stderr()));
+        let _ = writeln!(out, "{text}");
+    }
+
+    fn resolved(&self, stream: &impl anstream::stream::RawStream) -> ColorChoice {
+        match self.colour {
+            ColorChoice::Auto => AutoStream::choice(stream),
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Questions. They need a terminal on standard input and standard error; otherwise the caller says what to do instead.
+
+use anyhow::{Result, anyhow};
+use dialoguer::{Confirm, Input, Select, theme::SimpleTheme};
+use std::io::{self, IsTerminal as _};
+
+/// What came of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer<T> {
+    /// The answer.
+    Given(T),
+    /// Ctrl-C or Esc.
+    Cancelled,
+}
+
+/// Asks questions on a terminal.
+#[derive(Debug, Clone, Copy)]
+pub struct Prompter(());
+
+impl Prompter {
+    /// A prompter, where somebody can answer.
+    pub fn new() -> Option<Self> {
+        (io::stdin().is_terminal() && io::stderr().is_terminal()).then_some(Self(()))
+    }
+
+    /// One of several.
+    ///
+    /// # Errors
+    /// When the terminal fails.
+    pub fn choose(&self, question: &str, items: &[String], default: usize) -> Result<Answer<usize>> {
+        let select = Select::with_theme(&SimpleTheme).with_prompt(question).items(items).default(default);
+        settle(select.interact_opt()).map(|answer| match answer {
+            Answer::Given(Some(index)) => Answer::Given(index),
+            _ => Answer::Cancelled,
+        })
+    }
+
+    /// Yes or no; enter means no.
+    ///
+    /// # Errors
+    /// When the terminal fails.
+    pub fn confirm(&self, question: &str) -> Result<Answer<bool>> {
+        let confirm = Confirm::with_theme(&SimpleTheme).with_prompt(question).default(false);
+        settle(confirm.interact_opt()).map(|answer| match answer {
+            Answer::Given(Some(yes)) => Answer::Given(yes),
+            _ => Answer::Cancelled,
+        })
+    }
+
+    /// A text, asked again until `check` is content.
+    ///
+    /// # Errors
+    /// When the terminal fails.
+    pub fn text(&self, question: &str, default: &str, check: fn(&str) -> Result<(), String>) -> Result<Answer<String>> {
+        let input = Input::<String>::with_theme(&SimpleTheme)
+            .with_prompt(question)
+            .allow_empty(true)
+            .validate_with(move |text: &String| check(text));
+        let input = if default.is_empty() { input } else { input.default(default.to_owned()) };
+        settle(input.interact_text())
+    }
+
+    /// The exact word, typed: for what must not happen by a slip of the finger.
+    ///
+    /// # Errors
+    /// When the terminal fails.
+    pub fn type_word(&self, question: &str, word: &str) -> Result<Answer<bool>> {
+        let input = Input::<String>::with_theme(&SimpleTheme).with_prompt(question).allow_empty(true);
+        settle(input.interact_text()).map(|answer| match answer {
+            Answer::Given(text) => Answer::Given(text.trim() == word),
+            Answer::Cancelled => Answer::Cancelled,
+        })
+    }
+}
+
+/// A prompt that was interrupted leaves the cursor hidden; show it whatever happened.
+fn settle<T>(result: dialoguer::Result<T>) -> Result<Answer<T>> {
+    let _ = console::Term::stderr().show_cursor();
+    match result {
+        Ok(answer) => Ok(Answer::Given(answer)),
+        Err(dialoguer::Error::IO(error)) if error.kind() == io::ErrorKind::Interrupted => Ok(Answer::Cancelled),
+        Err(error) => Err(anyhow!("cannot ask on this terminal: {error}")),
+    }
+}

@@ -1,0 +1,66 @@
+//! What the files say.
+
+use super::{Look, Verdict};
+use crate::{
+    formats::crictl,
+    model::{CRICTL_YAML, CgroupDriver, Sourced},
+};
+use anyhow::Result;
+use std::fmt::Display;
+
+fn expect<T: PartialEq + Display>(there: Option<&Sourced<T>>, wanted: &T, what: &str) -> Verdict {
+    match there {
+        Some(there) if there.value == *wanted => Verdict::Pass(there.to_string()),
+        Some(there) => Verdict::Fail(format!("{what} is {there}, expected {wanted}")),
+        None => Verdict::Fail(format!("{what} is unknown, expected {wanted}")),
+    }
+}
+
+pub fn cri_enabled(look: &Look<'_>) -> Result<Verdict> {
+    Ok(match &look.facts.containerd.cri_enabled {
+        Some(on) if on.value => Verdict::Pass(format!("CRI is not disabled ({})", on.origin)),
+        Some(off) => Verdict::Fail(format!("CRI is disabled ({})", off.origin)),
+        None => Verdict::Fail("containerd's configuration cannot be read".to_owned()),
+    })
+}
+
+pub fn containerd_driver(look: &Look<'_>) -> Result<Verdict> {
+    Ok(match &look.facts.containerd.systemd_cgroup {
+        Some(on) if on.value => Verdict::Pass(format!("SystemdCgroup = true ({})", on.origin)),
+        Some(off) => Verdict::Fail(format!("SystemdCgroup is not true ({})", off.origin)),
+        None => Verdict::Fail("containerd's configuration cannot be read".to_owned()),
+    })
+}
+
+pub fn kubelet_endpoint(look: &Look<'_>) -> Result<Verdict> {
+    let wanted = &look.desired.endpoint;
+    Ok(match &look.facts.kubelet.endpoint {
+        Some(there) if same(&there.value, wanted) => Verdict::Pass(there.to_string()),
+        other => expect(other.as_ref(), wanted, "kubelet's endpoint"),
+    })
+}
+
+/// `/var/run` is `/run` on every distribution in use.
+pub fn same(a: &str, b: &str) -> bool {
+    let path = |text: &str| text.strip_prefix("unix://").unwrap_or(text).replacen("/var/run/", "/run/", 1);
+    path(a) == path(b)
+}
+
+pub fn kubelet_driver(look: &Look<'_>) -> Result<Verdict> {
+    Ok(expect(look.facts.kubelet.cgroup_driver.as_ref(), &CgroupDriver::Systemd, "kubelet's cgroup driver"))
+}
+
+pub fn docker_driver(look: &Look<'_>) -> Result<Verdict> {
+    Ok(expect(look.facts.docker.cgroup_driver.as_ref(), &CgroupDriver::Systemd, "Docker's cgroup driver"))
+}
+
+pub fn crictl(look: &Look<'_>) -> Result<Verdict> {
+    let Some(text) = look.host.root.text(CRICTL_YAML)? else {
+        return Ok(Verdict::Fail(format!("{CRICTL_YAML} is missing; crictl would guess")));
+    };
+    Ok(match crictl::with_endpoint(Some(&text), &look.desired.endpoint) {
+        Ok(after) if after == text => Verdict::Pass(format!("{} ({CRICTL_YAML})", look.desired.endpoint)),
+        Ok(_) => Verdict::Fail(format!("{CRICTL_YAML} does not name {}", look.desired.endpoint)),
+        Err(error) => Verdict::Fail(format!("{CRICTL_YAML}: {error}")),
+    })
+}

@@ -1,0 +1,101 @@
+//! Proving a node: not that commands returned 0, but that what is wanted is what is there.
+//!
+//! Levels build on each other: what the files say, what runs, what CRI answers, where pods landed.
+
+mod cri;
+mod files;
+mod pods;
+mod units;
+
+use crate::{
+    host::Host,
+    inspect,
+    model::{
+        API_VERSION, Assumptions, Check, CheckStatus, Desired, Facts, Goal, Level, Verification,
+    },
+};
+use anyhow::Result;
+
+/// What a check found: evidence when as expected, else what is wrong, or why it cannot be looked at here.
+pub(crate) enum Verdict {
+    Pass(String),
+    Fail(String),
+    Skip(String),
+}
+
+/// Everything the checks look at.
+pub(crate) struct Look<'a> {
+    pub host: &'a Host,
+    pub facts: &'a Facts,
+    pub desired: &'a Desired,
+}
+
+type Probe = (&'static str, Level, fn(&Look<'_>) -> Result<Verdict>);
+
+/// The checks for a node that is meant to be on containerd, in order.
+const ON_CONTAINERD: &[Probe] = &[
+    ("containerd-cri-enabled", Level::Config, files::cri_enabled),
+    ("containerd-cgroup-driver", Level::Config, files::containerd_driver),
+    ("kubelet-endpoint", Level::Config, files::kubelet_endpoint),
+    ("kubelet-cgroup-driver", Level::Config, files::kubelet_driver),
+    ("crictl-endpoint", Level::Config, files::crictl),
+    ("containerd-running", Level::Runtime, units::containerd),
+    ("docker-retired", Level::Runtime, units::docker_retired),
+    ("kubelet-running", Level::Runtime, units::kubelet),
+    ("kubelet-command-line", Level::Runtime, units::command_line),
+    ("cri-version", Level::Cri, cri::version),
+    ("cri-plugin", Level::Cri, cri::plugin),
+    ("cri-ready", Level::Cri, cri::ready),
+    ("cri-cgroup-driver", Level::Cri, cri::loaded_driver),
+    ("sandbox-image", Level::Cri, cri::sandbox_image),
+    ("pods-running", Level::Node, pods::running),
+    ("pod-cgroup", Level::Node, pods::cgroup),
+];
+
+/// The checks for a node that stays on Docker.
+const ON_DOCKER: &[Probe] = &[
+    ("docker-cgroup-driver", Level::Config, files::docker_driver),
+    ("kubelet-cgroup-driver", Level::Config, files::kubelet_driver),
+    ("kubelet-running", Level::Runtime, units::kubelet),
+    ("docker-running", Level::Runtime, units::docker),
+];
+
+/// Looks at the node up to `level` and compares it with what is desired.
+///
+/// # Errors
+/// Never for a node that is not as expected: that is a failed check.
+pub fn run(host: &Host, level: Level, desired: &Desired) -> Result<Verification> {
+    let facts = inspect::inspect(host, &Assumptions::default(), &desired.endpoint);
+    let look = Look { host, facts: &facts, desired };
+    let probes = match desired.goal {
+        Goal::Containerd => ON_CONTAINERD,
+        Goal::CgroupDriver => ON_DOCKER,
+    };
+    let mut checks = Vec::new();
+    for (id, needs, probe) in probes.iter().filter(|(_, needs, _)| *needs <= level) {
+        let start = host.clock.monotonic();
+        let (status, detail) = if !facts.kubelet.installed {
+            (CheckStatus::Skip, "there is no kubelet here".to_owned())
+        } else if *needs > Level::Config && !host.is_live() {
+            (CheckStatus::Skip, "a file tree does not run".to_owned())
+        } else {
+            match probe(&look) {
+                Ok(Verdict::Pass(detail)) => (CheckStatus::Pass, detail),
+                Ok(Verdict::Fail(detail)) => (CheckStatus::Fail, detail),
+                Ok(Verdict::Skip(detail)) => (CheckStatus::Skip, detail),
+                Err(error) => (CheckStatus::Fail, format!("{error:#}")),
+            }
+        };
+        let seconds = host.clock.monotonic().saturating_sub(start).as_secs_f64();
+        let seconds = (seconds * 1000.0).round() / 1000.0;
+        checks.push(Check { id: (*id).to_owned(), status, seconds, detail });
+    }
+    Ok(Verification {
+        api_version: API_VERSION.to_owned(),
+        kind: "Verification".to_owned(),
+        node: facts.name().to_owned(),
+        level,
+        checks,
+        bench: Vec::new(),
+    })
+}
