@@ -261,8 +261,12 @@ hint: --prefix DIR names another place"
     dirs=$(recorded d | LC_ALL=C sort -r)
     rm -f "${prefix:?}/$record"
     printf '%s\n' "$dirs" | while IFS= read -r dir; do
-        # Ours, but somebody may have put something there since.
-        [ -z "$dir" ] || rmdir "$prefix/$dir" 2>/dev/null || true
+        # Ours, but somebody may have put something there since. `.` is the prefix; rmdir refuses that name.
+        case $dir in
+        "") ;;
+        .) rmdir "$prefix" 2>/dev/null || true ;;
+        *) rmdir "$prefix/$dir" 2>/dev/null || true ;;
+        esac
     done
     say "removed castoff from $prefix"
     say "what castoff keeps about its runs on nodes (/var/lib/castoff, /etc/castoff) is not touched"

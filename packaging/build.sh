@@ -65,7 +65,7 @@ need_rust() {
     fi
     if [ -z "$have" ]; then
         say "error: no Rust toolchain here works for this checkout; rustc says:"
-        (cd "$root" && rustc --version 2>&1) | sed 's/^/  /' >&2
+        (cd "$root" && RUST_BACKTRACE=0 rustc --version 2>&1) | sed 's/^/  /' >&2
         rust_advice
         exit 1
     fi

@@ -103,7 +103,7 @@ pub(super) fn work<'a>(
     observer: &'a mut dyn Observer,
 ) -> Work<'a> {
     let timeouts = plan.desired.timeouts;
-    Work { host, plan, run, timeouts, observer, interrupt: options.interrupt, checks: Vec::new() }
+    Work { host, plan, run, timeouts, observer, interrupt: options.interrupt, checks: Vec::new(), started: Vec::new() }
 }
 
 /// A plan is for one node and one kind of tree.

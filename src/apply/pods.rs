@@ -12,7 +12,10 @@ use std::{collections::BTreeSet, time::Duration};
 const TYPE_LABEL: &str = "io.kubernetes.docker.type";
 const POD_LABEL: &str = "io.kubernetes.pod.name";
 const NAMESPACE_LABEL: &str = "io.kubernetes.pod.namespace";
+/// dockershim keeps annotations as labels with a prefix.
 const GRACE_LABEL: &str = "annotation.io.kubernetes.pod.terminationGracePeriod";
+/// The same as a CRI annotation (kubelet `kuberuntime/labels.go`).
+const CRI_GRACE: &str = "io.kubernetes.pod.terminationGracePeriod";
 
 /// Kubernetes' own default for a pod that says nothing.
 const DEFAULT_GRACE: Duration = Duration::from_secs(30);
@@ -26,9 +29,9 @@ fn pod_of(container: &EngineContainer) -> Option<String> {
     Some(format!("{namespace}/{name}"))
 }
 
-fn grace_of(container: &EngineContainer) -> Duration {
-    let label = container.labels.get(GRACE_LABEL).and_then(|text| text.parse().ok());
-    label.map_or(DEFAULT_GRACE, Duration::from_secs)
+/// What kubelet noted of a pod's grace period, in seconds.
+fn grace(noted: Option<&String>) -> Duration {
+    noted.and_then(|text| text.parse().ok()).map_or(DEFAULT_GRACE, Duration::from_secs)
 }
 
 fn running(host: &Host) -> Result<Vec<EngineContainer>> {
@@ -53,9 +56,9 @@ pub fn stop(work: &mut Work<'_>) -> Result<Option<String>> {
     let running: Vec<EngineContainer> = running(work.host)?.into_iter().filter(EngineContainer::is_kubernetes).collect();
     let (sandboxes, containers): (Vec<_>, Vec<_>) = running.into_iter().partition(is_sandbox);
     let count = containers.len();
-    for (group, grace) in [(&containers, None), (&sandboxes, Some(Duration::ZERO))] {
+    for (group, at_most) in [(&containers, None), (&sandboxes, Some(Duration::ZERO))] {
         let asked: Vec<(String, Duration)> =
-            group.iter().map(|c| (c.id.clone(), grace.unwrap_or_else(|| grace_of(c)))).collect();
+            group.iter().map(|c| (c.id.clone(), at_most.unwrap_or_else(|| grace(c.labels.get(GRACE_LABEL))))).collect();
         for (id, result) in work.host.engine.stop_all(&asked) {
             if let Err(error) = result {
                 bail!("cannot stop container {}: {error:#}", short(&id));
@@ -109,14 +112,19 @@ fn missing(pods: &[String], there: Result<BTreeSet<String>>, on: &str) -> Result
     if missing.is_empty() { Ok(()) } else { Err(format!("not yet on {on}: {}", missing.join(", "))) }
 }
 
-/// Stops and removes every sandbox behind the endpoint that is not in `keep`, with its containers.
+/// Stops and removes every sandbox behind the endpoint that is not in `keep`, with its containers: all at once, each
+/// with the grace period of its pod. Removing the sandbox also gives its address back to CNI.
 pub fn remove_from_cri(host: &Host, endpoint: &str, keep: &[String]) -> Result<usize> {
     let cri = host.cri(endpoint)?;
     let ours: Vec<_> = cri.sandboxes()?.into_iter().filter(|sandbox| !keep.contains(&sandbox.id)).collect();
-    for container in cri.containers()? {
-        if container.state == ContainerState::Running && ours.iter().any(|sandbox| sandbox.id == container.sandbox_id) {
-            cri.stop_container(&container.id, DEFAULT_GRACE)?;
-        }
+    let running: Vec<(String, Duration)> = cri
+        .containers()?
+        .into_iter()
+        .filter(|c| c.state == ContainerState::Running && ours.iter().any(|sandbox| sandbox.id == c.sandbox_id))
+        .map(|c| (c.id, grace(c.annotations.get(CRI_GRACE))))
+        .collect();
+    if !running.is_empty() {
+        cri.stop_containers(&running)?;
     }
     for sandbox in &ours {
         cri.stop_sandbox(&sandbox.id)?;

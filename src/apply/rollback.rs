@@ -13,6 +13,7 @@ use crate::{
     model::{Entry, Outcome, Plan, Record, RunReport, RunState, Undo},
 };
 use anyhow::{Context as _, Result, bail};
+use std::sync::atomic::AtomicBool;
 
 /// Why and how a run is taken back.
 #[derive(Debug)]
@@ -85,6 +86,8 @@ pub(super) fn take_all_back(work: &mut Work<'_>, journal: &mut Journal, back: &B
     let tasks = undo::tasks(&open);
     work.observer.rollback_started(&work.run.id, open.len(), &back.why);
     note(work, journal, Record::RollbackStarted { why: back.why.clone() });
+    // A rollback that a signal asked for must not be stopped by that same signal.
+    work.interrupt = &NEVER;
     for (done, task) in tasks.iter().enumerate() {
         let start = work.host.clock.monotonic();
         match work.take_back(task, back.force) {
@@ -115,6 +118,8 @@ pub(super) fn take_all_back(work: &mut Work<'_>, journal: &mut Journal, back: &B
         Err(error) => stuck(work, journal, &format!("{error:#}"), &[]),
     }
 }
+
+static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// A journal that cannot be written must not stop a rollback; the run stays dirty on disk and can be taken back again.
 fn note(work: &mut Work<'_>, journal: &mut Journal, record: Record) {
@@ -183,13 +188,13 @@ fn prove_old(work: &mut Work<'_>, entries: &[Entry]) -> Result<()> {
     if let Some(pods) = pods_of_docker {
         pods::await_on_docker(work, &pods).context("the node's pods do not run on Docker again")?;
     }
-    Ok(())
+    work.steady()
 }
 
 fn prove_units(work: &Work<'_>, entries: &[Entry]) -> Result<()> {
     let mut seen: Vec<&str> = Vec::new();
     for (_, _, undo) in recorded(entries) {
-        let (Undo::RestoreActivity { was } | Undo::Restart { was }) = undo else { continue };
+        let (Undo::RestoreActivity { was, .. } | Undo::Restart { was }) = undo else { continue };
         if seen.contains(&was.unit.as_str()) {
             continue;
         }

@@ -31,6 +31,8 @@ pub struct Work<'a> {
     pub interrupt: &'a AtomicBool,
     /// Checks of the last verification.
     pub checks: Vec<Check>,
+    /// Units that were started, as they were right after, and when that was.
+    pub started: Vec<(UnitState, Duration)>,
 }
 
 /// The error of a step that a signal stopped.
@@ -81,14 +83,32 @@ impl Work<'_> {
         })
     }
 
+    /// Active units that systemd stops together with `unit`.
+    fn dependents(&self, unit: &str) -> Result<Vec<String>> {
+        let state = self.host.units.state(unit)?;
+        let mut names: Vec<String> = state.required_by.into_iter().chain(state.bound_by).collect();
+        names.sort();
+        names.dedup();
+        // The plan has steps of its own for some of them; the rest is somebody else's and must come back too.
+        names.retain(|name| !self.plan.steps.iter().any(|step| step.action.object() == *name));
+        let mut active = Vec::new();
+        for name in names {
+            if self.host.units.state(&name)?.is_active() {
+                active.push(name);
+            }
+        }
+        Ok(active)
+    }
+
     /// Looks at what is there and works out how to take the step back. Changes nothing but the run's directory.
     pub fn prepare(&mut self, step: &Step) -> Result<Undo> {
         Ok(match &step.action {
             Action::WriteFile { path, before, after, .. } => self.prepare_write(path, before.as_ref(), after)?,
             Action::MakeDir { path, .. } => Undo::RemoveDirs { dirs: self.host.root.missing_dirs(path) },
-            Action::StopUnit { unit } | Action::StartUnit { unit } => {
-                Undo::RestoreActivity { was: self.snapshot(unit)? }
+            Action::StopUnit { unit } => {
+                Undo::RestoreActivity { was: self.snapshot(unit)?, dependents: self.dependents(unit)? }
             }
+            Action::StartUnit { unit } => Undo::RestoreActivity { was: self.snapshot(unit)?, dependents: Vec::new() },
             Action::RestartUnit { unit } => Undo::Restart { was: self.snapshot(unit)? },
             Action::DisableUnit { unit } | Action::MaskUnit { unit } => Undo::RestoreLinks {
                 unit: unit.clone(),
@@ -193,7 +213,31 @@ impl Work<'_> {
         }
     }
 
-    fn start(&self, unit: &str, restart: bool) -> Result<String> {
+    /// A started unit must be up, and another one than before. That it stays up is judged by [`Work::steady`], so that
+    /// nothing waits for it while pods are away.
+    pub fn judge_start(&mut self, unit: &str, before: &UnitState) -> Result<UnitState> {
+        let clock = &*self.host.clock;
+        let state = settle(&*self.host.units, clock, unit, before, Duration::ZERO)?;
+        self.started.retain(|(known, _)| known.name != state.name);
+        self.started.push((state.clone(), clock.monotonic()));
+        Ok(state)
+    }
+
+    /// Fails when a unit that was started is not the same run any more: it crashed, and systemd started it again.
+    pub fn steady(&self) -> Result<()> {
+        let clock = &*self.host.clock;
+        for (state, since) in &self.started {
+            let up = clock.monotonic().saturating_sub(*since);
+            let left = self.timeouts.settle.duration().saturating_sub(up);
+            let now = settle(&*self.host.units, clock, &state.name, &UnitState::default(), left)?;
+            if now.restarts != state.restarts || now.started_anew(state) {
+                bail!("{} crashed after it was started: systemd started it again", state.name);
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, unit: &str, restart: bool) -> Result<String> {
         let units = &*self.host.units;
         let before = units.state(unit)?;
         // A unit that hit its start limit would refuse; failing once more is for us to find out.
@@ -204,7 +248,7 @@ impl Work<'_> {
         let job = if restart { units.restart(unit, timeout)? } else { units.start(unit, timeout)? };
         // A start job on an active unit does nothing, so its invocation is the old one.
         let before = if !restart && before.active == "active" { UnitState::default() } else { before };
-        let state = settle(units, &*self.host.clock, unit, &before, self.timeouts.settle.duration())?;
+        let state = self.judge_start(unit, &before)?;
         let pid = state.main_pid.map_or_else(String::new, |pid| format!(", PID {pid}"));
         Ok(format!("{} after {:.1} s{pid}", state.active, job.seconds))
     }
@@ -228,6 +272,7 @@ impl Work<'_> {
     }
 
     fn verify(&mut self) -> Result<Option<String>> {
+        self.steady()?;
         let verification = verify::run(self.host, Level::Node, &self.plan.desired)?;
         self.checks.clone_from(&verification.checks);
         if !verification.passed() {

@@ -8,7 +8,7 @@ use super::{
     steps::{Work, unhex},
 };
 use crate::{
-    host::{Attributes, DaemonError, Expect, FileRead, Meta, settle, unit_links},
+    host::{Attributes, DaemonError, Expect, FileRead, Meta, unit_links},
     model::{Action, Record, UnitSnapshot, Undo},
 };
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -42,7 +42,7 @@ pub fn tasks(open: &[(usize, String, Undo)]) -> Vec<Task> {
     let backwards = || open.iter().rev();
     // What runs now and did not run before, in the order of the plan: kubelet before what it needs.
     for (index, _, undo) in open {
-        if let Undo::RestoreActivity { was } = undo {
+        if let Undo::RestoreActivity { was, .. } = undo {
             // For a unit that was not active, being stopped is all there is to restore.
             let steps = if is_active(was) { Vec::new() } else { vec![*index] };
             tasks.push(Task { steps, act: Act::Quiesce(was.clone()) });
@@ -56,7 +56,7 @@ pub fn tasks(open: &[(usize, String, Undo)]) -> Vec<Task> {
         tasks.push(Task { steps: reloads, act: Act::Reload });
     }
     push(&mut tasks, backwards(), |undo| match undo {
-        Undo::RestoreActivity { was } => is_active(was),
+        Undo::RestoreActivity { was, .. } => is_active(was),
         Undo::Restart { .. } | Undo::StartContainers { .. } => true,
         _ => false,
     });
@@ -110,7 +110,7 @@ impl Task {
                 Undo::RemoveFile { path, .. } => format!("remove {path}"),
                 Undo::RemoveDirs { dirs } => format!("remove {}", dirs.join(", ")),
                 Undo::RestoreLinks { unit, .. } => format!("restore enablement of {unit}"),
-                Undo::RestoreActivity { was } => format!("start {}", was.unit),
+                Undo::RestoreActivity { was, .. } => format!("start {}", was.unit),
                 Undo::Restart { was } => format!("restart {}", was.unit),
                 Undo::Reload => "reload systemd".to_owned(),
                 Undo::RemovePods { endpoint, .. } => format!("remove the pods on {endpoint}"),
@@ -139,7 +139,9 @@ impl Task {
                     let unmask = std::iter::once(format!("systemctl unmask {unit}"));
                     unmask.chain(links.iter().map(|l| format!("ln -sfn '{}' '{}'", l.target, l.path))).collect()
                 }
-                Undo::RestoreActivity { was } => vec![format!("systemctl start {}", was.unit)],
+                Undo::RestoreActivity { was, dependents } => {
+                    vec![format!("systemctl start {} {}", was.unit, dependents.join(" ")).trim_end().to_owned()]
+                }
                 Undo::Restart { was } => vec![format!("systemctl restart {}", was.unit)],
                 Undo::RemovePods { endpoint, .. } => {
                     vec![format!("crictl -r {endpoint} rmp -fa    # only pods of this node's kubelet")]
@@ -157,7 +159,7 @@ impl Work<'_> {
     /// Takes one thing back. Doing it twice is the same as doing it once.
     ///
     /// Returns what was left alone on purpose.
-    pub fn take_back(&self, task: &Task, force: bool) -> Result<Option<String>> {
+    pub fn take_back(&mut self, task: &Task, force: bool) -> Result<Option<String>> {
         match &task.act {
             Act::Mark => Ok(None),
             Act::Reload => self.host.units.reload().map(|()| None),
@@ -166,7 +168,7 @@ impl Work<'_> {
         }
     }
 
-    fn undo(&self, undo: &Undo, force: bool) -> Result<Option<String>> {
+    fn undo(&mut self, undo: &Undo, force: bool) -> Result<Option<String>> {
         let root = &self.host.root;
         match undo {
             Undo::RestoreFile { .. } => return self.restore_file(undo, force),
@@ -187,7 +189,12 @@ impl Work<'_> {
                 unit_links::restore(&self.host.root, unit, links)?;
                 self.remove_dirs(dirs)?;
             }
-            Undo::RestoreActivity { was } => self.start_as_it_was(was)?,
+            Undo::RestoreActivity { was, dependents } => {
+                self.start_as_it_was(&was.unit)?;
+                for unit in dependents {
+                    self.start_as_it_was(unit)?;
+                }
+            }
             Undo::Restart { was } => self.restart_as_it_was(was)?,
             Undo::Reload => self.host.units.reload()?,
             Undo::RemovePods { endpoint, keep } => return self.remove_pods(endpoint, keep),
@@ -269,19 +276,19 @@ impl Work<'_> {
         self.host.units.stop(&was.unit, self.timeouts.unit.duration()).map(|_| ())
     }
 
-    fn start_as_it_was(&self, was: &UnitSnapshot) -> Result<()> {
+    fn start_as_it_was(&mut self, unit: &str) -> Result<()> {
         let units = &*self.host.units;
-        let now = units.state(&was.unit)?;
+        let now = units.state(unit)?;
         if now.active == "active" {
             return Ok(());
         }
         // Start limits count the starts of a failed migration too.
-        units.reset_failed(&was.unit)?;
-        units.start(&was.unit, self.timeouts.unit.duration())?;
-        settle(units, &*self.host.clock, &was.unit, &now, self.timeouts.settle.duration()).map(|_| ())
+        units.reset_failed(unit)?;
+        units.start(unit, self.timeouts.unit.duration())?;
+        self.judge_start(unit, &now).map(|_| ())
     }
 
-    fn restart_as_it_was(&self, was: &UnitSnapshot) -> Result<()> {
+    fn restart_as_it_was(&mut self, was: &UnitSnapshot) -> Result<()> {
         let units = &*self.host.units;
         let now = units.state(&was.unit)?;
         if !is_active(was) {
@@ -296,7 +303,7 @@ impl Work<'_> {
         }
         units.reset_failed(&was.unit)?;
         units.restart(&was.unit, self.timeouts.unit.duration())?;
-        settle(units, &*self.host.clock, &was.unit, &now, self.timeouts.settle.duration()).map(|_| ())
+        self.judge_start(&was.unit, &now).map(|_| ())
     }
 
     fn remove_pods(&self, endpoint: &str, keep: &[String]) -> Result<Option<String>> {
@@ -328,9 +335,14 @@ pub fn marks(task: &Task, skipped: Option<&str>) -> Vec<Record> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Digest;
 
     fn unit(name: &str, active: &str) -> UnitSnapshot {
         UnitSnapshot { unit: name.into(), active: active.into(), file_state: "enabled".into(), invocation: "1".into() }
+    }
+
+    fn activity(name: &str, active: &str) -> Undo {
+        Undo::RestoreActivity { was: unit(name, active), dependents: vec![] }
     }
 
     #[test]
@@ -342,15 +354,15 @@ mod tests {
             dirs: vec![],
         };
         let open = vec![
-            (1, "stop-kubelet".to_owned(), Undo::RestoreActivity { was: unit("kubelet.service", "active") }),
+            (1, "stop-kubelet".to_owned(), activity("kubelet.service", "active")),
             (2, "stop-pods".to_owned(), Undo::StartContainers { containers: vec!["c".into()], pods: vec![] }),
-            (3, "stop-docker".to_owned(), Undo::RestoreActivity { was: unit("docker.service", "active") }),
+            (3, "stop-docker".to_owned(), activity("docker.service", "active")),
             (4, "crictl".to_owned(), file),
             (5, "mask".to_owned(), Undo::RestoreLinks { unit: "docker.service".into(), links: vec![], dirs: vec![] }),
             (6, "reload".to_owned(), Undo::Reload),
             (7, "restart".to_owned(), Undo::Restart { was: unit("containerd.service", "active") }),
             (8, "await".to_owned(), Undo::RemovePods { endpoint: "unix:///c".into(), keep: vec![] }),
-            (9, "start-kubelet".to_owned(), Undo::RestoreActivity { was: unit("kubelet.service", "inactive") }),
+            (9, "start-kubelet".to_owned(), activity("kubelet.service", "inactive")),
             (10, "verify".to_owned(), Undo::None { reason: "looks".into() }),
         ];
         let tasks = tasks(&open);

@@ -125,7 +125,10 @@ mod tests {
             ),
             (String::new(), &[("a", Some("x")), ("b", Some("1"))], "a: x\nb: 1\n".into()),
             ("# only\r\n---\r\n".into(), &[("a", Some("t: x"))], "# only\r\n---\r\na: \"t: x\"\r\n".into()),
+            ("# c\na: 1 # x\n# d\nb: 2\n".into(), &[("a", None)], "# c\n# d\nb: 2\n".into()),
+            ("{a: 1, b: 2}\n".into(), &[("b", None)], "{a: 1}\n".into()),
             ("a: 1".into(), &[("b", Some("x"))], "a: 1\nb: x".into()),
+            ("a: b\n".into(), &[("a", Some("on")), ("c", Some("n"))], "a: \"on\"\nc: \"n\"\n".into()),
             ("a: \"1\"\n".into(), &[("a", Some("2"))], "a: '2'\n".into()),
         ] {
             assert_eq!(edit(&text, changes), expected, "{text}");
@@ -164,6 +167,7 @@ mod tests {
                     Just("text: |\n  a\n   b\n".to_owned()),
                     Just("cgroupDriver: 'cgroupfs'   # tail".to_owned()),
                     "[a-c]{3}: [a-z0-9]{1,4}",
+                    Just("abc: 1 # gone".to_owned()),
                 ],
                 0..8,
             ),
@@ -173,13 +177,31 @@ mod tests {
             let mut text = lines.join("\n").replace('\n', newline);
             if end { text.push_str(newline); }
             let Ok(config) = KubeletConfig::parse(&text) else { return Ok(()) };
-            let changes = [("cgroupDriver", Some("systemd")), ("containerRuntimeEndpoint", Some("unix:///run/x.sock"))];
+            let changes = [
+                ("cgroupDriver", Some("systemd")),
+                ("containerRuntimeEndpoint", Some("unix:///run/x.sock")),
+                ("abc", None),
+            ];
             let out = config.with(&changes).unwrap();
             let after = KubeletConfig::parse(&out).unwrap();
             prop_assert_eq!(after.string("cgroupDriver").map(|at| at.value), Some("systemd".to_owned()));
             prop_assert_eq!(after.with(&changes).unwrap(), out.clone());
-            for line in text.lines().filter(|line| !line.contains("cgroupDriver")) {
+            for line in text.lines().filter(|line| !line.contains("cgroupDriver") && !line.starts_with("abc:")) {
                 prop_assert!(out.lines().any(|other| other == line), "lost {line:?} in {out:?}");
+            }
+        }
+
+        #[test]
+        fn damaged_documents_are_survived(
+            cuts in proptest::collection::vec((any::<prop::sample::Index>(), 0..4_usize, "[\\[\\]{}\"':.,#&*!|> \n\ta1-]{0,3}"), 1..4),
+        ) {
+            let mut text: Vec<char> = KUBEADM.chars().collect();
+            for (at, length, with) in cuts {
+                let at = at.index(text.len());
+                text.splice(at..(at + length).min(text.len()), with.chars());
+            }
+            if let Ok(config) = KubeletConfig::parse(&String::from_iter(text)) {
+                let _ = config.with(&[("cgroupDriver", Some("systemd")), ("maxPods", None), ("new", Some("y"))]);
             }
         }
 

@@ -200,7 +200,6 @@ pub const FLAGS: &[FlagFacts] = &[
     docker_cni("cni-bin-dir", "containerd cni.bin_dir"),
     docker("cni-cache-dir", (1, 24)),
     docker("network-plugin-mtu", (1, 24)),
-    docker("non-masquerade-cidr", (1, 24)),
     docker("docker-endpoint", (1, 24)),
     docker("image-pull-progress-deadline", (1, 24)),
     docker("experimental-dockershim-root-directory", (1, 24)),

@@ -128,7 +128,10 @@ impl Mapping {
             match new {
                 Some(Value::Bool(new)) => mapping.set(*key, *new),
                 Some(Value::Number(new)) => mapping.set(*key, new.as_i64().unwrap_or_default()),
-                Some(new) => mapping.set(*key, new.as_str().unwrap_or_default()),
+                Some(new) => match new.as_str().unwrap_or_default() {
+                    text if is_ambiguous(text) => mapping.set(*key, yaml_edit::ScalarValue::double_quoted(text)),
+                    text => mapping.set(*key, text),
+                },
                 None => {
                     mapping.remove(*key);
                 }
@@ -181,10 +184,13 @@ fn is_plain(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
         && text.chars().all(word)
         && !text.ends_with(':')
-        && !matches!(
-            text.to_ascii_lowercase().as_str(),
-            "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n"
-        )
+        && !is_ambiguous(text)
+}
+
+/// Words that YAML 1.1, which the kubelet's parser still follows here, takes for switches or for nothing.
+fn is_ambiguous(text: &str) -> bool {
+    const WORDS: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
+    WORDS.contains(&text.to_ascii_lowercase().as_str())
 }
 
 fn scalar_text(value: &Value) -> Option<String> {
@@ -202,6 +208,8 @@ fn fault(text: &str, error: &serde_saphyr::Error) -> FormatError {
         Some(location) => {
             let (line, column) = (to_u32(location.line()), to_u32(location.column()));
             let message = shown.trim_end_matches(&format!(" at line {line}, column {column}"));
+            // The parser advises its caller on its options there.
+            let message = message.split([';', ',']).next().unwrap_or(message);
             FormatError::at_line_column(text, line, Some(column), message)
         }
         None => FormatError::new(shown),

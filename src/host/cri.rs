@@ -128,6 +128,8 @@ pub struct Container {
     pub state: ContainerState,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// Annotations; kubelet notes the pod's grace period there.
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// A container in detail.
@@ -227,6 +229,9 @@ pub trait Cri: Debug {
 
     /// Stops a container; killed after `grace`. One that is gone is stopped.
     fn stop_container(&self, id: &str, grace: Duration) -> anyhow::Result<()>;
+
+    /// Stops many at the same time, each killed after its own grace.
+    fn stop_containers(&self, ids: &[(String, Duration)]) -> anyhow::Result<()>;
 
     /// Removes a container. One that is gone is removed.
     fn remove_container(&self, id: &str) -> anyhow::Result<()>;

@@ -54,7 +54,29 @@ impl Server {
         Q: prost::Message + Send + Sync + 'static,
         A: prost::Message + Default + Send + Sync + 'static,
     {
-        self.aio.run(deadline(limit, &self.socket, path, async {
+        self.aio.run(self.unary(path, request, limit))
+    }
+
+    /// Calls `path` with many requests at the same time; answers in the order of the requests.
+    pub(crate) fn call_all<Q, A>(
+        &self,
+        path: &str,
+        requests: Vec<(Q, Duration)>,
+    ) -> anyhow::Result<Vec<anyhow::Result<A>>>
+    where
+        Q: prost::Message + Send + Sync + 'static,
+        A: prost::Message + Default + Send + Sync + 'static,
+    {
+        let calls = requests.into_iter().map(|(request, limit)| self.unary(path, request, limit));
+        self.aio.run(async { Ok(futures_util::future::join_all(calls).await) })
+    }
+
+    async fn unary<Q, A>(&self, path: &str, request: Q, limit: Duration) -> anyhow::Result<A>
+    where
+        Q: prost::Message + Send + Sync + 'static,
+        A: prost::Message + Default + Send + Sync + 'static,
+    {
+        deadline(limit, &self.socket, path, async {
             let channel = self.connect(path).await?;
             let mut client = Grpc::new(channel).max_decoding_message_size(MESSAGE_LIMIT);
             let late = |error: tonic::transport::Error| self.protocol(path, &error);
@@ -65,7 +87,8 @@ impl Server {
                 Ok(reply) => Ok(reply.into_inner()),
                 Err(status) => Err(self.refused(path, limit, &status).into()),
             }
-        }))
+        })
+        .await
     }
 
     async fn connect(&self, path: &str) -> anyhow::Result<Channel> {

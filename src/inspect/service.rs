@@ -63,6 +63,10 @@ pub struct Service {
 
 /// Reads a unit's files. Needs [`probe_units`] first.
 pub fn read(unit: &UnitFacts, files: &mut Files<'_>) -> Service {
+    // The "file" of a masked unit is a link to /dev/null.
+    if unit.load == "masked" || unit.file_state == "masked" {
+        return Service::default();
+    }
     let paths: Vec<String> = unit.fragment.iter().chain(&unit.drop_ins).cloned().collect();
     let parsed: Vec<(String, UnitFile)> =
         paths.iter().filter_map(|path| Some((path.clone(), UnitFile::parse(&files.text(path)?)))).collect();

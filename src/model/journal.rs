@@ -81,6 +81,9 @@ pub enum Undo {
     RestoreActivity {
         /// The unit as it was.
         was: UnitSnapshot,
+        /// Other active units that systemd stops together with it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        dependents: Vec<String>,
     },
     /// Restarts a unit, so that it runs with its old files.
     Restart {

@@ -144,9 +144,10 @@ fn docker_pods(facts: &Facts) -> Vec<String> {
     on_docker.map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect()
 }
 
-/// Docker's units that are there, sockets first: a socket left listening would start the service again.
+/// Docker's units that are there. Services first: stopping a socket pulls down the service that requires it, and that
+/// service would then be noted as having been inactive. Stopping the socket last also stops what it woke meanwhile.
 fn docker_units(facts: &Facts) -> Vec<&'static str> {
-    const ALL: [&str; 4] = ["cri-docker.socket", "cri-docker.service", "docker.socket", "docker.service"];
+    const ALL: [&str; 4] = ["cri-docker.service", "cri-docker.socket", "docker.service", "docker.socket"];
     ALL.into_iter().filter(|unit| facts.unit(unit).is_there()).collect()
 }
 

@@ -1,7 +1,7 @@
 //! The edit that makes a `config.toml` fit Kubernetes.
 
+use super::change::{Change, Literal, same};
 use super::schema::{self, CRI_SPELLINGS, LEGACY_LINUX, Places, RUNC_V2};
-use super::splice::{Change, Literal, same};
 use super::{ContainerdConfig, is_runc_shim};
 use crate::formats::FormatError;
 use toml_edit::{Item, TableLike};

@@ -4,6 +4,7 @@
 //! every question here is answered for the version the file declares. Imports are named but not followed: merging
 //! differs between containerd 1.x and 2.x, and files are the caller's business.
 
+mod change;
 mod edit;
 mod lex;
 mod schema;

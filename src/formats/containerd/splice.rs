@@ -1,7 +1,4 @@
-//! Single changes to the text of a TOML document, and the same changes to its parsed value.
-//!
-//! Each change is made twice: in the text by cutting and pasting, and in the value that an independent parser read.
-//! When both agree afterwards, the cut did what it was meant to do and nothing else.
+//! Cuts in the text of a TOML document: one setting set, removed or renamed, every other byte kept.
 //!
 //! New settings are written as explicit `[tables]`, because containerd 1.4's parser refuses dotted keys; an inline table
 //! or a dotted key that is already there is extended in its own style, since TOML forbids to mix them.
@@ -10,150 +7,8 @@ use super::super::{newline_of, splice};
 use super::lex::{Entry, Statement, array_items, inline_entries, statements};
 use std::ops::Range;
 
-/// A value as castoff writes it.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Literal {
-    Bool(bool),
-    Integer(u32),
-    Text(String),
-    List(Vec<String>),
-}
-
-impl Literal {
-    fn render(&self) -> String {
-        match self {
-            Self::Bool(value) => value.to_string(),
-            Self::Integer(value) => value.to_string(),
-            Self::Text(value) => quoted(value),
-            Self::List(items) => {
-                format!("[{}]", items.iter().map(|item| quoted(item)).collect::<Vec<_>>().join(", "))
-            }
-        }
-    }
-
-    fn value(&self) -> toml::Value {
-        match self {
-            Self::Bool(value) => toml::Value::Boolean(*value),
-            Self::Integer(value) => toml::Value::Integer(i64::from(*value)),
-            Self::Text(value) => toml::Value::String(value.clone()),
-            Self::List(items) => items.iter().map(String::as_str).map(toml::Value::from).collect::<Vec<_>>().into(),
-        }
-    }
-}
-
-/// One change.
-#[derive(Clone, Debug)]
-pub(super) enum Change {
-    /// Gives a key a value, adding key and tables where they are missing.
-    Set(Vec<String>, Literal),
-    /// Takes a key out.
-    Remove(Vec<String>),
-    /// Renames `plugins.OLD`, wherever it is written.
-    RenamePlugin(String, String),
-    /// Takes texts out of an array.
-    RemoveItems(Vec<String>, Vec<String>),
-    /// Replaces a text in an array.
-    RenameItem(Vec<String>, String, String),
-}
-
-impl Change {
-    /// The change in the text.
-    pub fn in_text(&self, text: &str) -> String {
-        match self {
-            Self::Set(path, literal) => set(text, path, &literal.render()),
-            Self::Remove(path) => remove(text, path),
-            Self::RenamePlugin(old, new) => rename_plugin(text, old, new),
-            Self::RemoveItems(path, items) => remove_items(text, path, items),
-            Self::RenameItem(path, old, new) => rename_item(text, path, old, new),
-        }
-    }
-
-    /// The change in the value.
-    pub fn in_value(&self, root: &mut toml::Table) {
-        match self {
-            Self::Set(path, literal) => set_value(root, path, literal.value()),
-            Self::Remove(path) => {
-                if let Some((key, parent)) = path.split_last()
-                    && let Some(table) = table_at(root, parent)
-                {
-                    table.remove(key);
-                }
-            }
-            Self::RenamePlugin(old, new) => {
-                if let Some(plugins) = table_at(root, &["plugins".to_owned()])
-                    && let Some(value) = plugins.remove(old)
-                {
-                    plugins.insert(new.clone(), value);
-                }
-            }
-            Self::RemoveItems(path, items) => {
-                if let Some(array) = array_at(root, path) {
-                    array.retain(|item| !item.as_str().is_some_and(|text| items.iter().any(|gone| gone == text)));
-                }
-            }
-            Self::RenameItem(path, old, new) => {
-                for item in array_at(root, path).into_iter().flatten() {
-                    if item.as_str() == Some(old) {
-                        *item = toml::Value::String(new.clone());
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn set_value(root: &mut toml::Table, path: &[String], value: toml::Value) {
-    let Some((key, parent)) = path.split_last() else { return };
-    let mut table = root;
-    for part in parent {
-        let slot = table.entry(part.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        match slot {
-            toml::Value::Table(next) => table = next,
-            _ => return,
-        }
-    }
-    table.insert(key.clone(), value);
-}
-
-fn table_at<'a>(root: &'a mut toml::Table, path: &[String]) -> Option<&'a mut toml::Table> {
-    path.iter().try_fold(root, |table, part| table.get_mut(part)?.as_table_mut())
-}
-
-fn array_at<'a>(root: &'a mut toml::Table, path: &[String]) -> Option<&'a mut Vec<toml::Value>> {
-    let (key, parent) = path.split_last()?;
-    table_at(root, parent)?.get_mut(key)?.as_array_mut()
-}
-
-/// Whether two documents say the same. An empty table and a missing one count as equal: taking the last dotted key of a
-/// table out takes the table with it.
-pub(super) fn same(left: &toml::Table, right: &toml::Table) -> bool {
-    let covered = |one: &toml::Table, other: &toml::Table| {
-        one.iter().all(|(key, value)| match other.get(key) {
-            Some(twin) => same_value(value, twin),
-            None => empty(value),
-        })
-    };
-    covered(left, right) && covered(right, left)
-}
-
-fn same_value(left: &toml::Value, right: &toml::Value) -> bool {
-    match (left, right) {
-        (toml::Value::Table(left), toml::Value::Table(right)) => same(left, right),
-        (toml::Value::Array(left), toml::Value::Array(right)) => {
-            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same_value(left, right))
-        }
-        // `nan` is not equal to itself.
-        (toml::Value::Float(left), toml::Value::Float(right)) => left.to_bits() == right.to_bits(),
-        (left, right) => left == right,
-    }
-}
-
-fn empty(value: &toml::Value) -> bool {
-    value.as_table().is_some_and(|table| table.values().all(empty))
-}
-
 /// A basic string: the one kind that every TOML parser of every containerd reads the same.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {
@@ -241,11 +96,13 @@ fn inline_removal(entries: &[Entry], index: usize) -> Range<usize> {
     }
 }
 
-fn remove(text: &str, path: &[String]) -> String {
+/// The text without a key.
+pub(super) fn remove(text: &str, path: &[String]) -> String {
     find(text, path).map_or_else(|| text.to_owned(), |found| splice(text, found.removal, ""))
 }
 
-fn set(text: &str, path: &[String], literal: &str) -> String {
+/// The text with a key set to a rendered value.
+pub(super) fn set(text: &str, path: &[String], literal: &str) -> String {
     match find(text, path) {
         Some(found) => {
             let like_before = requoted(get(text, &found.value), literal);
@@ -439,7 +296,8 @@ fn spaced(text: &str, all: &[Statement]) -> bool {
     with.len() >= without.len()
 }
 
-fn rename_plugin(text: &str, old: &str, new: &str) -> String {
+/// The text with `plugins.OLD` renamed in every header and key that spells it.
+pub(super) fn rename_plugin(text: &str, old: &str, new: &str) -> String {
     let new_key = key_text(text, new);
     let target = ["plugins", old];
     let mut cuts: Vec<Range<usize>> = Vec::new();
@@ -469,13 +327,15 @@ fn item_is(text: &str, item: &Range<usize>, name: &str) -> bool {
     get(text, item).parse::<toml_edit::Value>().is_ok_and(|value| value.as_str() == Some(name))
 }
 
-fn rename_item(text: &str, path: &[String], old: &str, new: &str) -> String {
+/// The text with a text in an array replaced.
+pub(super) fn rename_item(text: &str, path: &[String], old: &str, new: &str) -> String {
     let Some((_, items)) = items_of(text, path) else { return text.to_owned() };
     let hits = items.into_iter().filter(|item| item_is(text, item, old));
     hits.rev().fold(text.to_owned(), |text, item| splice(&text, item, &quoted(new)))
 }
 
-fn remove_items(text: &str, path: &[String], names: &[String]) -> String {
+/// The text without some texts of an array.
+pub(super) fn remove_items(text: &str, path: &[String], names: &[String]) -> String {
     let mut text = text.to_owned();
     // One at a time, because each removal moves the others.
     while let Some((array, items)) = items_of(&text, path) {

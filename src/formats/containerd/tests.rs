@@ -368,6 +368,25 @@ proptest! {
         if windows { prop_assert!(!out.replace("\r\n", "").contains('\n')); }
     }
 
+    /// Text that is almost a configuration: an edit may refuse it, but an `internal` refusal would be our fault.
+    #[test]
+    fn damaged_documents_are_refused_or_edited(
+        cuts in proptest::collection::vec((any::<prop::sample::Index>(), 0..4_usize, "[\\[\\]{}\"'=.,# \na1]{0,3}"), 1..4),
+        debian in any::<bool>(),
+    ) {
+        let mut text: Vec<char> = if debian { DEBIAN } else { DOCKER }.chars().collect();
+        for (at, length, with) in cuts {
+            let at = at.index(text.len());
+            text.splice(at..(at + length).min(text.len()), with.chars());
+        }
+        let text: String = text.into_iter().collect();
+        if let Ok(config) = ContainerdConfig::parse(&text)
+            && let Err(error) = config.with_cri(&CriTarget { cni_bin_dir: Some("/b"), ..target(2) })
+        {
+            prop_assert!(!error.message.starts_with("internal"), "{}\n{}", error, text);
+        }
+    }
+
     #[test]
     fn any_text_is_survived(text in "[\\[\\]{}\"'=.,# \\\\\na-c1\r]{0,60}") {
         if let Ok(config) = ContainerdConfig::parse(&text) {

@@ -188,6 +188,28 @@ impl Cri for GrpcCri {
         self.order("StopContainer", id, request, ACT_LIMIT.saturating_add(grace))
     }
 
+    fn stop_containers(&self, ids: &[(String, Duration)]) -> anyhow::Result<()> {
+        let requests = ids.iter().map(|(id, grace)| {
+            let timeout = i64::try_from(grace.as_secs()).unwrap_or(i64::MAX);
+            (m::StopContainerRequest { container_id: id.clone(), timeout }, ACT_LIMIT.saturating_add(*grace))
+        });
+        let api = self.detect()?;
+        let path = format!("/runtime.{}.RuntimeService/StopContainer", api.word());
+        // One effect: they are stopped together or, when a script says so, not at all.
+        let replies = self.faults.effect(&format!("StopContainer of {} containers", ids.len()), || {
+            self.server.call_all::<_, m::Empty>(&path, requests.collect())
+        })?;
+        for reply in replies {
+            match reply {
+                Err(error) if !matches!(DaemonError::of(&error), Some(DaemonError::NotFound { .. })) => {
+                    return Err(error);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     fn remove_container(&self, id: &str) -> anyhow::Result<()> {
         self.order("RemoveContainer", id, m::IdRequest { id: id.to_owned() }, ACT_LIMIT)
     }
@@ -283,6 +305,7 @@ fn container(found: m::Container) -> Container {
         image_ref: found.image_ref,
         state: state(found.state),
         labels: found.labels,
+        annotations: found.annotations,
     }
 }
 

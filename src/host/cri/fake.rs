@@ -186,6 +186,10 @@ impl Cri for FakeCri {
         })
     }
 
+    fn stop_containers(&self, ids: &[(String, Duration)]) -> anyhow::Result<()> {
+        ids.iter().try_for_each(|(id, grace)| self.stop_container(id, *grace))
+    }
+
     fn remove_container(&self, id: &str) -> anyhow::Result<()> {
         self.order(&format!("remove-container {id}"), |runtime| runtime.containers.retain(|c| c.id != id))
     }

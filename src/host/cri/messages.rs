@@ -160,6 +160,8 @@ messages! {
         created_at: i64,
         #[prost(btree_map = "string, string", tag = "8")]
         labels: Map,
+        #[prost(btree_map = "string, string", tag = "9")]
+        annotations: Map,
     }
     ListContainersResponse {
         #[prost(message, repeated, tag = "1")]

@@ -9,12 +9,32 @@ from .config import LabError
 from .node import Node, alive, kill
 
 
+CGROUPS = Path("/sys/fs/cgroup")
+
+# Puts itself into an own cgroup of every v1 controller and then becomes its arguments: the container's
+# cgroup namespace is rooted there, so that what Docker and kubelet make stays inside the node's own
+# branch of the host's tree. A new cpuset group is empty and takes no process until it has processors.
+ENTER = """name=$1; shift
+for d in /sys/fs/cgroup/*/; do
+    [ -e "$d/notify_on_release" ] && [ "$d" != /sys/fs/cgroup/systemd/ ] || continue
+    mkdir -p "$d$name" || exit 1
+    for f in cpuset.cpus cpuset.mems; do [ -e "$d$f" ] && cat "$d$f" >"$d$name/$f"; done
+    echo $$ >"$d$name/cgroup.procs" || exit 1
+done
+exec "$@"
+"""
+
+
 class Container(Node):
     """state: image, leader (pid of the container's PID 1 as the host sees it)."""
 
     @property
     def root(self):
         return self.dir / "root"
+
+    @property
+    def cgroup(self):
+        return "castoff-lab-%s" % str(self.dir).strip("/").replace("/", "-")
 
     def copy_root(self, source):
         # A copy, not an overlay: Docker's overlay2 cannot stack on an overlay file system.
@@ -27,8 +47,9 @@ class Container(Node):
             raise LabError("%s runs already" % self.name)
         # /sys/fs/cgroup must be writable for dockerd and kubelet.
         env = dict(os.environ, SYSTEMD_NSPAWN_API_VFS_WRITABLE="1")
+        self._drop_cgroups()
         child = self.spawn(
-            ["systemd-nspawn", "-q", "-D", "%s/root" % self.dir, "--boot", "--register=no", "--keep-unit",
+            ["sh", "-c", ENTER, "sh", self.cgroup, "systemd-nspawn", "-q", "-D", "%s/root" % self.dir, "--boot", "--register=no", "--keep-unit",
              "-M", "castoff-" + self.name.strip("_"), "--hostname=node", "--capability=all", "--private-network",
              "--system-call-filter=add_key keyctl bpf", "--console=read-only",
              "--resolv-conf=off", "--timezone=off", "--link-journal=no"], env=env)
@@ -53,8 +74,14 @@ class Container(Node):
         config.wait_for("%s: PID 1 runs" % self.name, 120, booted, pause=0.1)
         self.state["leader"] = leader[0]
         self.save_state()
+        # nspawn mounts the v1 controllers read-only; they are the node's own branch, see ENTER.
+        self.exec(["for c in /sys/fs/cgroup/*; do [ -e $c/notify_on_release ] && "
+                   "mount -o remount,rw,bind $c; done; true"])
         # kubelet reads the kernel log for out-of-memory events and does not start without it.
-        self.exec(["[ -e /dev/kmsg ] || mknod /dev/kmsg c 1 11; ip link set lo up"])
+        self.exec(["[ -e /dev/kmsg ] || mknod /dev/kmsg c 1 11; ip link set lo up; "
+                   # An address and a default route that lead nowhere: kubelet looks for its own.
+                   "ip link add eth0 type veth peer name lab0 && ip link set lab0 up && ip link set eth0 up && "
+                   "ip addr add 10.0.2.15/24 dev eth0 && ip route add default via 10.0.2.2 dev eth0; true"])
 
     def wait_ssh(self, deadline=120):
         config.wait_for("%s: commands run" % self.name, deadline,
@@ -80,6 +107,20 @@ class Container(Node):
             while alive(pid, self.marker) and time.monotonic() < end:
                 time.sleep(0.05)
         kill(pid, self.marker)
+        self._drop_cgroups()
+
+    def _drop_cgroups(self):
+        """Removes the node's empty branches of the host's cgroup tree, innermost first."""
+        for top in CGROUPS.glob("*/" + self.cgroup):
+            for folder, _, _ in os.walk(top, topdown=False):
+                for _ in range(20):
+                    try:
+                        os.rmdir(folder)
+                        break
+                    except FileNotFoundError:
+                        break
+                    except OSError:
+                        time.sleep(0.1)  # the last processes are still on their way out
 
     def cut(self):
         raise LabError("%s is a container: it has no power to cut (use a machine shape)" % self.name)

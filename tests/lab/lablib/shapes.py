@@ -41,7 +41,7 @@ class Shape:
             raise LabError("%s: %s's systemd does not boot on cgroup v1" % (path, self.suite))
 
     def key(self):
-        parts = [images.key(self.suite), machine.HARDWARE, "shape-2"]
+        parts = [images.key(self.suite), machine.HARDWARE, "shape-3"]
         if self.kind == "machine":
             parts.append(machine.qemu_version() + config.ACCEL)
         if self.kubelet:

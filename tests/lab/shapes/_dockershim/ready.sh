@@ -1,6 +1,5 @@
 # Ready: Docker is on the driver kubelet expects, kubelet is healthy, and both pods answer (host network;
-# pod network
-# by its host port and by its own address).
+# pod network by its host port and by its own address).
 set -eu
 driver=$(sed -n "s/^cgroupDriver: *//p" /var/lib/kubelet/config.yaml)
 [ "$(docker info -f "{{.CgroupDriver}}")" = "$driver" ]
