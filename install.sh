@@ -17,7 +17,8 @@ Builds castoff from this checkout, installs it, and shows it on a sample node.
   --version       print the version that would be installed
   -h, --help      print this
 
-Building needs cargo and a C compiler; as root on a Debian-like system a missing C compiler is installed with apt.
+Building needs cargo and a C compiler; as root on a Debian-like system a missing C compiler (gcc libc6-dev), and TLS
+certificates for cargo's downloads (ca-certificates), are installed with apt.
 Nothing else is changed: no shell profile, no service, no setting. Downloaded crates stay in cargo's cache and what is
 built stays in target/.
 END
@@ -144,6 +145,7 @@ prepare_build() {
         return 0
     fi
     need_linker
+    need_certificates
     choose_build
     say "castoff:    $(version), built for $build_target ($build_kind)"
 }

@@ -65,6 +65,7 @@ main() {
 
     need_rust
     need_linker
+    need_certificates
     say "castoff $(sed -n 's/^version *= *"\(.*\)"/\1/p' Cargo.toml | head -n 1), rustc $rustc_version, $(nproc) processors"
     if [ "$rustc_version" != "$(pinned_rustc)" ]; then
         say "note: the pinned Rust is $(pinned_rustc); format and clippy may judge differently"

@@ -92,12 +92,18 @@ linker_works() {
 apt_install() {
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || return 1
     say "installing with apt: $*"
-    # The package lists may be missing (fresh images) or too old; one update tells.
-    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" </dev/null >/dev/null 2>&1 ||
-        { apt-get update </dev/null >/dev/null 2>&1 &&
-            DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" </dev/null >&2; }
+    # The package lists may be missing (fresh images) or too old: an update helps then. dpkg is talkative; only what it
+    # says last matters, and only when it fails.
+    if apt_quietly "$@" >/dev/null; then return 0; fi
+    apt-get update </dev/null >/dev/null 2>&1 || true
+    if out=$(apt_quietly "$@"); then return 0; fi
+    printf '%s\n' "$out" | tail -n 5 | sed 's/^/  /' >&2
+    return 1
 }
 
+apt_quietly() { DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" </dev/null 2>&1; }
+
+# Whatever building needs besides Rust; ends with advice when it cannot be had.
 need_linker() {
     if linker_works; then return 0; fi
     apt_install gcc libc6-dev || true
@@ -107,6 +113,17 @@ need_linker() {
     say "  Fedora, RHEL:    dnf install gcc glibc-devel   (and glibc-static for a static castoff)"
     say "  Alpine:          apk add gcc musl-dev"
     exit 1
+}
+
+# cargo fetches crates over TLS and brings no certificates of its own; a minimal Debian has none. No error: the crates
+# may be there already.
+need_certificates() {
+    for file in "${SSL_CERT_FILE:-}" "${CARGO_HTTP_CAINFO:-}" "${SSL_CERT_DIR:-}" /etc/ssl/certs/ca-certificates.crt \
+        /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem /etc/ssl/cert.pem; do
+        if [ -n "$file" ] && [ -e "$file" ]; then return 0; fi
+    done
+    apt_install ca-certificates ||
+        say "note: this machine has no TLS certificates (package ca-certificates); cargo may not be able to fetch crates"
 }
 
 # links TARGET FLAG...: a small Rust program for that target can be made here.

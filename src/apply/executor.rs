@@ -62,7 +62,12 @@ pub fn apply(host: &Host, plan: &Plan, options: &Options<'_>, observer: &mut dyn
 ///
 /// # Errors
 /// When the run is not cut off, or cannot be read. The node is unchanged then.
-pub fn resume(host: &Host, wanted: Option<&str>, options: &Options<'_>, observer: &mut dyn Observer) -> Result<RunReport> {
+pub fn resume(
+    host: &Host,
+    wanted: Option<&str>,
+    options: &Options<'_>,
+    observer: &mut dyn Observer,
+) -> Result<RunReport> {
     let mut lock = lock(host, "resume")?;
     let store = Store::new(host);
     let run = match wanted {
@@ -110,7 +115,8 @@ pub(super) fn work<'a>(
 pub(super) fn check_fit(host: &Host, plan: &Plan) -> Result<()> {
     plan.validate().map_err(Refusal::Unfit)?;
     if plan.live != host.is_live() {
-        let (made, here) = if plan.live { ("a running node", "a file tree") } else { ("a file tree", "a running node") };
+        let (made, here) =
+            if plan.live { ("a running node", "a file tree") } else { ("a file tree", "a running node") };
         return Err(Refusal::Unfit(format!("it was made for {made} and this is {here}")).into());
     }
     let name = host.node_name();
@@ -214,7 +220,8 @@ fn do_step(work: &mut Work<'_>, journal: &mut Journal, step: &Step) -> Result<()
     let seconds = work.host.clock.monotonic().saturating_sub(start).as_secs_f64();
     match result {
         Ok(detail) => {
-            let record = Record::StepDone { index: step.index, seconds: Seconds::from(seconds), detail: detail.clone() };
+            let record =
+                Record::StepDone { index: step.index, seconds: Seconds::from(seconds), detail: detail.clone() };
             journal.add(work.host, record)?;
             work.observer.step_done(step, total, seconds, detail.as_deref());
             Ok(())

@@ -86,7 +86,8 @@ impl Journal {
 
 fn load(host: &Host, path: &str) -> Result<(Vec<Entry>, usize, usize)> {
     let Some(file) = host.root.read(path)? else { bail!("the journal {path} is missing") };
-    let (entries, sound) = read(&file.bytes).map_err(|why| anyhow::anyhow!("the journal {path} is damaged at {why}"))?;
+    let (entries, sound) =
+        read(&file.bytes).map_err(|why| anyhow::anyhow!("the journal {path} is damaged at {why}"))?;
     Ok((entries, sound, file.bytes.len()))
 }
 
@@ -195,8 +196,7 @@ mod tests {
     #[test]
     fn the_first_undo_of_a_step_is_kept() {
         let entry = |record| Entry { time: String::new(), seq: 0, record };
-        let again =
-            Record::StepStarted { index: 1, id: "step-1".into(), undo: Undo::None { reason: "later".into() } };
+        let again = Record::StepStarted { index: 1, id: "step-1".into(), undo: Undo::None { reason: "later".into() } };
         let entries = vec![entry(started(1)), entry(again), entry(started(2))];
         let open = open_steps(&entries);
         assert_eq!(open.len(), 2);

@@ -11,8 +11,10 @@
 //! | `executor` | a run from lock to report; resume |
 //! | `steps` | how each kind of action is prepared, done and checked |
 //! | `undo` | how each kind of undo is carried out, and in which order |
+//! | `pods`, `cni` | pods on either side, and giving their networks back |
 //! | `timing` | phases and downtime out of the journal |
 
+mod cni;
 mod executor;
 mod journal;
 mod pods;

@@ -1,6 +1,6 @@
 //! Pods on either side: stopping Docker's, waiting for them on the new runtime, removing ours again.
 
-use super::steps::Work;
+use super::{cni, steps::Work};
 use crate::{
     host::{ContainerState, Cri, EngineContainer, Host},
     model::Undo,
@@ -50,27 +50,38 @@ pub fn prepare_stop(host: &Host) -> Result<Undo> {
     Ok(Undo::StartContainers { containers, pods: docker_pods(&running).into_iter().collect() })
 }
 
-/// Stops the containers of pods, each with its own grace period, all at once; sandboxes after them, because they hold
-/// the network that a container may still need to shut down cleanly.
+/// Stops the containers of pods, each with its own grace period, all at once; then their networks are given back, and
+/// the sandboxes stop last, because they hold the network that a container may still need to shut down cleanly.
 pub fn stop(work: &mut Work<'_>) -> Result<Option<String>> {
-    let running: Vec<EngineContainer> = running(work.host)?.into_iter().filter(EngineContainer::is_kubernetes).collect();
+    let running: Vec<EngineContainer> =
+        running(work.host)?.into_iter().filter(EngineContainer::is_kubernetes).collect();
     let (sandboxes, containers): (Vec<_>, Vec<_>) = running.into_iter().partition(is_sandbox);
     let count = containers.len();
-    for (group, at_most) in [(&containers, None), (&sandboxes, Some(Duration::ZERO))] {
-        let asked: Vec<(String, Duration)> =
-            group.iter().map(|c| (c.id.clone(), at_most.unwrap_or_else(|| grace(c.labels.get(GRACE_LABEL))))).collect();
-        for (id, result) in work.host.engine.stop_all(&asked) {
-            if let Err(error) = result {
-                bail!("cannot stop container {}: {error:#}", short(&id));
-            }
+    let asked: Vec<_> = containers.iter().map(|c| (c.id.clone(), grace(c.labels.get(GRACE_LABEL)))).collect();
+    stop_all(work.host, &asked)?;
+    for sandbox in &sandboxes {
+        for error in cni::release(work.host, &sandbox.id) {
+            let pod = pod_of(sandbox).unwrap_or_default();
+            work.observer.warn(&format!("the network of {pod} could not be given back: {error}"));
         }
     }
+    let asked: Vec<_> = sandboxes.iter().map(|c| (c.id.clone(), Duration::ZERO)).collect();
+    stop_all(work.host, &asked)?;
     let left: Vec<String> =
         self::running(work.host)?.iter().filter(|c| c.is_kubernetes()).map(|c| short(&c.id).to_owned()).collect();
     if !left.is_empty() {
         bail!("containers of pods still run on Docker: {}", left.join(", "));
     }
     Ok(Some(format!("{count} containers, {} sandboxes", sandboxes.len())))
+}
+
+fn stop_all(host: &Host, containers: &[(String, Duration)]) -> Result<()> {
+    for (id, result) in host.engine.stop_all(containers) {
+        if let Err(error) = result {
+            bail!("cannot stop container {}: {error:#}", short(&id));
+        }
+    }
+    Ok(())
 }
 
 fn short(id: &str) -> &str {

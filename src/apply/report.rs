@@ -42,8 +42,7 @@ pub fn build(run: &str, plan: &Plan, entries: &[Entry], outcome: Outcome, extra:
 }
 
 fn result(index: usize, id: &str, entries: &[Entry]) -> StepResult {
-    let mut result =
-        StepResult { index, id: id.to_owned(), status: StepStatus::Pending, seconds: None, detail: None };
+    let mut result = StepResult { index, id: id.to_owned(), status: StepStatus::Pending, seconds: None, detail: None };
     for entry in entries {
         match &entry.record {
             Record::StepDone { index: i, seconds, detail } if *i == index => {
@@ -55,12 +54,10 @@ fn result(index: usize, id: &str, entries: &[Entry]) -> StepResult {
                 result.status = StepStatus::Failed;
                 result.detail = Some(error.clone());
             }
-            Record::StepUndone { index: i, skipped } if *i == index => {
-                // A failed step stays failed in the report, with its error.
-                if result.status != StepStatus::Failed {
-                    result.status = StepStatus::Undone;
-                    result.detail.clone_from(skipped);
-                }
+            // A failed step stays failed in the report, with its error.
+            Record::StepUndone { index: i, skipped } if *i == index && result.status != StepStatus::Failed => {
+                result.status = StepStatus::Undone;
+                result.detail.clone_from(skipped);
             }
             Record::UndoFailed { index: i, error } if *i == index => {
                 result.status = StepStatus::UndoFailed;

@@ -30,7 +30,12 @@ pub struct Back {
 ///
 /// # Errors
 /// When there is nothing to take back or the run cannot be read; the node is unchanged then.
-pub fn rollback(host: &Host, wanted: Option<&str>, options: &Options<'_>, observer: &mut dyn Observer) -> Result<RunReport> {
+pub fn rollback(
+    host: &Host,
+    wanted: Option<&str>,
+    options: &Options<'_>,
+    observer: &mut dyn Observer,
+) -> Result<RunReport> {
     let mut lock = lock(host, "rollback")?;
     let store = Store::new(host);
     let run = store.find(wanted)?;

@@ -4,9 +4,7 @@ use super::{Observer, Run, Store, pods};
 use crate::{
     host::{Attributes, Expect, Host, UnitState, settle, unit_links},
     images,
-    model::{
-        Action, Check, FileAfter, FileBefore, Level, Plan, Step, Timeouts, Undo, UnitSnapshot,
-    },
+    model::{Action, Check, FileAfter, FileBefore, Level, Plan, Step, Timeouts, Undo, UnitSnapshot},
     verify,
 };
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -185,13 +183,7 @@ impl Work<'_> {
         Ok(None)
     }
 
-    fn write(
-        &self,
-        path: &str,
-        before: Option<&FileBefore>,
-        after: &FileAfter,
-        content: Option<&str>,
-    ) -> Result<()> {
+    fn write(&self, path: &str, before: Option<&FileBefore>, after: &FileAfter, content: Option<&str>) -> Result<()> {
         let root = &self.host.root;
         let content = content.ok_or_else(|| anyhow!("the plan holds no content for {path}"))?;
         if root.read(path)?.is_some_and(|read| read.digest() == after.digest) {
@@ -256,7 +248,7 @@ impl Work<'_> {
     fn import(&mut self, images: &[String]) -> Result<Option<String>> {
         let socket = self.plan.desired.socket().to_owned();
         let carried = images::carry(self.host, &socket, images, self.timeouts.images.duration())?;
-        Ok(Some(format!("{:.1} MB streamed", carried.bytes as f64 / 1e6)))
+        Ok(Some(format!("{} kB streamed", carried.bytes / 1000)))
     }
 
     fn await_cri(&mut self, endpoint: &str) -> Result<()> {
@@ -304,12 +296,11 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// The inverse of [`hex`].
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
-    if text.len() % 2 != 0 || !text.is_ascii() {
+    if !text.len().is_multiple_of(2) || !text.is_ascii() {
         return None;
     }
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -85,8 +85,8 @@ impl<'h> Store<'h> {
         let stamp: String = self.host.clock.now().chars().filter(char::is_ascii_alphanumeric).take(15).collect();
         let base = format!("{stamp}Z-{}", plan.id);
         // Two runs of one plan within a second: a fast rollback and a second try.
-        let id = (0..)
-            .map(|n| if n == 0 { base.clone() } else { format!("{stamp}Z{n}-{}", plan.id) })
+        let id = std::iter::once(base.clone())
+            .chain((1..100).map(|n| format!("{stamp}Z{n}-{}", plan.id)))
             .find(|id| !root.exists(&format!("{RUNS}/{id}")))
             .unwrap_or(base);
         let run = Run { dir: format!("{RUNS}/{id}"), id };

@@ -78,15 +78,21 @@ pub fn backward(plan: &Plan, entries: &[Entry]) -> Option<Downtime> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Undo, Outcome};
+    use crate::model::{Outcome, Undo};
 
     #[test]
     fn downtime_is_what_lies_between() {
         let records = [
             ("2026-11-23T10:00:00Z", Record::StepStarted { index: 1, id: "stop-kubelet".into(), undo: Undo::Reload }),
             ("2026-11-23T10:00:01Z", Record::StepDone { index: 1, seconds: 1.0.into(), detail: None }),
-            ("2026-11-23T10:00:01Z", Record::StepStarted { index: 2, id: "stop-docker-pods".into(), undo: Undo::Reload }),
-            ("2026-11-23T10:00:09.5Z", Record::StepStarted { index: 3, id: "start-kubelet".into(), undo: Undo::Reload }),
+            (
+                "2026-11-23T10:00:01Z",
+                Record::StepStarted { index: 2, id: "stop-docker-pods".into(), undo: Undo::Reload },
+            ),
+            (
+                "2026-11-23T10:00:09.5Z",
+                Record::StepStarted { index: 3, id: "start-kubelet".into(), undo: Undo::Reload },
+            ),
             ("2026-11-23T10:00:10Z", Record::StepDone { index: 3, seconds: 0.5.into(), detail: None }),
             ("2026-11-23T10:00:10Z", Record::StepStarted { index: 4, id: "await-pods".into(), undo: Undo::Reload }),
             ("2026-11-23T10:00:13.250Z", Record::StepDone { index: 4, seconds: 3.25.into(), detail: None }),

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     host::{Attributes, DaemonError, Expect, FileRead, Meta, unit_links},
-    model::{Action, Record, UnitSnapshot, Undo},
+    model::{Action, Record, Undo, UnitSnapshot},
 };
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::{ffi::OsString, os::unix::ffi::OsStringExt as _};
@@ -129,10 +129,9 @@ impl Task {
             Act::Reload | Act::Undo(Undo::Reload) => vec!["systemctl daemon-reload".to_owned()],
             Act::Mark | Act::Undo(Undo::None { .. }) => Vec::new(),
             Act::Undo(undo) => match undo {
-                Undo::RestoreFile { target, digest, mode, uid, gid, .. } => vec![format!(
-                    "install -o {uid} -g {gid} -m {mode:04o} {backups}/{} '{target}'",
-                    digest.hex()
-                )],
+                Undo::RestoreFile { target, digest, mode, uid, gid, .. } => {
+                    vec![format!("install -o {uid} -g {gid} -m {mode:04o} {backups}/{} '{target}'", digest.hex())]
+                }
                 Undo::RemoveFile { target, .. } => vec![format!("rm '{target}'")],
                 Undo::RemoveDirs { dirs } => dirs.iter().rev().map(|dir| format!("rmdir '{dir}'")).collect(),
                 Undo::RestoreLinks { unit, links, .. } => {
@@ -330,7 +329,6 @@ pub fn marks(task: &Task, skipped: Option<&str>) -> Vec<Record> {
     let skipped = skipped.map(str::to_owned);
     task.steps.iter().map(|index| Record::StepUndone { index: *index, skipped: skipped.clone() }).collect()
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -132,10 +132,8 @@ pub fn cri_version_mismatch(facts: &Facts) -> Vec<Finding> {
     if old || new || !facts.kubelet.installed || !facts.containerd.installed {
         return Vec::new();
     }
-    let summary = format!(
-        "kubelet {} and containerd {} have no version of CRI in common",
-        kubelet.value, containerd.value
-    );
+    let summary =
+        format!("kubelet {} and containerd {} have no version of CRI in common", kubelet.value, containerd.value);
     vec![
         Finding::new("cri-version-mismatch", Severity::Block, summary)
             .cause("kubelet speaks v1alpha2 up to 1.25 and v1 from 1.23; containerd v1alpha2 up to 1.7 and v1 from 1.6")
@@ -162,9 +160,11 @@ pub fn cgroup_driver_mismatch(facts: &Facts) -> Vec<Finding> {
     let runtime = if on_docker(facts) {
         facts.docker.cgroup_driver.as_ref().map(|driver| ("Docker", driver.value.word(), &driver.origin))
     } else {
-        facts.containerd.systemd_cgroup.as_ref().map(|on| {
-            ("containerd", if on.value { "systemd" } else { "cgroupfs" }, &on.origin)
-        })
+        facts
+            .containerd
+            .systemd_cgroup
+            .as_ref()
+            .map(|on| ("containerd", if on.value { "systemd" } else { "cgroupfs" }, &on.origin))
     };
     let Some((name, driver, origin)) = runtime.filter(|(_, driver, _)| *driver != kubelet.value.word()) else {
         return Vec::new();
@@ -257,10 +257,14 @@ pub fn kubelet_requires_docker(facts: &Facts) -> Vec<Finding> {
     }
     let origin = unit.fragment.clone().unwrap_or_else(|| "kubelet.service".to_owned());
     vec![
-        Finding::new("kubelet-requires-docker", Severity::Block, format!("kubelet.service cannot start without {name}"))
-            .cause("a Requires= or BindsTo= in its unit or a drop-in")
-            .fix("edit that file: `Wants=containerd.service` and `After=containerd.service` instead")
-            .at(Origin::unit(origin, None)),
+        Finding::new(
+            "kubelet-requires-docker",
+            Severity::Block,
+            format!("kubelet.service cannot start without {name}"),
+        )
+        .cause("a Requires= or BindsTo= in its unit or a drop-in")
+        .fix("edit that file: `Wants=containerd.service` and `After=containerd.service` instead")
+        .at(Origin::unit(origin, None)),
     ]
 }
 
@@ -274,9 +278,13 @@ pub fn no_cni(facts: &Facts) -> Vec<Finding> {
         Some("cni") => "kubelet uses CNI, but no configuration was found",
         _ => "kubelet uses no network plugin: Docker's bridge gives pods their network",
     };
-    let finding = Finding::new("no-cni", Severity::Block, "there is no CNI configuration, so pods would get no network")
-        .cause(cause)
-        .fix("install a CNI configuration below /etc/cni/net.d; nodes with hostNetwork pods only may skip this check");
+    let finding = Finding::new(
+        "no-cni",
+        Severity::Block,
+        "there is no CNI configuration, so pods would get no network",
+    )
+    .cause(cause)
+    .fix("install a CNI configuration below /etc/cni/net.d; nodes with hostNetwork pods only may skip this check");
     vec![match plugin {
         Some(flag) => finding.at(flag.origin.clone()),
         None => finding,

@@ -109,9 +109,8 @@ pub fn tell(report: &RunReport, format: Format, printer: Printer) -> Result<Exit
         Format::Text => printer.data(&format!("\n{}", report::run_report(report, printer.look()))),
     }
     match report.outcome {
-        Outcome::Applied if !report.committed => printer.say(
-            "\nKeep it:       castoff commit\nTake it back:  castoff rollback\nLook again:    castoff verify",
-        ),
+        Outcome::Applied if !report.committed => printer
+            .say("\nKeep it:       castoff commit\nTake it back:  castoff rollback\nLook again:    castoff verify"),
         Outcome::Applied => printer.say("\nLook again:    castoff verify\nTake it back:  castoff rollback"),
         Outcome::RolledBack | Outcome::Interrupted | Outcome::Stuck => {
             printer.say(&format!("\nFull record:   castoff show {}", report.run));

@@ -97,7 +97,8 @@ fn judge_refusal(refusal: &Refusal) -> (Exit, Vec<String>) {
     match refusal {
         Refusal::Locked(_) => (Exit::LOCKED, vec!["wait until it is done; `castoff history` shows runs".to_owned()]),
         Refusal::Blocked(ids) => {
-            let mut hints: Vec<String> = ids.iter().map(|id| format!("read more with `castoff explain {id}`")).collect();
+            let mut hints: Vec<String> =
+                ids.iter().map(|id| format!("read more with `castoff explain {id}`")).collect();
             let skips: Vec<String> = ids.iter().map(|id| format!("--skip-check {id}")).collect();
             hints.push(format!("when you know better: {}", skips.join(" ")));
             (Exit::BLOCKED, hints)

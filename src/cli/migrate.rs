@@ -39,14 +39,14 @@ pub fn run(args: &MigrateArgs, printer: Printer) -> Result<Exit> {
         match prompter.choose("What now?", &items, 0)? {
             Answer::Given(0) => {
                 printer.insist(&report::plan(&plan, printer.look(), true));
-                match confirm(&plan, prompter)? {
+                match confirm(&plan, &prompter)? {
                     Answer::Given(true) => return carry_out(&context.host, &plan, &args.change, false, printer),
                     Answer::Given(false) => printer.insist("Not confirmed; nothing was changed.\n"),
                     Answer::Cancelled => return Ok(cancelled(printer)),
                 }
             }
             Answer::Given(1) => {
-                if !change(&mut context, prompter)? {
+                if !change(&mut context, &prompter)? {
                     return Ok(cancelled(printer));
                 }
                 plan = make_plan(&context, 3);
@@ -91,13 +91,20 @@ fn choices(desired: &Desired) -> String {
     let sandbox = desired.sandbox_image.as_deref().unwrap_or("the one kubelet uses now");
     format!(
         "\nCurrent choices\n{:>18}  systemd\n{:>18}  {}\n{:>18}  edit in place, comments kept\n{:>18}  {sandbox}\n{:>18}  {}\n{:>18}  {}\n",
-        "cgroup driver", "endpoint", desired.endpoint, "configuration", "sandbox image", "Docker's images",
-        policy(desired.images), "Docker's units", fate(desired.docker)
+        "cgroup driver",
+        "endpoint",
+        desired.endpoint,
+        "configuration",
+        "sandbox image",
+        "Docker's images",
+        policy(desired.images),
+        "Docker's units",
+        fate(desired.docker)
     )
 }
 
 /// Asks for each choice, the current value being the default. False when cancelled.
-fn change(context: &mut Context, prompter: Prompter) -> Result<bool> {
+fn change(context: &mut Context, prompter: &Prompter) -> Result<bool> {
     let policies = [ImagePolicy::Needed, ImagePolicy::All, ImagePolicy::None];
     let items: Vec<String> = policies.iter().map(|p| policy(*p).to_owned()).collect();
     let now = policies.iter().position(|p| *p == context.desired.images).unwrap_or_default();
@@ -120,7 +127,7 @@ fn change(context: &mut Context, prompter: Prompter) -> Result<bool> {
 }
 
 /// The weight of the question follows the risk: with pods on the node its name must be typed.
-fn confirm(plan: &Plan, prompter: Prompter) -> Result<Answer<bool>> {
+fn confirm(plan: &Plan, prompter: &Prompter) -> Result<Answer<bool>> {
     if plan.restarts_pods() {
         let text = format!("{} Type the node's name ({}) to go on", question(plan), plan.node);
         prompter.type_word(&text, &plan.node)
@@ -138,7 +145,10 @@ fn save(args: &MigrateArgs, context: &Context, printer: Printer) -> Result<Exit>
     };
     let text = toml_edit::ser::to_string_pretty(&profile).context("cannot print the profile")?;
     let path = args.node.profile.clone().unwrap_or_else(|| {
-        args.node.root.as_ref().map_or_else(|| PathBuf::from(PROFILE), |root| root.join(PROFILE.trim_start_matches('/')))
+        args.node
+            .root
+            .as_ref()
+            .map_or_else(|| PathBuf::from(PROFILE), |root| root.join(PROFILE.trim_start_matches('/')))
     });
     user_files::write_public(&path, &text).context("cannot save the profile")?;
     printer.insist(&format!("Saved {}. The same without questions: castoff migrate --yes", path.display()));

@@ -28,8 +28,7 @@ pub struct RealKernel;
 
 impl Kernel for RealKernel {
     fn hostname(&self) -> String {
-        nix::unistd::gethostname()
-            .map_or_else(|_| "localhost".to_owned(), |name| name.to_string_lossy().into_owned())
+        nix::unistd::gethostname().map_or_else(|_| "localhost".to_owned(), |name| name.to_string_lossy().into_owned())
     }
 
     fn release(&self) -> Result<String> {

@@ -69,6 +69,9 @@ pub trait Procs: Debug {
         timeout: Duration,
     ) -> anyhow::Result<Ran>;
 
+    /// Runs a program with this added to its environment and `input` on its standard input; counts as a side effect.
+    fn talk(&self, program: &str, env: &[(&str, &str)], input: &[u8], timeout: Duration) -> anyhow::Result<Ran>;
+
     /// Where a program is, if it is installed.
     fn find(&self, program: &str) -> Option<String>;
 

@@ -174,7 +174,9 @@ impl Root {
         let Some(place) = found(self.resolve(path, true))? else { return Ok(None) };
         // O_NONBLOCK: a FIFO at that path must not hang us.
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-        let Some(fd) = found(openat(&place.dir, place.name.as_os_str(), flags, Mode::empty()))? else { return Ok(None) };
+        let Some(fd) = found(openat(&place.dir, place.name.as_os_str(), flags, Mode::empty()))? else {
+            return Ok(None);
+        };
         let stat = fstat(&fd)?;
         if kind_of(&stat) != EntryKind::File {
             return Err(std::io::Error::other("it is not a regular file"));
@@ -251,9 +253,8 @@ impl Root {
 
     /// True when something is at `path`, links followed.
     pub fn exists(&self, path: &str) -> bool {
-        self.resolve(path, true).is_ok_and(|place| {
-            fstatat(&place.dir, place.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
-        })
+        self.resolve(path, true)
+            .is_ok_and(|place| fstatat(&place.dir, place.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW).is_ok())
     }
 
     /// What a symbolic link says; `None` when there is no link.
@@ -307,7 +308,13 @@ impl Root {
     ///
     /// # Errors
     /// When what is there is not what `expect` says, and whatever the system refuses. Then the file is as it was.
-    pub fn write_atomic(&self, path: &str, content: &[u8], expect: Expect<'_>, attributes: Attributes<'_>) -> Result<()> {
+    pub fn write_atomic(
+        &self,
+        path: &str,
+        content: &[u8],
+        expect: Expect<'_>,
+        attributes: Attributes<'_>,
+    ) -> Result<()> {
         let place = self.place(path, "write", true)?;
         let current = self.read(path)?;
         match (&current, expect) {

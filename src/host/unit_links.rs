@@ -97,10 +97,10 @@ pub fn restore(root: &Root, unit: &str, links: &[UnitLink]) -> Result<()> {
 fn is_link_place(path: &str) -> bool {
     let Some(rest) = path.strip_prefix(ADMIN_DIR).and_then(|rest| rest.strip_prefix('/')) else { return false };
     let parts: Vec<&str> = rest.split('/').collect();
-    let plain = |part: &&str| !part.is_empty() && **part != *"." && **part != *"..";
+    let plain = |part: &&str| !part.is_empty() && *part != "." && *part != "..";
     match parts.as_slice() {
-        [_] => parts.iter().all(|part| plain(&part)),
-        [dir, _] => (dir.ends_with(".wants") || dir.ends_with(".requires")) && parts.iter().all(|part| plain(&part)),
+        [_] => parts.iter().all(plain),
+        [dir, _] => (dir.ends_with(".wants") || dir.ends_with(".requires")) && parts.iter().all(plain),
         _ => false,
     }
 }
@@ -158,7 +158,8 @@ mod tests {
 
     #[test]
     fn a_tampered_journal_cannot_link_elsewhere() {
-        for good in ["/etc/systemd/system/docker.service", "/etc/systemd/system/multi-user.target.wants/docker.service"] {
+        for good in ["/etc/systemd/system/docker.service", "/etc/systemd/system/multi-user.target.wants/docker.service"]
+        {
             assert!(is_link_place(good));
         }
         for bad in [

@@ -37,6 +37,12 @@ pub fn probe(host: &Host, facts: &mut Facts) {
     }
 }
 
+/// Directories in which plugins may be, those that are there.
+pub fn bin_dirs(host: &Host) -> Vec<String> {
+    let known = BIN_DIRS.iter().map(|dir| (*dir).to_owned());
+    known.filter(|dir| host.root.exists(dir)).collect()
+}
+
 fn is_conf(name: &str) -> bool {
     [".conf", ".conflist", ".json"].iter().any(|ending| name.ends_with(ending))
 }

@@ -9,8 +9,8 @@ use crate::{
     formats::daemon_json::DaemonJson,
     host::{Engine, EngineContainer, Host},
     model::{
-        Assumptions, CgroupDriver, DAEMON_JSON, DockerContainer, DockerFacts, DockerImage, DockerSetting, Facts, Origin, Sourced,
-        redact_text,
+        Assumptions, CgroupDriver, DAEMON_JSON, DockerContainer, DockerFacts, DockerImage, DockerSetting, Facts,
+        Origin, Sourced, redact_text,
     },
 };
 use serde_json::Value;
@@ -95,12 +95,13 @@ fn from_flags(service: &Service, docker: &mut DockerFacts) {
             _ => continue,
         };
         let value = value.unwrap_or_else(|| "true".to_owned());
-        let origin = Origin { kind: crate::model::OriginKind::Flag, ..word.origin.clone() }.with_detail(format!("--{name}"));
+        let origin =
+            Origin { kind: crate::model::OriginKind::Flag, ..word.origin.clone() }.with_detail(format!("--{name}"));
         if name == "exec-opt" {
             take_exec_opt(&value, &origin, docker);
         }
         let key = list_key(&name).map_or(name.clone(), str::to_owned);
-        take_setting(&key, Value::String(value), origin, docker);
+        take_setting(&key, &Value::String(value), origin, docker);
     }
 }
 
@@ -111,10 +112,14 @@ fn from_daemon_json(files: &mut Files<'_>, docker: &mut DockerFacts) {
         Err(error) => return files.broken(DAEMON_JSON, "JSON", &error),
     };
     for (key, value, line) in json.entries() {
-        take_setting(&key, value, Origin::file(DAEMON_JSON, line).with_detail(key.clone()), docker);
+        take_setting(&key, &value, Origin::file(DAEMON_JSON, line).with_detail(key.clone()), docker);
     }
     if let Some(driver) = json.exec_opt("native.cgroupdriver") {
-        take_exec_opt(&format!("native.cgroupdriver={}", driver.value), &Origin::file(DAEMON_JSON, driver.line), docker);
+        take_exec_opt(
+            &format!("native.cgroupdriver={}", driver.value),
+            &Origin::file(DAEMON_JSON, driver.line),
+            docker,
+        );
     }
 }
 
@@ -124,7 +129,7 @@ fn take_exec_opt(value: &str, origin: &Origin, docker: &mut DockerFacts) {
     }
 }
 
-fn take_setting(key: &str, value: Value, origin: Origin, docker: &mut DockerFacts) {
+fn take_setting(key: &str, value: &Value, origin: Origin, docker: &mut DockerFacts) {
     let text = || value.as_str().map(|text| Sourced::new(text.to_owned(), origin.clone()));
     match key {
         "data-root" | "graph" => docker.data_root = text(),
@@ -135,7 +140,7 @@ fn take_setting(key: &str, value: Value, origin: Origin, docker: &mut DockerFact
         }
         _ => {}
     }
-    docker.settings.push(DockerSetting { key: key.to_owned(), value: redact(&value), origin });
+    docker.settings.push(DockerSetting { key: key.to_owned(), value: redact(value), origin });
 }
 
 /// Masks credentials inside a JSON value.
@@ -189,14 +194,12 @@ fn from_info(info: &Value, docker: &mut DockerFacts) {
         let value = info.get(field)?.as_str()?.to_owned();
         Some(Sourced::new(value, Origin::daemon(SOCKET, format!("/info {field}"))))
     };
-    if let Some(driver) = text("CgroupDriver") {
-        if let Ok(value) = driver.value.parse::<CgroupDriver>() {
-            let same = docker.cgroup_driver.as_ref().is_some_and(|known| known.value == value);
-            // The file's line says more than the daemon's word, as long as they agree.
-            if !same {
-                docker.cgroup_driver = Some(driver.map(|_| value));
-            }
-        }
+    if let Some(driver) = text("CgroupDriver")
+        && let Ok(value) = driver.value.parse::<CgroupDriver>()
+        // The file's line says more than the daemon's word, as long as they agree.
+        && docker.cgroup_driver.as_ref().is_none_or(|known| known.value != value)
+    {
+        docker.cgroup_driver = Some(driver.map(|_| value));
     }
     if docker.data_root.is_none() {
         docker.data_root = text("DockerRootDir");

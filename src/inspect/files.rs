@@ -19,13 +19,7 @@ pub struct Files<'h> {
 impl<'h> Files<'h> {
     /// Nothing read yet.
     pub fn new(host: &'h Host) -> Self {
-        Self {
-            host,
-            seen: BTreeMap::new(),
-            texts: BTreeMap::new(),
-            unseen: Vec::new(),
-            findings: Vec::new(),
-        }
+        Self { host, seen: BTreeMap::new(), texts: BTreeMap::new(), unseen: Vec::new(), findings: Vec::new() }
     }
 
     /// The text of a file; `None` when it is not there or cannot be read (then that is noted).

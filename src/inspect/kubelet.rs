@@ -9,7 +9,8 @@ use crate::{
     formats::{kubelet_config::KubeletConfig, kubelet_flags, package_db},
     host::{EntryKind, Host},
     model::{
-        Assumptions, CgroupDriver, Facts, KubeletFacts, KubeletFlag, Origin, OriginKind, RuntimeKind, Sourced, StaticPod,
+        Assumptions, CgroupDriver, Facts, KubeletFacts, KubeletFlag, Origin, OriginKind, RuntimeKind, Sourced,
+        StaticPod,
     },
 };
 use serde::Deserialize;
@@ -165,7 +166,8 @@ fn runtime(config: Option<&(String, KubeletConfig)>, kubelet: &mut KubeletFacts)
         .or(field);
     let Some(endpoint) = flag else { return };
     kubelet.runtime = Some(Sourced::new(kind_of(&endpoint.value), endpoint.origin.clone()));
-    kubelet.endpoint = Some(endpoint.map(|value| if value.starts_with('/') { format!("unix://{value}") } else { value }));
+    kubelet.endpoint =
+        Some(endpoint.map(|value| if value.starts_with('/') { format!("unix://{value}") } else { value }));
 }
 
 fn kind_of(endpoint: &str) -> RuntimeKind {

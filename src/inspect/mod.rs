@@ -17,6 +17,7 @@ use crate::{
     host::Host,
     model::{Assumptions, CRICTL_YAML, Facts},
 };
+pub use cni::bin_dirs as cni_bin_dirs;
 use files::Files;
 
 /// Units that matter here.

@@ -113,7 +113,6 @@ pub enum Undo {
     },
 }
 
-
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "kebab-case", rename_all_fields = "camelCase")]
@@ -179,7 +178,6 @@ pub enum Record {
     /// Somebody (or a passed verification) said that the new state stays.
     Committed,
 }
-
 
 /// Seconds, kept to the millisecond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -23,12 +23,10 @@ pub use facts::{
     StaticPod, UnitFacts, Unseen,
 };
 pub use finding::{Finding, Severity};
-pub use journal::{Entry, Record, Seconds, UnitLink, UnitSnapshot, Undo};
+pub use journal::{Entry, Record, Seconds, Undo, UnitLink, UnitSnapshot};
 pub use origin::{Origin, OriginKind, Sourced};
 pub use plan::{Action, Change, FileAfter, FileBefore, Plan, Risk, Step, Summary, UndoKind};
-pub use run::{
-    Check, CheckStatus, Downtime, Level, Outcome, Phase, RunReport, StepResult, StepStatus, Verification,
-};
+pub use run::{Check, CheckStatus, Downtime, Level, Outcome, Phase, RunReport, StepResult, StepStatus, Verification};
 pub use secret::redact_text;
 pub use state::{RunState, RunSummary};
 pub use verdict::{SettingVerdict, Verdict};

@@ -39,7 +39,12 @@ pub fn config(draft: &mut Draft<'_>) {
     };
     match config.with_cri(&target) {
         Ok(after) => {
-            draft.write("containerd-config", &path, &after, "CRI on, systemd's cgroup driver, the node's sandbox image");
+            draft.write(
+                "containerd-config",
+                &path,
+                &after,
+                "CRI on, systemd's cgroup driver, the node's sandbox image",
+            );
         }
         Err(error) => draft.not_editable(&path, &error, "switch CRI on and set SystemdCgroup = true by hand"),
     }
@@ -68,9 +73,14 @@ fn sandbox_image(draft: &mut Draft<'_>, config: &ContainerdConfig) -> Option<Str
         return Some(image.and_then(|image| image.tags.first().cloned()).unwrap_or_else(|| container.image.clone()));
     }
     if facts.docker.installed && facts.live {
-        draft.find("sandbox-image-default", Severity::Warn, "containerd will use its own default sandbox image",
+        draft.find(
+            "sandbox-image-default",
+            Severity::Warn,
+            "containerd will use its own default sandbox image",
             "no sandbox image is named by kubelet, the profile or a running pod",
-            "name one with `sandbox-image` in the profile when there is no registry", "/etc/castoff/profile.toml");
+            "name one with `sandbox-image` in the profile when there is no registry",
+            "/etc/castoff/profile.toml",
+        );
     }
     None
 }

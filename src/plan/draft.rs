@@ -125,7 +125,8 @@ impl<'a> Draft<'a> {
         let mut origin = Origin::path(path);
         origin.line = error.line;
         let summary = format!("{path} cannot be edited safely");
-        let finding = Finding::new("config-not-editable", Severity::Block, summary).cause(error.message.clone()).fix(fix);
+        let finding =
+            Finding::new("config-not-editable", Severity::Block, summary).cause(error.message.clone()).fix(fix);
         self.findings.push(finding.at(origin));
     }
 }

@@ -16,8 +16,14 @@ pub fn import(draft: &mut Draft<'_>) {
     };
     let nameless: Vec<&str> = wanted.iter().filter(|image| image.tags.is_empty()).map(|i| i.id.as_str()).collect();
     if !nameless.is_empty() && draft.desired.images == ImagePolicy::Needed {
-        draft.find("images-without-name", Severity::Warn, "pods use images that have no tag and cannot be carried by name",
-            &nameless.join(", "), "tag them with `docker tag ID NAME`, or have a registry ready", "/var/lib/docker");
+        draft.find(
+            "images-without-name",
+            Severity::Warn,
+            "pods use images that have no tag and cannot be carried by name",
+            &nameless.join(", "),
+            "tag them with `docker tag ID NAME`, or have a registry ready",
+            "/var/lib/docker",
+        );
     }
     let mut images: Vec<String> = wanted.iter().flat_map(|image| image.tags.clone()).collect();
     images.sort();
@@ -26,9 +32,15 @@ pub fn import(draft: &mut Draft<'_>) {
         return;
     }
     let bytes = wanted.iter().filter(|image| !image.tags.is_empty()).map(|image| image.size).sum();
-    draft.step("import-images", Phase::Images, Change::Run, Risk::None, UndoKind::None,
+    draft.step(
+        "import-images",
+        Phase::Images,
+        Change::Run,
+        Risk::None,
+        UndoKind::None,
         "containerd keeps images of its own; without this every image is pulled again",
-        Action::ImportImages { images, bytes });
+        Action::ImportImages { images, bytes },
+    );
 }
 
 /// What running pods use, what static pods name, and the sandbox.

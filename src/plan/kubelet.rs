@@ -18,19 +18,21 @@ const KUBEADM_FLAGS: (&str, &str) = ("/var/lib/kubelet/kubeadm-flags.env", "KUBE
 /// Where distributions let an administrator add flags.
 const EXTRA_ARGS: [&str; 2] = ["/etc/default/kubelet", "/etc/sysconfig/kubelet"];
 
+const WHY_DRIVER: &str = "one cgroup driver for everything: systemd's";
+const WHY_ENDPOINT: &str = "kubelet must ask containerd, with the flags its release knows";
+
 /// Sets kubelet's cgroup driver to systemd where it is decided: a flag beats the file.
 pub fn cgroup_driver(draft: &mut Draft<'_>) {
     if draft.facts.kubelet.cgroup_driver.as_ref().is_some_and(|driver| driver.value.word() == "systemd") {
         return;
     }
-    const WHY: &str = "one cgroup driver for everything: systemd's";
     if draft.facts.kubelet.flag("cgroup-driver").is_some() {
-        return rewrite_flags(draft, &[], &[("cgroup-driver", "systemd".to_owned())], WHY);
+        return rewrite_flags(draft, &[], &[("cgroup-driver", "systemd".to_owned())], WHY_DRIVER);
     }
     let Some(path) = draft.facts.kubelet.config_path.as_ref().map(|path| path.value.clone()) else {
-        return rewrite_flags(draft, &[], &[("cgroup-driver", "systemd".to_owned())], WHY);
+        return rewrite_flags(draft, &[], &[("cgroup-driver", "systemd".to_owned())], WHY_DRIVER);
     };
-    edit_config(draft, &path, &[("cgroupDriver", Some("systemd"))], WHY);
+    edit_config(draft, &path, &[("cgroupDriver", Some("systemd"))], WHY_DRIVER);
 }
 
 /// Points kubelet to the wanted endpoint, and takes away what its release would die of.
@@ -40,7 +42,6 @@ pub fn endpoint(draft: &mut Draft<'_>) {
     if kubelet.runtime.is_none() {
         return;
     }
-    const WHY: &str = "kubelet must ask containerd, with the flags its release knows";
     let wanted = draft.desired.endpoint.clone();
     let (remove, set) = kubelet_flags::for_endpoint(version, &wanted);
     let field = kubelet.endpoint.as_ref().filter(|endpoint| {
@@ -51,15 +52,15 @@ pub fn endpoint(draft: &mut Draft<'_>) {
         // Decided by the configuration file (1.27 and later): keep it there, and drop flags that would beat it.
         let (path, same) = (path.value.clone(), field.value == wanted);
         if !same {
-            edit_config(draft, &path, &[("containerRuntimeEndpoint", Some(&wanted))], WHY);
+            edit_config(draft, &path, &[("containerRuntimeEndpoint", Some(&wanted))], WHY_ENDPOINT);
         }
-        return rewrite_flags(draft, &remove, &[], WHY);
+        return rewrite_flags(draft, &remove, &[], WHY_ENDPOINT);
     }
     let same = kubelet.flag("container-runtime-endpoint").is_some_and(|flag| same_endpoint(&flag.value, &wanted));
     // An endpoint that is right is left as it is written (`/run/…` and `unix:///run/…` are the same).
     let set: Vec<(&str, String)> =
         set.into_iter().filter(|(name, _)| !(same && *name == "container-runtime-endpoint")).collect();
-    rewrite_flags(draft, &remove, &set, WHY);
+    rewrite_flags(draft, &remove, &set, WHY_ENDPOINT);
 }
 
 fn same_endpoint(a: &str, b: &str) -> bool {
@@ -90,9 +91,7 @@ fn rewrite_flags(draft: &mut Draft<'_>, remove: &[&str], set: &[(&str, String)],
         .iter()
         .filter(|flag| remove.contains(&flag.name.as_str()) || set.iter().any(|(name, _)| flag.name == *name))
         .collect();
-    let missing = set.iter().any(|(name, value)| {
-        facts.kubelet.flag(name).is_none_or(|flag| flag.value != *value)
-    });
+    let missing = set.iter().any(|(name, value)| facts.kubelet.flag(name).is_none_or(|flag| flag.value != *value));
     let to_remove = concerned.iter().any(|flag| remove.contains(&flag.name.as_str()));
     if !missing && !to_remove {
         return;
@@ -170,6 +169,12 @@ fn nowhere(draft: &mut Draft<'_>, set: &[(&str, String)]) {
     let names: Vec<String> = set.iter().map(|(name, value)| format!("--{name}={value}")).collect();
     let summary = "there is no environment file in which kubelet's runtime flags could be set";
     let unit = draft.facts.unit("kubelet.service").fragment.unwrap_or_else(|| "kubelet.service".to_owned());
-    draft.find("kubelet-flags-nowhere", Severity::Block, summary, &format!("needed: {}", names.join(" ")),
-        "let the unit read /etc/default/kubelet with KUBELET_EXTRA_ARGS, then plan again", &unit);
+    draft.find(
+        "kubelet-flags-nowhere",
+        Severity::Block,
+        summary,
+        &format!("needed: {}", names.join(" ")),
+        "let the unit read /etc/default/kubelet with KUBELET_EXTRA_ARGS, then plan again",
+        &unit,
+    );
 }

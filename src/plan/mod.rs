@@ -42,9 +42,8 @@ pub fn plan(facts: &Facts, desired: &Desired, options: Options) -> Plan {
     let from_docker = matches!(runtime, Some(RuntimeKind::Dockershim | RuntimeKind::CriDockerd));
     match (desired.goal, runtime) {
         (Goal::Containerd, _) if from_docker => from_docker_to_containerd(&mut draft),
-        (Goal::Containerd, Some(RuntimeKind::Containerd)) => keep_containerd_right(&mut draft),
         (Goal::CgroupDriver, _) if from_docker => unify_on_docker(&mut draft),
-        (Goal::CgroupDriver, Some(RuntimeKind::Containerd)) => keep_containerd_right(&mut draft),
+        (_, Some(RuntimeKind::Containerd)) => keep_containerd_right(&mut draft),
         _ => {}
     }
     finish(draft)
@@ -60,15 +59,29 @@ fn from_docker_to_containerd(draft: &mut Draft<'_>) {
         stop_kubelet(draft);
         if draft.facts.docker.running {
             let why = "kubelet's pods must not run twice, and live-restore would leave them";
-            draft.step("stop-docker-pods", Phase::Stop, Change::Run, Risk::RestartsPods, UndoKind::RestoreUnitState, why,
-                Action::StopDockerPods);
+            draft.step(
+                "stop-docker-pods",
+                Phase::Stop,
+                Change::Run,
+                Risk::RestartsPods,
+                UndoKind::RestoreUnitState,
+                why,
+                Action::StopDockerPods,
+            );
         }
         for unit in docker_units(draft.facts) {
             if matches!(draft.facts.unit(unit).active.as_str(), "active" | "activating" | "reloading") {
                 let id = format!("stop-{}", unit.replace('.', "-").trim_end_matches("-service"));
                 let why = "kubelet no longer uses it; a socket left listening would start it again";
-                draft.step(&id, Phase::Stop, Change::Run, Risk::RestartsPods, UndoKind::RestoreUnitState, why,
-                    Action::StopUnit { unit: unit.to_owned() });
+                draft.step(
+                    &id,
+                    Phase::Stop,
+                    Change::Run,
+                    Risk::RestartsPods,
+                    UndoKind::RestoreUnitState,
+                    why,
+                    Action::StopUnit { unit: unit.to_owned() },
+                );
             }
         }
     }
@@ -126,17 +139,47 @@ fn unify_on_docker(draft: &mut Draft<'_>) {
     let pods = docker_pods(draft.facts);
     stop_kubelet(draft);
     let why = "a container keeps the cgroup it was made in";
-    draft.step("stop-docker-pods", Phase::Stop, Change::Run, Risk::RestartsPods, UndoKind::RestoreUnitState, why,
-        Action::StopDockerPods);
+    draft.step(
+        "stop-docker-pods",
+        Phase::Stop,
+        Change::Run,
+        Risk::RestartsPods,
+        UndoKind::RestoreUnitState,
+        why,
+        Action::StopDockerPods,
+    );
     draft.steps.extend(files);
     let why = "dockerd reads its cgroup driver at start only";
-    draft.step("restart-docker", Phase::Start, Change::Run, Risk::RestartsPods, UndoKind::Restart, why,
-        Action::RestartUnit { unit: "docker.service".to_owned() });
+    draft.step(
+        "restart-docker",
+        Phase::Start,
+        Change::Run,
+        Risk::RestartsPods,
+        UndoKind::Restart,
+        why,
+        Action::RestartUnit { unit: "docker.service".to_owned() },
+    );
     start_unit_kubelet(draft);
     let why = "the node is as it was only when its pods run";
-    draft.step("await-pods", Phase::Start, Change::Run, Risk::None, UndoKind::None, why, Action::AwaitDockerPods { pods });
+    draft.step(
+        "await-pods",
+        Phase::Start,
+        Change::Run,
+        Risk::None,
+        UndoKind::None,
+        why,
+        Action::AwaitDockerPods { pods },
+    );
     let why = "an active unit proves nothing";
-    draft.step("verify", Phase::Verify, Change::NoOp, Risk::None, UndoKind::None, why, Action::Verify { endpoint: None });
+    draft.step(
+        "verify",
+        Phase::Verify,
+        Change::NoOp,
+        Risk::None,
+        UndoKind::None,
+        why,
+        Action::Verify { endpoint: None },
+    );
 }
 
 fn docker_pods(facts: &Facts) -> Vec<String> {
@@ -157,7 +200,9 @@ fn configure(draft: &mut Draft<'_>) {
     kubelet::endpoint(draft);
     let text = draft.facts.texts.get(CRICTL_YAML).cloned();
     match crictl::with_endpoint(text.as_deref(), &draft.desired.endpoint) {
-        Ok(after) => draft.write("crictl-config", CRICTL_YAML, &after, "crictl must ask the runtime that runs the pods"),
+        Ok(after) => {
+            draft.write("crictl-config", CRICTL_YAML, &after, "crictl must ask the runtime that runs the pods")
+        }
         Err(error) => draft.not_editable(CRICTL_YAML, &error, "set runtime-endpoint and image-endpoint by hand"),
     }
 }
@@ -168,8 +213,15 @@ fn retire_docker(draft: &mut Draft<'_>) {
         let short = unit.replace('.', "-");
         let short = short.trim_end_matches("-service");
         if matches!(state.as_str(), "enabled" | "enabled-runtime" | "alias" | "linked") {
-            draft.step(&format!("disable-{short}"), Phase::Configure, Change::Update, Risk::None,
-                UndoKind::RestoreUnitState, "it must not start at boot", Action::DisableUnit { unit: unit.to_owned() });
+            draft.step(
+                &format!("disable-{short}"),
+                Phase::Configure,
+                Change::Update,
+                Risk::None,
+                UndoKind::RestoreUnitState,
+                "it must not start at boot",
+                Action::DisableUnit { unit: unit.to_owned() },
+            );
         }
         if draft.desired.docker != DockerFate::Mask || state == "masked" {
             continue;
@@ -177,45 +229,99 @@ fn retire_docker(draft: &mut Draft<'_>) {
         let own = format!("/etc/systemd/system/{unit}");
         if draft.facts.unit(unit).fragment.as_deref() == Some(&own) {
             let summary = format!("{own} is in the way of masking {unit}");
-            draft.find("docker-unit-not-maskable", Severity::Warn, &summary, "an administrator's own unit file",
-                "remove or move it if nothing may start Docker again", &own);
+            draft.find(
+                "docker-unit-not-maskable",
+                Severity::Warn,
+                &summary,
+                "an administrator's own unit file",
+                "remove or move it if nothing may start Docker again",
+                &own,
+            );
             continue;
         }
-        draft.step(&format!("mask-{short}"), Phase::Configure, Change::Update, Risk::None, UndoKind::RestoreUnitState,
-            "nothing may start it while kubelet is on containerd", Action::MaskUnit { unit: unit.to_owned() });
+        draft.step(
+            &format!("mask-{short}"),
+            Phase::Configure,
+            Change::Update,
+            Risk::None,
+            UndoKind::RestoreUnitState,
+            "nothing may start it while kubelet is on containerd",
+            Action::MaskUnit { unit: unit.to_owned() },
+        );
     }
 }
 
 fn stop_kubelet(draft: &mut Draft<'_>) {
     if draft.facts.kubelet.running {
-        draft.step("stop-kubelet", Phase::Stop, Change::Run, Risk::None, UndoKind::RestoreUnitState,
+        draft.step(
+            "stop-kubelet",
+            Phase::Stop,
+            Change::Run,
+            Risk::None,
+            UndoKind::RestoreUnitState,
             "it must not see half of the change; pods go on running without it",
-            Action::StopUnit { unit: "kubelet.service".to_owned() });
+            Action::StopUnit { unit: "kubelet.service".to_owned() },
+        );
     }
 }
 
 fn start_containerd(draft: &mut Draft<'_>) {
     let endpoint = draft.desired.endpoint.clone();
-    draft.step("restart-containerd", Phase::Start, Change::Run, Risk::None, UndoKind::Restart,
-        "it reads its configuration at start only", Action::RestartUnit { unit: "containerd.service".to_owned() });
-    draft.step("await-cri", Phase::Start, Change::Run, Risk::None, UndoKind::RemovePods,
-        "containerd serves happily without CRI; kubelet must not find it so", Action::AwaitCri { endpoint });
+    draft.step(
+        "restart-containerd",
+        Phase::Start,
+        Change::Run,
+        Risk::None,
+        UndoKind::Restart,
+        "it reads its configuration at start only",
+        Action::RestartUnit { unit: "containerd.service".to_owned() },
+    );
+    draft.step(
+        "await-cri",
+        Phase::Start,
+        Change::Run,
+        Risk::None,
+        UndoKind::RemovePods,
+        "containerd serves happily without CRI; kubelet must not find it so",
+        Action::AwaitCri { endpoint },
+    );
 }
 
 fn start_unit_kubelet(draft: &mut Draft<'_>) {
-    draft.step("start-kubelet", Phase::Start, Change::Run, Risk::RestartsPods, UndoKind::RestoreUnitState,
-        "pods start again here", Action::StartUnit { unit: "kubelet.service".to_owned() });
+    draft.step(
+        "start-kubelet",
+        Phase::Start,
+        Change::Run,
+        Risk::RestartsPods,
+        UndoKind::RestoreUnitState,
+        "pods start again here",
+        Action::StartUnit { unit: "kubelet.service".to_owned() },
+    );
 }
 
 fn start_kubelet(draft: &mut Draft<'_>, pods: Option<Vec<String>>) {
     start_unit_kubelet(draft);
     let endpoint = draft.desired.endpoint.clone();
     if let Some(pods) = pods.filter(|pods| !pods.is_empty()) {
-        draft.step("await-pods", Phase::Start, Change::Run, Risk::None, UndoKind::None,
-            "the node is moved only when its pods run again", Action::AwaitPods { pods, endpoint: endpoint.clone() });
+        draft.step(
+            "await-pods",
+            Phase::Start,
+            Change::Run,
+            Risk::None,
+            UndoKind::None,
+            "the node is moved only when its pods run again",
+            Action::AwaitPods { pods, endpoint: endpoint.clone() },
+        );
     }
-    draft.step("verify", Phase::Verify, Change::NoOp, Risk::None, UndoKind::None, "an active unit proves nothing",
-        Action::Verify { endpoint: Some(endpoint) });
+    draft.step(
+        "verify",
+        Phase::Verify,
+        Change::NoOp,
+        Risk::None,
+        UndoKind::None,
+        "an active unit proves nothing",
+        Action::Verify { endpoint: Some(endpoint) },
+    );
 }
 
 fn finish(draft: Draft<'_>) -> Plan {
@@ -246,4 +352,3 @@ fn finish(draft: Draft<'_>) -> Plan {
     plan.digest.short().clone_into(&mut plan.id);
     plan
 }
-

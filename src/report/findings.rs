@@ -41,7 +41,8 @@ pub fn findings(findings: &[Finding], skipped: &[String], look: Look) -> String 
 
 /// What `castoff explain` prints.
 pub fn explanation(info: &CheckInfo, look: Look) -> String {
-    let head = format!("{} ({})", paint(STRONG, info.id), paint(style::of_severity(info.severity), info.severity.word()));
+    let head =
+        format!("{} ({})", paint(STRONG, info.id), paint(style::of_severity(info.severity), info.severity.word()));
     let skip = if info.severity == Severity::Block {
         format!("\nTo go on in spite of it: {}\n", paint(HINT, format!("--skip-check {}", info.id)))
     } else {

@@ -58,19 +58,18 @@ fn line(step: &Step, look: Look) -> String {
 }
 
 fn colour_diff(diff: &str) -> String {
-    diff.split_inclusive('\n')
-        .map(|line| {
-            let (body, end) = line.strip_suffix('\n').map_or((line, ""), |body| (body, "\n"));
-            let style = match body.as_bytes().first() {
-                Some(b'+') if !body.starts_with("+++") => GOOD,
-                Some(b'-') if !body.starts_with("---") => BAD,
-                Some(b'@') => HINT,
-                Some(b'+' | b'-') => STRONG,
-                _ => return line.to_owned(),
-            };
-            format!("{}{end}", paint(style, body))
-        })
-        .collect()
+    let mut text = String::with_capacity(diff.len());
+    for line in diff.lines() {
+        match line.as_bytes().first() {
+            Some(b'+') if !line.starts_with("+++") => text.push_str(&paint(GOOD, line)),
+            Some(b'-') if !line.starts_with("---") => text.push_str(&paint(BAD, line)),
+            Some(b'@') => text.push_str(&paint(HINT, line)),
+            Some(b'+' | b'-') => text.push_str(&paint(STRONG, line)),
+            _ => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    text
 }
 
 /// Verdicts as text.

@@ -90,8 +90,17 @@ pub fn history(runs: &[RunSummary], look: Look) -> String {
     }
     let mut text = format!(
         "{}\n",
-        paint(STRONG, format!("{}{}{:>10}{:>10}{:>10}  DRIFT", pad("RUN", 24), pad("STATE", 13), "KUBELET", "WORKLOAD",
-            "BACKUPS"))
+        paint(
+            STRONG,
+            format!(
+                "{}{}{:>10}{:>10}{:>10}  DRIFT",
+                pad("RUN", 24),
+                pad("STATE", 13),
+                "KUBELET",
+                "WORKLOAD",
+                "BACKUPS"
+            )
+        )
     );
     for run in runs {
         let style = match run.state {

@@ -1,6 +1,7 @@
 //! Questions. They need a terminal on standard input and standard error; otherwise the caller says what to do instead.
 
 use anyhow::{Result, anyhow};
+use console::Term;
 use dialoguer::{Confirm, Input, Select, theme::SimpleTheme};
 use std::io::{self, IsTerminal as _};
 
@@ -14,13 +15,13 @@ pub enum Answer<T> {
 }
 
 /// Asks questions on a terminal.
-#[derive(Debug, Clone, Copy)]
-pub struct Prompter(());
+#[derive(Debug)]
+pub struct Prompter(Term);
 
 impl Prompter {
     /// A prompter, where somebody can answer.
     pub fn new() -> Option<Self> {
-        (io::stdin().is_terminal() && io::stderr().is_terminal()).then_some(Self(()))
+        (io::stdin().is_terminal() && io::stderr().is_terminal()).then(|| Self(Term::stderr()))
     }
 
     /// One of several.
@@ -29,7 +30,7 @@ impl Prompter {
     /// When the terminal fails.
     pub fn choose(&self, question: &str, items: &[String], default: usize) -> Result<Answer<usize>> {
         let select = Select::with_theme(&SimpleTheme).with_prompt(question).items(items).default(default);
-        settle(select.interact_opt()).map(|answer| match answer {
+        self.settle(select.interact_on_opt(&self.0)).map(|answer| match answer {
             Answer::Given(Some(index)) => Answer::Given(index),
             _ => Answer::Cancelled,
         })
@@ -41,7 +42,7 @@ impl Prompter {
     /// When the terminal fails.
     pub fn confirm(&self, question: &str) -> Result<Answer<bool>> {
         let confirm = Confirm::with_theme(&SimpleTheme).with_prompt(question).default(false);
-        settle(confirm.interact_opt()).map(|answer| match answer {
+        self.settle(confirm.interact_on_opt(&self.0)).map(|answer| match answer {
             Answer::Given(Some(yes)) => Answer::Given(yes),
             _ => Answer::Cancelled,
         })
@@ -57,7 +58,7 @@ impl Prompter {
             .allow_empty(true)
             .validate_with(move |text: &String| check(text));
         let input = if default.is_empty() { input } else { input.default(default.to_owned()) };
-        settle(input.interact_text())
+        self.settle(input.interact_text_on(&self.0))
     }
 
     /// The exact word, typed: for what must not happen by a slip of the finger.
@@ -66,19 +67,19 @@ impl Prompter {
     /// When the terminal fails.
     pub fn type_word(&self, question: &str, word: &str) -> Result<Answer<bool>> {
         let input = Input::<String>::with_theme(&SimpleTheme).with_prompt(question).allow_empty(true);
-        settle(input.interact_text()).map(|answer| match answer {
+        self.settle(input.interact_text_on(&self.0)).map(|answer| match answer {
             Answer::Given(text) => Answer::Given(text.trim() == word),
             Answer::Cancelled => Answer::Cancelled,
         })
     }
-}
 
-/// A prompt that was interrupted leaves the cursor hidden; show it whatever happened.
-fn settle<T>(result: dialoguer::Result<T>) -> Result<Answer<T>> {
-    let _ = console::Term::stderr().show_cursor();
-    match result {
-        Ok(answer) => Ok(Answer::Given(answer)),
-        Err(dialoguer::Error::IO(error)) if error.kind() == io::ErrorKind::Interrupted => Ok(Answer::Cancelled),
-        Err(error) => Err(anyhow!("cannot ask on this terminal: {error}")),
+    /// A prompt that was interrupted leaves the cursor hidden; show it whatever happened.
+    fn settle<T>(&self, result: dialoguer::Result<T>) -> Result<Answer<T>> {
+        let _ = self.0.show_cursor();
+        match result {
+            Ok(answer) => Ok(Answer::Given(answer)),
+            Err(dialoguer::Error::IO(error)) if error.kind() == io::ErrorKind::Interrupted => Ok(Answer::Cancelled),
+            Err(error) => Err(anyhow!("cannot ask on this terminal: {error}")),
+        }
     }
 }

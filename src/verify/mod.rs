@@ -10,9 +10,7 @@ mod units;
 use crate::{
     host::Host,
     inspect,
-    model::{
-        API_VERSION, Assumptions, Check, CheckStatus, Desired, Facts, Goal, Level, Verification,
-    },
+    model::{API_VERSION, Assumptions, Check, CheckStatus, Desired, Facts, Goal, Level, Verification},
 };
 use anyhow::Result;
 

@@ -1,5 +1,7 @@
 //! What the node does: pods run, and where they landed.
 
+#![allow(clippy::unnecessary_wraps)] // Every probe has one signature, and most ask something that can fail.
+
 use super::{Look, Verdict};
 use crate::{
     host::{CgroupLine, ContainerState},
@@ -46,7 +48,10 @@ pub fn cgroup(look: &Look<'_>) -> Result<Verdict> {
             return Ok(Verdict::Fail(format!("process {pid} of {} is in no known cgroup", container.name)));
         };
         if !is_systemd_path(path, &container.id) {
-            return Ok(Verdict::Fail(format!("{} runs in {path}, not in a scope below kubepods.slice", container.name)));
+            return Ok(Verdict::Fail(format!(
+                "{} runs in {path}, not in a scope below kubepods.slice",
+                container.name
+            )));
         }
         right += 1;
         path.clone_into(&mut example);

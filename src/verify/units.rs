@@ -1,5 +1,7 @@
 //! What runs.
 
+#![allow(clippy::unnecessary_wraps)] // Every probe has one signature, and most ask something that can fail.
+
 use super::{Look, Verdict, files::same};
 use crate::formats::kubelet_flags;
 use anyhow::Result;
@@ -43,7 +45,10 @@ pub fn command_line(look: &Look<'_>) -> Result<Verdict> {
     };
     let flags = kubelet_flags::parse(live.value.get(1..).unwrap_or_default());
     if let Some(flag) = flags.iter().find(|flag| kubelet_flags::docker_only(&flag.name)) {
-        return Ok(Verdict::Fail(format!("kubelet runs with --{}, which only Docker needs ({})", flag.name, live.origin)));
+        return Ok(Verdict::Fail(format!(
+            "kubelet runs with --{}, which only Docker needs ({})",
+            flag.name, live.origin
+        )));
     }
     let value = |name: &str| flags.iter().rev().find(|flag| flag.name == name).and_then(|flag| flag.value.as_deref());
     Ok(match (value("container-runtime-endpoint"), &look.facts.kubelet.endpoint) {

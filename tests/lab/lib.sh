@@ -7,6 +7,9 @@ LAB=$LAB_DIR/lab
 : "${LAB_RESULTS:?run scenarios with: lab run NAME}"
 : "${LAB_COUNTS:?run scenarios with: lab run NAME}"
 
+# A scenario whose runner was killed hard must not go on by itself.
+_owned() { [ -z "${CASTOFF_LAB_OWNER:-}" ] || kill -0 "$CASTOFF_LAB_OWNER" 2>/dev/null || exit 1; }
+
 _now() { date +%s.%N; }
 _since() { awk -v a="$1" -v b="$(_now)" 'BEGIN { printf "%.1f", b - a }'; }
 
@@ -26,6 +29,7 @@ die() { echo "FAIL - $* (0.0 s)"; _count fail; exit 1; }
 # `check ... || return` stops early. The command is run in this shell: functions work.
 check() {
     local what=$1 from code; shift
+    _owned
     from=$(_now)
     "$@" >"$LAB_RESULTS/.check" 2>&1; code=$?
     if [ $code = 0 ]; then _ok "$what" "$(_since "$from")"; return 0; fi
@@ -37,6 +41,7 @@ check() {
 # check_fails "what" cmd...: the command must fail.
 check_fails() {
     local what=$1 from code; shift
+    _owned
     from=$(_now)
     "$@" >"$LAB_RESULTS/.check" 2>&1; code=$?
     if [ $code != 0 ]; then _ok "$what" "$(_since "$from")"; return 0; fi
@@ -55,6 +60,7 @@ check_eventually() {
         "$@" >"$LAB_RESULTS/.check" 2>&1; code=$?
         [ $code = 0 ] && { _ok "$what" "$(_since "$from")"; return 0; }
         [ $SECONDS -ge $end ] && break
+        _owned
         sleep 1
     done
     _fail "$what (not within $deadline s)" "$(_since "$from")"
@@ -65,6 +71,7 @@ check_eventually() {
 # check_out "what" EXPECTED cmd...: its standard output is exactly that text.
 check_out() {
     local what=$1 expected=$2 from got code; shift 2
+    _owned
     from=$(_now)
     got=$("$@" 2>"$LAB_RESULTS/.check"); code=$?
     if [ $code = 0 ] && [ "$got" = "$expected" ]; then _ok "$what" "$(_since "$from")"; return 0; fi
@@ -86,6 +93,7 @@ _why() {
 # when it does not come up: nothing after it would mean anything.
 node_up() {
     local shape=$1 name=$1; shift
+    _owned
     if [ $# -gt 0 ] && [ "${1#--}" = "$1" ]; then name=$1; shift; fi
     local from; from=$(_now)
     "$LAB" up "$shape" --name "$name" "$@" >"$LAB_RESULTS/.up" 2>"$LAB_RESULTS/up-$name.log" || {

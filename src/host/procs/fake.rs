@@ -119,6 +119,16 @@ impl Procs for FakeProcs {
         })
     }
 
+    fn talk(&self, program: &str, env: &[(&str, &str)], input: &[u8], _timeout: Duration) -> anyhow::Result<Ran> {
+        let words: Vec<String> = env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let line = format!("{program} < {} {}", words.join(" "), String::from_utf8_lossy(input));
+        let faults = self.0.borrow().faults.clone();
+        faults.effect(&line, || {
+            self.record(&line);
+            self.answered(&line)
+        })
+    }
+
     fn find(&self, program: &str) -> Option<String> {
         let script = self.0.borrow();
         let known = script.answers.iter().any(|(start, _)| start.split(' ').next() == Some(program));

@@ -52,11 +52,12 @@ impl RealProcs {
         self
     }
 
-    fn spawn(&self, program: &str, args: &[&str], stdin: Stdio) -> anyhow::Result<Running> {
+    fn spawn(&self, program: &str, args: &[&str], env: &[(&str, &str)], stdin: Stdio) -> anyhow::Result<Running> {
         let file =
             self.find(program).with_context(|| format!("{program} is not installed (looked in {})", self.path))?;
         let mut command = Command::new(&file);
         command.args(args).env_clear().env("PATH", &self.path).env("LANG", "C").current_dir("/");
+        command.envs(env.iter().copied());
         // An own process group: Ctrl-C on the terminal stops castoff after the step, not the program in its middle,
         // and a program that runs too long is killed together with its children.
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
@@ -71,7 +72,7 @@ impl RealProcs {
     }
 
     fn start(&self, program: &str, args: &[&str], timeout: Duration) -> anyhow::Result<Ran> {
-        self.spawn(program, args, Stdio::null())?.finish(Instant::now(), timeout)
+        self.spawn(program, args, &[], Stdio::null())?.finish(Instant::now(), timeout)
     }
 
     fn file(&self, pid: u32, name: &str) -> PathBuf {
@@ -114,8 +115,21 @@ impl Procs for RealProcs {
     ) -> anyhow::Result<Ran> {
         self.faults.effect(&described(program, args), || {
             let began = Instant::now();
-            let mut running = self.spawn(program, args, Stdio::piped())?;
+            let mut running = self.spawn(program, args, &[], Stdio::piped())?;
             running.feed(feed, timeout)?;
+            running.finish(began, timeout)
+        })
+    }
+
+    fn talk(&self, program: &str, env: &[(&str, &str)], input: &[u8], timeout: Duration) -> anyhow::Result<Ran> {
+        self.faults.effect(&described(program, &[]), || {
+            let began = Instant::now();
+            let mut running = self.spawn(program, &[], env, Stdio::piped())?;
+            let mut feed = |sink: &mut dyn Write| {
+                sink.write_all(input)?;
+                Ok(input.len() as u64)
+            };
+            running.feed(&mut feed, timeout)?;
             running.finish(began, timeout)
         })
     }

@@ -97,8 +97,9 @@ class Container(Node):
 
     def stop(self):
         leader, pid = self.state.get("leader"), self.state.get("pid")
-        if leader and alive(pid, self.marker):
-            # Killing PID 1 of a pid namespace ends everything in it; nspawn then ends by itself.
+        if leader and self._ours(leader):
+            # Killing PID 1 of a pid namespace ends everything in it; nspawn then ends by itself. PID 1
+            # survives an nspawn that was killed, so it is looked for even when that is gone.
             try:
                 os.kill(leader, 9)
             except ProcessLookupError:
@@ -108,6 +109,12 @@ class Container(Node):
                 time.sleep(0.05)
         kill(pid, self.marker)
         self._drop_cgroups()
+
+    def _ours(self, pid):
+        try:
+            return ("/%s" % self.cgroup) in Path("/proc/%d/cgroup" % pid).read_text()
+        except OSError:
+            return False
 
     def _drop_cgroups(self):
         """Removes the node's empty branches of the host's cgroup tree, innermost first."""

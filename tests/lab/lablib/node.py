@@ -78,7 +78,9 @@ class Node:
         if owner:
             subprocess.Popen(
                 ["sh", "-c", 'while kill -0 "$1" 2>/dev/null && kill -0 "$2" 2>/dev/null; do sleep 2; '
-                 'done; grep -qF -- "$3" "/proc/$2/cmdline" 2>/dev/null && kill -9 "$2"',
+                 'done; grep -qF -- "$3" "/proc/$2/cmdline" 2>/dev/null || exit 0; '
+                 # nspawn's child is the container's PID 1, which would live on without it.
+                 'kill -9 $(cat "/proc/$2/task/$2/children") "$2"',
                  "castoff-lab-minder", owner, str(child.pid), self.marker],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                 start_new_session=True)
@@ -128,7 +130,7 @@ class Node:
                 for child in sorted(src.iterdir()):
                     tar.add(str(child), arcname=child.name, filter=to_root)
             # --keep-directory-symlink: /lib is a link in the node and a folder in an overlay.
-            self.exec(["sh", "-c", 'mkdir -p "$1" && tar --keep-directory-symlink -xf - '
+            self.exec(["sh", "-c", 'mkdir -p "$1" && tar --keep-directory-symlink --warning=no-timestamp -xf - '
                        '--no-overwrite-dir -C "$1"', "sh", dst], input=data.getvalue())
             return
         if not src.is_file():

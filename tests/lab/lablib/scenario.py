@@ -55,6 +55,7 @@ def main(args):
         config.need_root()
         config.deps()
         unfit = None
+        sweep()
     except CannotRun as e:
         unfit = str(e)
     for s in todo:
@@ -84,6 +85,17 @@ def main(args):
     print("lab: %d scenarios in %.0f s" % (len(todo), time.monotonic() - began))
     print("%d passed, %d failed, %d skipped" % (total["ok"], total["fail"], total["skip"]), flush=True)
     return 1 if total["fail"] else 0
+
+
+def sweep():
+    """Throws away what runs left behind that were killed hard."""
+    for place in config.RUN.glob("run-*"):
+        pid = place.name[len("run-"):]
+        if pid.isdigit() and not node.alive(int(pid), "run"):
+            say("sweeping up after run %s" % pid)
+            for n in node.every(place):
+                n.down()
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def one(s):
@@ -118,6 +130,9 @@ def one(s):
     try:
         fail += _follow(child, log, s)
     finally:
+        # Nothing may interrupt the clean-up; whoever cannot wait has kill -9, and then the minders of
+        # the nodes end them and the next run sweeps up.
+        before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if child.poll() is None:
             try:
                 os.killpg(child.pid, signal.SIGKILL)
@@ -131,6 +146,7 @@ def one(s):
             except LabError as e:
                 say("%s: %s" % (n.name, e))
         shutil.rmtree(place, ignore_errors=True)
+        signal.signal(signal.SIGTERM, before)
     words = counts_file.read_text().split()
     counts = {k: words.count(k) for k in ("ok", "fail", "skip")}
     if child.returncode != 0 and not counts["fail"] and not fail:

@@ -1,0 +1,65 @@
+//! Giving back the networks of Docker's pods while their network namespaces still live.
+//!
+//! A sandbox that merely dies never gets its CNI DEL: its address stays leased, and worse, the host-port rule of the
+//! dead pod comes before that of the new one and leads its traffic nowhere (seen in the lab with bridge and portmap).
+
+use crate::{
+    formats::cni::CachedResult,
+    host::{Host, container_pid},
+    inspect::cni_bin_dirs,
+};
+use anyhow::{Context as _, Result, bail};
+use std::time::Duration;
+
+/// Where libcni keeps what it added.
+const CACHE: &str = "/var/lib/cni/cache/results";
+
+/// A plugin that takes longer is stuck; the pod is gone either way.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Takes back every network of a sandbox that libcni remembers. Returns what could not be taken back.
+pub fn release(host: &Host, sandbox: &str) -> Vec<String> {
+    let names = host.root.list(CACHE).unwrap_or_default();
+    let ours = names.iter().map(|(name, _)| name).filter(|name| name.contains(sandbox));
+    let mut left = Vec::new();
+    for name in ours {
+        if let Err(error) = take_back(host, sandbox, &format!("{CACHE}/{name}")) {
+            left.push(format!("{error:#}"));
+        }
+    }
+    left
+}
+
+fn take_back(host: &Host, sandbox: &str, path: &str) -> Result<()> {
+    let Some(text) = host.root.text(path)? else { return Ok(()) };
+    let cached = CachedResult::parse(&text).with_context(|| format!("{path} cannot be understood"))?;
+    if cached.container != sandbox {
+        return Ok(());
+    }
+    let pid = container_pid(&host.engine.inspect(sandbox)?);
+    let namespace = pid.map(|pid| format!("/proc/{pid}/ns/net")).unwrap_or_default();
+    for call in &cached.del {
+        // The loopback device dies with its namespace.
+        if call.plugin == "loopback" {
+            continue;
+        }
+        let dirs = cni_bin_dirs(host);
+        let program = dirs.iter().map(|dir| format!("{dir}/{}", call.plugin)).find(|path| host.root.exists(path));
+        let Some(program) = program else { bail!("the CNI plugin {} is not installed", call.plugin) };
+        let search = dirs.join(":");
+        let env = [
+            ("CNI_COMMAND", "DEL"),
+            ("CNI_CONTAINERID", sandbox),
+            ("CNI_NETNS", namespace.as_str()),
+            ("CNI_IFNAME", cached.interface.as_str()),
+            ("CNI_ARGS", cached.arguments.as_str()),
+            ("CNI_PATH", search.as_str()),
+        ];
+        let ran = host.procs.talk(&program, &env, call.input.to_string().as_bytes(), LIMIT)?;
+        if ran.status != 0 {
+            // Plugins tell errors as JSON on standard output.
+            bail!("{} could not take back {}: {}", call.plugin, cached.network, ran.text().trim());
+        }
+    }
+    host.root.remove_file(path)
+}
