@@ -122,7 +122,7 @@ class Machine(Node):
             subprocess.run(base[:1] + ["-O", "exit"] + base[1:], stdin=subprocess.DEVNULL,
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         if ctl.exists():
-            ctl.unlink()
+            ctl.unlink(missing_ok=True)
 
     def argv(self, command):
         if not (self.dir / "ctl").exists() and self.running():
