@@ -4,10 +4,7 @@ use super::{
     style::{self, DIM, HINT, Look, STRONG, paint},
     table::{pad, wrap},
 };
-use crate::{
-    checks::CheckInfo,
-    model::{Finding, Severity},
-};
+use crate::model::{Explanation, Finding, Severity};
 
 /// Findings as text; those in `skipped` are shown as such.
 pub fn findings(findings: &[Finding], skipped: &[String], look: Look) -> String {
@@ -40,7 +37,7 @@ pub fn findings(findings: &[Finding], skipped: &[String], look: Look) -> String 
 }
 
 /// What `castoff explain` prints.
-pub fn explanation(info: &CheckInfo, look: Look) -> String {
+pub fn explanation(info: &Explanation, look: Look) -> String {
     let head =
         format!("{} ({})", paint(STRONG, info.id), paint(style::of_severity(info.severity), info.severity.word()));
     let skip = if info.severity == Severity::Block {
@@ -48,5 +45,5 @@ pub fn explanation(info: &CheckInfo, look: Look) -> String {
     } else {
         String::new()
     };
-    format!("{head}\n{}\n\n{}\n{skip}", wrap(info.summary, look.width, 0), wrap(info.explanation, look.width, 0))
+    format!("{head}\n{}\n\n{}\n{skip}", wrap(info.summary, look.width, 0), wrap(info.text, look.width, 0))
 }
