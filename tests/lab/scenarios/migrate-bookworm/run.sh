@@ -109,7 +109,14 @@ check "the pods run on Docker again, and on Docker only" on_docker
 check "every file, mode, owner, link and unit state is as it was" same_as before after
 
 note "-- the wizard, and commit"
-wizard() { on n "( sleep 8; printf '\r'; sleep 8; printf 'node\r'; sleep 240 ) | script -qec 'castoff migrate' /dev/null >/root/wizard.log 2>&1 & p=\$!; for i in \$(seq 240); do grep -q 'Keep it:' /root/wizard.log && break; grep -q '^error' /root/wizard.log && break; sleep 1; done; pkill -P \$p sleep; cat /root/wizard.log"; }
+# Somebody at a terminal: enter for "show the plan and go on", then the node's name to confirm.
+wizard() {
+    on n "( sleep 8; printf '\\r'; sleep 8; printf 'node\\r'; sleep 300 ) 2>/dev/null |
+        script -qec 'castoff migrate' /dev/null >/root/wizard.log 2>&1 &
+        sleep 1"
+    on n 'for i in $(seq 300); do grep -Eq "Keep it:|^error" /root/wizard.log && break; sleep 1; done
+        cat /root/wizard.log; grep -q "Keep it:" /root/wizard.log'
+}
 check "migrate asks and does it" wizard
 check "the pods run on containerd" on_containerd
 check "the run is open until commit" on n 'castoff history | grep -q "applied"'
