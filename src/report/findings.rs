@@ -2,7 +2,7 @@
 
 use super::{
     style::{self, DIM, HINT, Look, STRONG, paint},
-    table::{pad, wrap},
+    table::{counted, pad, wrap},
 };
 use crate::model::{Explanation, Finding, Severity};
 
@@ -32,7 +32,9 @@ pub fn findings(findings: &[Finding], skipped: &[String], look: Look) -> String 
     }
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let (block, warn, note) = (count(Severity::Block), count(Severity::Warn), count(Severity::Note));
-    text.push_str(&format!("\n{block} blocking {dot} {warn} warnings {dot} {note} notes\n", dot = look.glyphs.dot()));
+    let dot = look.glyphs.dot();
+    let (warnings, notes) = (counted(warn, "warning"), counted(note, "note"));
+    text.push_str(&format!("\n{block} blocking {dot} {warnings} {dot} {notes}\n"));
     text
 }
 
