@@ -162,8 +162,7 @@ pub(super) fn check_journal(plan: &Plan, journal: &Journal) -> Result<()> {
 pub(super) fn dirty_run(store: &Store<'_>, host: &Host) -> Result<Option<Run>> {
     for run in store.runs()?.into_iter().rev() {
         let entries = Journal::look(host, &run.path("journal.jsonl"))?;
-        // Killed before its first record was on disk: nothing was done on its behalf.
-        if !entries.is_empty() && journal::state(&entries) == RunState::Dirty {
+        if journal::state(&entries) == RunState::Dirty {
             return Ok(Some(run));
         }
     }

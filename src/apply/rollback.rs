@@ -42,6 +42,7 @@ pub fn rollback(
     lock.say(&format!("pid {} (rollback, run {})", host.pid(), run.id))?;
     let plan = store.plan(&run)?;
     check_place(host, &plan)?;
+    check_newest(&store, &run)?;
     let mut journal = store.journal(&run)?;
     check_journal(&plan, &journal)?;
     if journal::state(journal.entries()) == RunState::RolledBack {
@@ -50,6 +51,17 @@ pub fn rollback(
     let mut work = work(host, &plan, &run, options, observer);
     let back = Back { why: "asked for by the user".to_owned(), force: options.force, interrupted: false };
     Ok(take_all_back(&mut work, &mut journal, &back))
+}
+
+/// Runs are taken back in the reverse of the order they were made in: a later one stands on an earlier one.
+fn check_newest(store: &Store<'_>, run: &Run) -> Result<()> {
+    for later in store.runs()?.into_iter().filter(|later| later.id > run.id) {
+        let state = journal::state(store.journal(&later)?.entries());
+        if state != RunState::RolledBack {
+            bail!("run {} stands on run {} ({}); take that one back first", later.id, run.id, state.word());
+        }
+    }
+    Ok(())
 }
 
 /// A rollback does not mind findings or drift, but it must be on the node that the run was on.

@@ -42,7 +42,7 @@ impl<'h> Store<'h> {
         self.host
     }
 
-    /// All runs, oldest first. A directory without a journal never became a run and is left out.
+    /// All runs, oldest first. A directory without a journal, or with an empty one, never became a run and is left out.
     ///
     /// # Errors
     /// When the directory cannot be listed.
@@ -52,8 +52,15 @@ impl<'h> Store<'h> {
             .into_iter()
             .filter(|(_, kind)| *kind == EntryKind::Dir)
             .map(|(id, _)| Run { dir: format!("{RUNS}/{id}"), id })
-            .filter(|run| self.host.root.kind(&run.path("journal.jsonl")) == Some(EntryKind::File))
+            .filter(|run| self.has_begun(run))
             .collect())
+    }
+
+    /// A damaged journal is one that had begun; whoever opens it is told.
+    fn has_begun(&self, run: &Run) -> bool {
+        let path = run.path("journal.jsonl");
+        self.host.root.kind(&path) == Some(EntryKind::File)
+            && Journal::look(self.host, &path).map_or(true, |entries| !entries.is_empty())
     }
 
     /// The run a user means: a full id, the end of one (the plan's id), or `None` for the newest.

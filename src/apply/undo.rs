@@ -322,7 +322,7 @@ impl Work<'_> {
                 if DaemonError::of(&error)
                     .is_some_and(|kind| kind.is_down() || matches!(kind, DaemonError::Unimplemented { .. })) =>
             {
-                Ok(Some(format!("no pods to remove: {error:#}")))
+                Ok(None)
             }
             Err(error) => Err(error).context("cannot remove the pods on containerd"),
         }
