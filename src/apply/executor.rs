@@ -1,7 +1,7 @@
 //! A run from lock to report, and going on after a crash.
 
 use super::{
-    Journal, Observer, Refusal, Run, Store, journal,
+    Journal, Observer, Refusal, Run, Store, journal, pods,
     report::{self, Extra},
     rollback::{self, Back},
     steps::{Interrupted, NotProven, Work},
@@ -10,7 +10,7 @@ use crate::{
     host::{Host, Lock, Locked},
     model::{Action, Outcome, Plan, Record, RunReport, RunState, Seconds, Step},
 };
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use std::{collections::BTreeSet, sync::atomic::AtomicBool};
 
 /// How a run is to behave.
@@ -46,15 +46,16 @@ pub fn apply(host: &Host, plan: &Plan, options: &Options<'_>, observer: &mut dyn
     check_fit(host, plan)?;
     let mut lock = lock(host, "apply")?;
     let store = Store::new(host);
-    if let Some(dirty) = dirty_run(&store, host)? {
-        return Err(Refusal::Dirty(dirty.id).into());
+    if let Some(open) = open_run(&store, host)? {
+        return Err(Refusal::Dirty(open.id).into());
     }
     check_fresh(host, plan, 0)?;
     let run = store.create(plan)?;
     lock.say(&format!("pid {} (apply, run {})", host.pid(), run.id))?;
-    let mut journal = Journal::create(host, &run.path("journal.jsonl"), &plan.digest)?;
+    let sandboxes = pods::sandboxes_before(host, plan);
+    let mut journal = Journal::create(host, &run.path("journal.jsonl"), &plan.digest, sandboxes)?;
     observer.run_started(&run.id, plan, false);
-    let mut work = work(host, plan, &run, options, observer);
+    let mut work = work(host, plan, &run, &journal, options, observer);
     carry_out(&mut work, &mut journal, options)
 }
 
@@ -72,15 +73,15 @@ pub fn resume(
     let store = Store::new(host);
     let run = match wanted {
         Some(_) => store.find(wanted)?,
-        None => dirty_run(&store, host)?.context("no run was cut off: there is nothing to resume")?,
+        None => open_run(&store, host)?.context("no run was cut off: there is nothing to resume")?,
     };
     lock.say(&format!("pid {} (resume, run {})", host.pid(), run.id))?;
     let plan = store.plan(&run)?;
     check_fit(host, &plan)?;
     let mut journal = store.journal(&run)?;
-    if journal::state(journal.entries()) != RunState::Dirty {
-        let state = journal::state(journal.entries()).word();
-        return Err(Refusal::Unfit(format!("run {} was not cut off: it is {state}", run.id)).into());
+    let state = journal::state(journal.entries());
+    if !is_open(state) {
+        bail!("run {} was not cut off: it is {}; there is nothing to resume", run.id, state.word());
     }
     check_journal(&plan, &journal)?;
     let rolling_back = journal::is_rolling_back(journal.entries());
@@ -89,7 +90,7 @@ pub fn resume(
         check_fresh(host, &plan, begun)?;
     }
     observer.run_started(&run.id, &plan, true);
-    let mut work = work(host, &plan, &run, options, observer);
+    let mut work = work(host, &plan, &run, &journal, options, observer);
     if rolling_back {
         let back = Back { why: "the rollback was cut off".to_owned(), force: options.force, interrupted: false };
         return Ok(rollback::take_all_back(&mut work, &mut journal, &back));
@@ -104,11 +105,21 @@ pub(super) fn work<'a>(
     host: &'a Host,
     plan: &'a Plan,
     run: &'a Run,
+    journal: &Journal,
     options: &Options<'a>,
     observer: &'a mut dyn Observer,
 ) -> Work<'a> {
-    let timeouts = plan.desired.timeouts;
-    Work { host, plan, run, timeouts, observer, interrupt: options.interrupt, checks: Vec::new(), started: Vec::new() }
+    Work {
+        host,
+        plan,
+        run,
+        begun: pods::Begun::of(journal.entries()),
+        timeouts: plan.desired.timeouts,
+        observer,
+        interrupt: options.interrupt,
+        checks: Vec::new(),
+        started: Vec::new(),
+    }
 }
 
 /// A plan is for one node and one kind of tree.
@@ -158,11 +169,15 @@ pub(super) fn check_journal(plan: &Plan, journal: &Journal) -> Result<()> {
     }
 }
 
-/// The newest run that was cut off.
-pub(super) fn dirty_run(store: &Store<'_>, host: &Host) -> Result<Option<Run>> {
+/// True for a run that is neither done nor taken back: cut off, or stuck on its way back.
+const fn is_open(state: RunState) -> bool {
+    matches!(state, RunState::Dirty | RunState::Stuck)
+}
+
+/// The newest run that is neither done nor taken back.
+pub(super) fn open_run(store: &Store<'_>, host: &Host) -> Result<Option<Run>> {
     for run in store.runs()?.into_iter().rev() {
-        let entries = Journal::look(host, &run.path("journal.jsonl"))?;
-        if journal::state(&entries) == RunState::Dirty {
+        if is_open(journal::state(&Journal::look(host, &run.path("journal.jsonl"))?)) {
             return Ok(Some(run));
         }
     }
@@ -207,7 +222,8 @@ fn carry_out(work: &mut Work<'_>, journal: &mut Journal, options: &Options<'_>) 
             return Ok(fail(work, journal, options, &error));
         }
     }
-    finish(work, journal, options, None)
+    // Without that record the next castoff would take the run for cut off: better the old state than an unclear one.
+    finish(work, journal, options, None).or_else(|error| Ok(fail(work, journal, options, &error)))
 }
 
 fn do_step(work: &mut Work<'_>, journal: &mut Journal, step: &Step) -> Result<()> {
@@ -259,8 +275,11 @@ fn fail(work: &mut Work<'_>, journal: &mut Journal, options: &Options<'_>, error
 
 fn finish(work: &mut Work<'_>, journal: &mut Journal, options: &Options<'_>, exit: Option<u8>) -> Result<RunReport> {
     journal.add(work.host, Record::RunFinished { outcome: Outcome::Applied })?;
-    if options.commit && exit.is_none() {
-        journal.add(work.host, Record::Committed)?;
+    if options.commit
+        && exit.is_none()
+        && let Err(error) = journal.add(work.host, Record::Committed)
+    {
+        work.observer.warn(&format!("the run is applied but not committed: {error:#}"));
     }
     let extra = Extra { checks: std::mem::take(&mut work.checks), exit_code: exit, by_hand: Vec::new() };
     let report = report::build(&work.run.id, work.plan, journal.entries(), Outcome::Applied, extra);

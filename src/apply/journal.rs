@@ -11,6 +11,10 @@ use anyhow::{Context as _, Result, bail};
 pub struct Journal {
     file: Append,
     entries: Vec<Entry>,
+    /// Length of the records above on disk.
+    sound: u64,
+    /// A record that failed may have arrived in part, or whole.
+    torn: bool,
 }
 
 /// Splits a journal's bytes into entries and the length of its sound part. A crash may leave the last record half
@@ -38,9 +42,9 @@ impl Journal {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn create(host: &Host, path: &str, plan: &Digest) -> Result<Self> {
-        let mut journal = Self { file: host.root.append(path)?, entries: Vec::new() };
-        journal.add(host, Record::RunStarted { plan: plan.clone(), tool: TOOL_VERSION.to_owned() })?;
+    pub fn create(host: &Host, path: &str, plan: &Digest, sandboxes: Option<Vec<String>>) -> Result<Self> {
+        let mut journal = Self { file: host.root.append(path)?, entries: Vec::new(), sound: 0, torn: false };
+        journal.add(host, Record::RunStarted { plan: plan.clone(), tool: TOOL_VERSION.to_owned(), sandboxes })?;
         Ok(journal)
     }
 
@@ -54,7 +58,7 @@ impl Journal {
         if sound < length {
             file.truncate(sound as u64)?;
         }
-        Ok(Self { file, entries })
+        Ok(Self { file, entries, sound: sound as u64, torn: false })
     }
 
     /// The entries of a journal, for looking only.
@@ -73,7 +77,16 @@ impl Journal {
         let entry = Entry { time: host.clock.now(), seq: self.entries.len() as u64, record };
         let mut line = serde_json::to_vec(&entry).context("cannot print a journal record")?;
         line.push(b'\n');
-        self.file.append(&line).context("cannot write the journal")?;
+        if self.torn {
+            self.file.truncate(self.sound).context("cannot write the journal")?;
+            self.torn = false;
+        }
+        if let Err(error) = self.file.append(&line) {
+            // What arrived of it must not stand before the next record: half a line, or its number twice, is damage.
+            self.torn = self.file.truncate(self.sound).is_err();
+            return Err(error.context("cannot write the journal"));
+        }
+        self.sound += line.len() as u64;
         self.entries.push(entry);
         Ok(())
     }
@@ -99,17 +112,28 @@ pub fn state(entries: &[Entry]) -> RunState {
             Record::RunFinished { outcome } => state = RunState::after(*outcome),
             Record::Committed => state = RunState::Committed,
             // A rollback of a finished run opens it again.
-            Record::RollbackStarted { .. } => state = RunState::Dirty,
+            Record::RollbackStarted { .. } | Record::StepUndone { .. } | Record::UndoFailed { .. } => {
+                state = RunState::Dirty;
+            }
             _ => {}
         }
     }
     state
 }
 
+/// How a run ended, the last time it did.
+pub fn ended(entries: &[Entry]) -> Option<Outcome> {
+    entries.iter().rev().find_map(|entry| match entry.record {
+        Record::RunFinished { outcome } => Some(outcome),
+        _ => None,
+    })
+}
+
 /// True when taking back had begun and not ended.
 pub fn is_rolling_back(entries: &[Entry]) -> bool {
     entries.iter().fold(false, |rolling, entry| match entry.record {
-        Record::RollbackStarted { .. } => true,
+        // A rollback goes on even where its first record could not be written.
+        Record::RollbackStarted { .. } | Record::StepUndone { .. } | Record::UndoFailed { .. } => true,
         Record::RunFinished { outcome: Outcome::Stuck } => rolling,
         Record::RunFinished { .. } => false,
         _ => rolling,

@@ -72,8 +72,8 @@ pub enum Refusal {
     /// What is there is not what was planned for.
     #[error("the plan is stale: {0}")]
     Stale(String),
-    /// An earlier run was cut off.
-    #[error("run {0} was cut off and is neither done nor taken back")]
+    /// An earlier run was cut off, or is stuck.
+    #[error("run {0} did not come to its end: it is neither done nor taken back")]
     Dirty(String),
     /// The plan is for something else.
     #[error("the plan does not fit: {0}")]

@@ -2,8 +2,8 @@
 
 use super::{cni, steps::Work};
 use crate::{
-    host::{ContainerState, Cri, EngineContainer, Host},
-    model::Undo,
+    host::{ContainerState, Cri, DaemonError, EngineContainer, Host},
+    model::{Action, Entry, Plan, Record, Undo},
 };
 use anyhow::{Result, bail};
 use std::{collections::BTreeSet, time::Duration};
@@ -121,6 +121,64 @@ fn missing(pods: &[String], there: Result<BTreeSet<String>>, on: &str) -> Result
     let there = there.map_err(|error| format!("{error:#}"))?;
     let missing: Vec<&str> = pods.iter().filter(|pod| !there.contains(*pod)).map(String::as_str).collect();
     if missing.is_empty() { Ok(()) } else { Err(format!("not yet on {on}: {}", missing.join(", "))) }
+}
+
+fn endpoint_of(plan: &Plan) -> Option<&str> {
+    plan.steps.iter().find_map(|step| match &step.action {
+        Action::AwaitCri { endpoint } => Some(endpoint.as_str()),
+        _ => None,
+    })
+}
+
+/// The sandboxes on the runtime that a plan moves to, before it does; `None` when that runtime does not answer.
+pub fn sandboxes_before(host: &Host, plan: &Plan) -> Option<Vec<String>> {
+    let sandboxes = host.cri(endpoint_of(plan)?).and_then(|cri| cri.sandboxes()).ok()?;
+    Some(sandboxes.into_iter().map(|sandbox| sandbox.id).collect())
+}
+
+/// What was there when a run began.
+#[derive(Debug, Default)]
+pub struct Begun {
+    sandboxes: Option<Vec<String>>,
+    /// Nanoseconds since 1970.
+    time: Option<i128>,
+}
+
+impl Begun {
+    /// As the journal's first record tells it.
+    pub fn of(entries: &[Entry]) -> Self {
+        let Some(first) = entries.first() else { return Self::default() };
+        let Record::RunStarted { sandboxes, .. } = &first.record else { return Self::default() };
+        let time = first.time.parse().ok().map(jiff::Timestamp::as_nanosecond);
+        Self { sandboxes: sandboxes.clone(), time }
+    }
+
+    /// Ids of the sandboxes behind the endpoint that are not this run's doing. Where the runtime did not answer at the
+    /// beginning, their age tells.
+    pub fn kept(&self, host: &Host, endpoint: &str) -> Result<Vec<String>> {
+        if let Some(sandboxes) = &self.sandboxes {
+            return Ok(sandboxes.clone());
+        }
+        let older = |created: i64| self.time.is_some_and(|begun| i128::from(created) < begun);
+        let there = host.cri(endpoint)?.sandboxes()?;
+        Ok(there.into_iter().filter(|sandbox| older(sandbox.created_at)).map(|sandbox| sandbox.id).collect())
+    }
+}
+
+/// After a reboot in the middle of a run, kubelet may have made pods on the new runtime before any step waited for
+/// them: its files were written already. They must not go on beside those on Docker.
+pub fn remove_stray(work: &Work<'_>) -> Result<()> {
+    let Some(endpoint) = endpoint_of(work.plan) else { return Ok(()) };
+    let removed = work.begun.kept(work.host, endpoint).and_then(|keep| remove_from_cri(work.host, endpoint, &keep));
+    match removed {
+        Err(error) if !is_no_runtime(&error) => Err(error.context("cannot remove the pods on containerd")),
+        _ => Ok(()),
+    }
+}
+
+/// No CRI there means no pods of ours there: after a reboot, or before containerd took the new file.
+pub fn is_no_runtime(error: &anyhow::Error) -> bool {
+    DaemonError::of(error).is_some_and(|kind| kind.is_down() || matches!(kind, DaemonError::Unimplemented { .. }))
 }
 
 /// Stops and removes every sandbox behind the endpoint that is not in `keep`, with its containers: all at once, each

@@ -48,9 +48,11 @@ pub fn rollback(
     if journal::state(journal.entries()) == RunState::RolledBack {
         bail!("run {} is taken back already; nothing to do", run.id);
     }
-    let mut work = work(host, &plan, &run, options, observer);
+    let mut work = work(host, &plan, &run, &journal, options, observer);
     let back = Back { why: "asked for by the user".to_owned(), force: options.force, interrupted: false };
-    Ok(take_all_back(&mut work, &mut journal, &back))
+    // A run that ended must not look ended while it is being taken back.
+    journal.add(host, Record::RollbackStarted { why: back.why.clone() })?;
+    Ok(carry_back(&mut work, &mut journal, &back))
 }
 
 /// Runs are taken back in the reverse of the order they were made in: a later one stands on an earlier one.
@@ -99,10 +101,14 @@ pub fn commit(host: &Host, wanted: Option<&str>) -> Result<Run> {
 /// Takes back every open step, proves the old state, and reports. Never fails without a report: what could not be done
 /// is in it, with the commands that are left to do.
 pub(super) fn take_all_back(work: &mut Work<'_>, journal: &mut Journal, back: &Back) -> RunReport {
+    note(work, journal, Record::RollbackStarted { why: back.why.clone() });
+    carry_back(work, journal, back)
+}
+
+fn carry_back(work: &mut Work<'_>, journal: &mut Journal, back: &Back) -> RunReport {
     let open = journal::open_steps(journal.entries());
     let tasks = undo::tasks(&open);
     work.observer.rollback_started(&work.run.id, open.len(), &back.why);
-    note(work, journal, Record::RollbackStarted { why: back.why.clone() });
     // A rollback that a signal asked for must not be stopped by that same signal.
     work.interrupt = &NEVER;
     for (done, task) in tasks.iter().enumerate() {

@@ -21,6 +21,8 @@ pub struct Work<'a> {
     pub plan: &'a Plan,
     /// The run.
     pub run: &'a Run,
+    /// What was there when it began.
+    pub begun: pods::Begun,
     /// Waits.
     pub timeouts: Timeouts,
     /// Hears how it goes.
@@ -116,9 +118,9 @@ impl Work<'_> {
             Action::DaemonReload => Undo::Reload,
             Action::StopDockerPods => pods::prepare_stop(self.host)?,
             Action::AwaitCri { endpoint } => {
-                // The sandboxes that are there before kubelet starts are not ours to remove later.
+                // The sandboxes that were there before this run are not ours to remove later.
                 self.await_cri(endpoint)?;
-                let keep = self.host.cri(endpoint)?.sandboxes()?.into_iter().map(|sandbox| sandbox.id).collect();
+                let keep = self.begun.kept(self.host, endpoint)?;
                 Undo::RemovePods { endpoint: endpoint.clone(), keep }
             }
             Action::ImportImages { .. } => {

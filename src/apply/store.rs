@@ -42,7 +42,7 @@ impl<'h> Store<'h> {
         self.host
     }
 
-    /// All runs, oldest first. A directory without a journal, or with an empty one, never became a run and is left out.
+    /// All runs, oldest first. A directory without a record never became a run and is left out.
     ///
     /// # Errors
     /// When the directory cannot be listed.
@@ -56,7 +56,7 @@ impl<'h> Store<'h> {
             .collect())
     }
 
-    /// A damaged journal is one that had begun; whoever opens it is told.
+    /// Killed before its first record was on disk, nothing was done on behalf of a run. A damaged journal is one.
     fn has_begun(&self, run: &Run) -> bool {
         let path = run.path("journal.jsonl");
         self.host.root.kind(&path) == Some(EntryKind::File)
@@ -90,12 +90,10 @@ impl<'h> Store<'h> {
     pub fn create(&self, plan: &Plan) -> Result<Run> {
         let root = &self.host.root;
         let stamp: String = self.host.clock.now().chars().filter(char::is_ascii_alphanumeric).take(15).collect();
-        let base = format!("{stamp}Z-{}", plan.id);
-        // Two runs of one plan within a second: a fast rollback and a second try.
-        let id = std::iter::once(base.clone())
-            .chain((1..100).map(|n| format!("{stamp}Z{n}-{}", plan.id)))
-            .find(|id| !root.exists(&format!("{RUNS}/{id}")))
-            .unwrap_or(base);
+        // Runs within one second, whatever their plans, must sort in their order: the newest is the last one.
+        let names = root.list(RUNS)?;
+        let same = names.iter().filter(|(name, _)| name.starts_with(&format!("{stamp}Z"))).count();
+        let id = if same == 0 { format!("{stamp}Z-{}", plan.id) } else { format!("{stamp}Z{same:03}-{}", plan.id) };
         let run = Run { dir: format!("{RUNS}/{id}"), id };
         root.make_dirs("/var/lib", 0o755)?;
         root.make_dirs(&run.path("backups"), 0o700).context("cannot make the directory of the run")?;

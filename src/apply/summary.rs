@@ -81,11 +81,15 @@ impl Store<'_> {
     pub fn report_or_so_far(&self, run: &Run) -> Result<RunReport> {
         let entries = Journal::look(self.host(), &run.path("journal.jsonl"))?;
         let dirty = journal::state(&entries) == RunState::Dirty;
-        if !dirty && let Some(report) = self.report(run)? {
+        // `None` while it is dirty, whatever an earlier end was.
+        let ended = journal::ended(&entries).filter(|_| !dirty);
+        // Killed before its report was saved, a run has none, or the one of an earlier end.
+        if let Some(report) = self.report(run)?.filter(|report| Some(report.outcome) == ended) {
             return Ok(report);
         }
         let plan = self.plan(run)?;
-        let mut report = report::build(&run.id, &plan, &entries, Outcome::Stuck, Extra::default());
+        let outcome = ended.unwrap_or(Outcome::Stuck);
+        let mut report = report::build(&run.id, &plan, &entries, outcome, Extra::default());
         if dirty {
             report.by_hand = vec![
                 format!("castoff resume {}      # goes on with it", run.id),

@@ -8,7 +8,7 @@ use super::{
     steps::{Work, unhex},
 };
 use crate::{
-    host::{Attributes, DaemonError, Expect, FileRead, Meta, unit_links},
+    host::{Attributes, Expect, FileRead, Meta, unit_links},
     model::{Action, Record, Undo, UnitSnapshot},
 };
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -30,6 +30,8 @@ pub enum Act {
     Quiesce(UnitSnapshot),
     /// One recorded undo.
     Undo(Undo),
+    /// Pods that kubelet made on the new runtime unasked are removed.
+    RemoveStray,
     /// systemd reads its files.
     Reload,
     /// Nothing to do; the step is only marked.
@@ -48,7 +50,11 @@ pub fn tasks(open: &[(usize, String, Undo)]) -> Vec<Task> {
             tasks.push(Task { steps, act: Act::Quiesce(was.clone()) });
         }
     }
-    push(&mut tasks, backwards(), |undo| matches!(undo, Undo::RemovePods { .. }));
+    if open.iter().any(|(_, _, undo)| matches!(undo, Undo::RemovePods { .. })) {
+        push(&mut tasks, backwards(), |undo| matches!(undo, Undo::RemovePods { .. }));
+    } else if open.iter().any(|(_, _, undo)| is_file(undo)) {
+        tasks.push(Task { steps: Vec::new(), act: Act::RemoveStray });
+    }
     push(&mut tasks, backwards(), is_file);
     let reloads: Vec<usize> =
         backwards().filter(|(_, _, undo)| matches!(undo, Undo::Reload)).map(|(index, ..)| *index).collect();
@@ -113,6 +119,7 @@ impl Task {
         match &self.act {
             Act::Quiesce(was) => format!("stop {}", was.unit),
             Act::Reload => "reload systemd".to_owned(),
+            Act::RemoveStray => "look for pods on containerd".to_owned(),
             Act::Mark => "nothing to take back".to_owned(),
             Act::Undo(undo) => match undo {
                 Undo::RestoreFile { path, .. } => format!("restore {path}"),
@@ -136,7 +143,7 @@ impl Task {
         match &self.act {
             Act::Quiesce(was) => vec![format!("systemctl stop {}", was.unit)],
             Act::Reload | Act::Undo(Undo::Reload) => vec!["systemctl daemon-reload".to_owned()],
-            Act::Mark | Act::Undo(Undo::None { .. }) => Vec::new(),
+            Act::RemoveStray | Act::Mark | Act::Undo(Undo::None { .. }) => Vec::new(),
             Act::Undo(undo) => match undo {
                 Undo::RestoreFile { target, digest, mode, uid, gid, .. } => {
                     vec![format!("install -o {uid} -g {gid} -m {mode:04o} {backups}/{} '{target}'", digest.hex())]
@@ -169,8 +176,9 @@ impl Work<'_> {
     /// Returns what was left alone on purpose.
     pub fn take_back(&mut self, task: &Task, force: bool) -> Result<Option<String>> {
         match &task.act {
-            Act::Mark => Ok(None),
             Act::Reload => self.host.units.reload().map(|()| None),
+            Act::RemoveStray if self.host.is_live() => pods::remove_stray(self).map(|()| None),
+            Act::RemoveStray | Act::Mark => Ok(None),
             Act::Quiesce(was) => self.quiesce(was).map(|()| None),
             Act::Undo(undo) => self.undo(undo, force),
         }
@@ -317,13 +325,7 @@ impl Work<'_> {
     fn remove_pods(&self, endpoint: &str, keep: &[String]) -> Result<Option<String>> {
         match pods::remove_from_cri(self.host, endpoint, keep) {
             Ok(_) => Ok(None),
-            // No CRI there means no pods of ours there: after a reboot, or before containerd took the new file.
-            Err(error)
-                if DaemonError::of(&error)
-                    .is_some_and(|kind| kind.is_down() || matches!(kind, DaemonError::Unimplemented { .. })) =>
-            {
-                Ok(None)
-            }
+            Err(error) if pods::is_no_runtime(&error) => Ok(None),
             Err(error) => Err(error).context("cannot remove the pods on containerd"),
         }
     }

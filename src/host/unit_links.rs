@@ -83,6 +83,11 @@ pub fn restore(root: &Root, unit: &str, links: &[UnitLink]) -> Result<()> {
             bail!("the journal names `{}` as a link of {unit}; unit links live below {ADMIN_DIR}", link.path);
         }
     }
+    // A process that died may have left a link that was not in place yet, its own or the mask.
+    root.remove_link_leftover(&format!("{ADMIN_DIR}/{unit}"))?;
+    for was in links {
+        root.remove_link_leftover(&was.path)?;
+    }
     for now in links_of(root, unit)? {
         if !links.iter().any(|was| was.path == now.path) {
             root.remove_link(&now.path)?;

@@ -123,6 +123,9 @@ pub enum Record {
         plan: Digest,
         /// castoff's version.
         tool: String,
+        /// Sandboxes on the new runtime at that time; absent when it did not answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sandboxes: Option<Vec<String>>,
     },
     /// A step is about to act.
     StepStarted {

@@ -78,6 +78,12 @@ impl FakeCri {
         Self { socket: socket.to_owned(), faults, runtime: Rc::new(RefCell::new(runtime)) }
     }
 
+    /// The same runtime, asked by another process: its failures are scripted anew.
+    #[must_use]
+    pub fn with_faults(&self, faults: Faults) -> Self {
+        Self { faults, ..self.clone() }
+    }
+
     /// Changes what the runtime has.
     pub fn change(&self, change: impl FnOnce(&mut Runtime)) {
         change(&mut self.runtime.borrow_mut());

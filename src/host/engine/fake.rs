@@ -51,6 +51,12 @@ impl FakeEngine {
         Self { socket: socket.to_owned(), faults, daemon: Rc::new(RefCell::new(daemon)) }
     }
 
+    /// The same daemon, asked by another process: its failures are scripted anew.
+    #[must_use]
+    pub fn with_faults(&self, faults: Faults) -> Self {
+        Self { faults, ..self.clone() }
+    }
+
     /// Changes what the daemon has.
     pub fn change(&self, change: impl FnOnce(&mut Daemon)) {
         change(&mut self.daemon.borrow_mut());
@@ -125,13 +131,14 @@ impl Engine for FakeEngine {
     }
 
     fn stop_all(&self, ids: &[(String, Duration)]) -> Vec<(String, anyhow::Result<()>)> {
-        let allowed = self.faults.effect(&format!("stop {} containers", ids.len()), || self.ping());
-        let refusal = allowed.err().map(|error| format!("{error:#}"));
-        let one = |id: &str| match &refusal {
-            Some(why) => Err(anyhow::anyhow!("{why}")),
-            None => self.stop_one(id),
-        };
-        ids.iter().map(|(id, _)| (id.clone(), one(id))).collect()
+        let all = self.faults.effect(&format!("stop {} containers", ids.len()), || {
+            self.ping()?;
+            Ok(ids.iter().map(|(id, _)| (id.clone(), self.stop_one(id))).collect())
+        });
+        all.unwrap_or_else(|error| {
+            let why = format!("{error:#}");
+            ids.iter().map(|(id, _)| (id.clone(), Err(anyhow::anyhow!("{why}")))).collect()
+        })
     }
 
     fn start(&self, id: &str) -> anyhow::Result<()> {

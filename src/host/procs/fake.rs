@@ -32,6 +32,13 @@ impl FakeProcs {
         fake
     }
 
+    /// The same programs and processes, asked by another process: its failures are scripted anew.
+    #[must_use]
+    pub fn with_faults(&self, faults: Faults) -> Self {
+        self.0.borrow_mut().faults = faults;
+        self.clone()
+    }
+
     /// Command lines that begin with `start` answer with this status and output. Later answers go before earlier.
     #[must_use]
     pub fn answer(self, start: &str, status: i32, stdout: &str, stderr: &str) -> Self {

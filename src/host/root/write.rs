@@ -150,7 +150,19 @@ impl Root {
     /// # Errors
     /// When it is there and cannot be removed.
     pub fn remove_leftover(&self, path: &str) -> Result<()> {
-        let Ok(place) = self.resolve(path, true) else { return Ok(()) };
+        self.remove_temporary(path, true)
+    }
+
+    /// The same beside a link itself.
+    ///
+    /// # Errors
+    /// When it is there and cannot be removed.
+    pub fn remove_link_leftover(&self, path: &str) -> Result<()> {
+        self.remove_temporary(path, false)
+    }
+
+    fn remove_temporary(&self, path: &str, follow: bool) -> Result<()> {
+        let Ok(place) = self.resolve(path, follow) else { return Ok(()) };
         let temporary = temporary_name(&place.name);
         if fstatat(&place.dir, temporary.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW).is_err() {
             return Ok(());
@@ -222,14 +234,22 @@ impl Root {
         }
         let temporary = temporary_name(&place.name);
         let _ = unlinkat(&place.dir, temporary.as_os_str(), UnlinkatFlags::NoRemoveDir);
+        let result = self.link_and_rename(&place, path, &temporary, target);
+        if result.is_err() && !self.faults.is_dead() {
+            let _ = unlinkat(&place.dir, temporary.as_os_str(), UnlinkatFlags::NoRemoveDir);
+        }
+        result
+    }
+
+    fn link_and_rename(&self, place: &Place, path: &str, temporary: &OsStr, target: &str) -> Result<()> {
         self.faults.effect(&format!("symlink beside {path}"), || {
-            symlinkat(target, &place.dir, temporary.as_os_str()).with_context(|| format!("cannot link {path}"))
+            symlinkat(target, &place.dir, temporary).with_context(|| format!("cannot link {path}"))
         })?;
         self.faults.effect(&format!("rename {path}"), || {
-            renameat(&place.dir, temporary.as_os_str(), &place.dir, place.name.as_os_str())
+            renameat(&place.dir, temporary, &place.dir, place.name.as_os_str())
                 .with_context(|| format!("cannot put link {path} in place"))
         })?;
-        self.sync_dir(&place)
+        self.sync_dir(place)
     }
 
     /// Opens a file for appending, made with mode 0600 when missing.

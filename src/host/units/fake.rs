@@ -43,6 +43,13 @@ impl FakeUnits {
         fake
     }
 
+    /// The same systemd, asked by another process: its failures are scripted anew.
+    #[must_use]
+    pub fn with_faults(&self, faults: Faults) -> Self {
+        self.0.borrow_mut().faults = faults;
+        self.clone()
+    }
+
     /// Adds a loaded, enabled unit that runs (`active`) or not.
     #[must_use]
     pub fn unit(self, name: &str, active: bool) -> Self {
@@ -112,20 +119,27 @@ impl FakeUnits {
 
     fn order(&self, call: &str, act: impl FnOnce(&mut Manager) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let faults = self.0.borrow().faults.clone();
+        // What a daemon does of its own accord belongs to the effect: it happens although whoever asked dies right after.
         faults.effect(call, || {
-            let mut manager = self.0.borrow_mut();
-            manager.reachable()?;
-            manager.calls.push(call.to_owned());
-            act(&mut manager)
-        })?;
-        // Run without a borrow: a reaction may look at this fake, or change it.
+            {
+                let mut manager = self.0.borrow_mut();
+                manager.reachable()?;
+                manager.calls.push(call.to_owned());
+                act(&mut manager)?;
+            }
+            self.react(call);
+            Ok(())
+        })
+    }
+
+    /// Runs without a borrow: a reaction may look at this fake, or change it.
+    fn react(&self, call: &str) {
         let reactions = self.0.borrow().reactions.clone();
         for (_, reaction) in reactions.iter().filter(|(wanted, _)| wanted == call) {
             if let Ok(mut act) = reaction.try_borrow_mut() {
                 act();
             }
         }
-        Ok(())
     }
 
     fn job(&self, verb: &str, unit: &str, act: impl FnOnce(&mut Manager)) -> anyhow::Result<JobResult> {
