@@ -4,7 +4,8 @@ use super::{At, count};
 
 /// The version of an installed package in dpkg's `status` file, with the line of its `Version:`.
 ///
-/// Only `install ok installed` counts: a removed package whose settings are still there has a version too.
+/// Only what is installed counts, on hold (as kubeadm's manual wants kubelet) or not: a removed package whose settings
+/// are still there has a version too.
 pub fn dpkg_version(status_text: &str, package: &str) -> Option<At<String>> {
     let mut paragraph = Paragraph::default();
     for (index, line) in status_text.lines().enumerate() {
@@ -18,7 +19,8 @@ pub fn dpkg_version(status_text: &str, package: &str) -> Option<At<String>> {
         if let Some((field, value)) = line.split_once(':').filter(|_| !line.starts_with([' ', '\t'])) {
             match field.to_ascii_lowercase().as_str() {
                 "package" => value.trim().clone_into(&mut paragraph.package),
-                "status" => paragraph.installed = value.split_whitespace().eq(["install", "ok", "installed"]),
+                // The wish (install, hold, …), the state of the entry, the state of the package.
+                "status" => paragraph.installed = value.split_whitespace().skip(1).eq(["ok", "installed"]),
                 "version" => paragraph.version = Some(At::new(value.trim().to_owned(), count(index + 1))),
                 _ => {}
             }

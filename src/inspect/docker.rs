@@ -45,7 +45,9 @@ pub fn probe(host: &Host, assumptions: &Assumptions, files: &mut Files<'_>, fact
         docker.cgroup_driver = Some(Sourced::new(driver, Origin::assumed("docker.cgroup-driver")));
     }
     facts.docker = docker;
-    default_driver(facts);
+    if files.is_understood(DAEMON_JSON) {
+        default_driver(facts);
+    }
 }
 
 /// Without a setting: systemd on cgroup v2 with systemd from 20.10 on, else cgroupfs (moby `UsingSystemd`).

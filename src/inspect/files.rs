@@ -56,6 +56,11 @@ impl<'h> Files<'h> {
         }
     }
 
+    /// False for a file that is there and could not be read or understood: what it says is unknown, not the default.
+    pub fn is_understood(&self, path: &str) -> bool {
+        self.texts.contains_key(path) || !self.host.root.exists(path)
+    }
+
     /// Notes that a file could not be understood, and forgets its text, so that nobody edits it.
     pub fn broken(&mut self, path: &str, format: &str, error: &FormatError) {
         self.texts.remove(path);

@@ -44,7 +44,8 @@ pub fn probe(host: &Host, assumptions: &Assumptions, files: &mut Files<'_>, fact
         kubelet.installed = true;
     }
     let config = config(files, &mut kubelet);
-    effective(config.as_ref(), &mut kubelet);
+    let known = kubelet.config_path.as_ref().is_none_or(|path| files.is_understood(&path.value));
+    effective(config.as_ref(), known, &mut kubelet);
     if kubelet.installed {
         runtime(config.as_ref(), &mut kubelet);
         let name = facts.name().to_lowercase();
@@ -101,7 +102,9 @@ fn config(files: &mut Files<'_>, kubelet: &mut KubeletFacts) -> Option<(String, 
     kubelet.config_path = Some(path.clone());
     let path = path.value;
     let Some(text) = files.text(&path) else {
-        files.unseen(&path, "kubelet's --config names it and it is not there");
+        if files.is_understood(&path) {
+            files.unseen(&path, "kubelet's --config names it and it is not there");
+        }
         return None;
     };
     match KubeletConfig::parse(&text) {
@@ -114,7 +117,7 @@ fn config(files: &mut Files<'_>, kubelet: &mut KubeletFacts) -> Option<(String, 
 }
 
 /// A flag beats the file, the file beats the default.
-fn effective(config: Option<&(String, KubeletConfig)>, kubelet: &mut KubeletFacts) {
+fn effective(config: Option<&(String, KubeletConfig)>, known: bool, kubelet: &mut KubeletFacts) {
     let from_config = |key: &str| {
         let (path, config) = config?;
         let at = config.string(key)?;
@@ -128,7 +131,7 @@ fn effective(config: Option<&(String, KubeletConfig)>, kubelet: &mut KubeletFact
     let pods = from_flag("pod-manifest-path").or_else(|| from_config("staticPodPath"));
     if kubelet.installed {
         let default = || Sourced::new(CgroupDriver::Cgroupfs, Origin::default_of("kubelet"));
-        kubelet.cgroup_driver = Some(driver.unwrap_or_else(default));
+        kubelet.cgroup_driver = driver.or_else(|| known.then(default));
         kubelet.static_pod_path = pods;
     }
 }
