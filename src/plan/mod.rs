@@ -35,6 +35,20 @@ impl Default for Options {
     }
 }
 
+/// Findings about leaving Docker, which say nothing to a node that stays.
+const MIGRATION_ONLY: [&str; 10] = [
+    "containerd-missing",
+    "containerd-version-unknown",
+    "containerd-imports",
+    "cri-plugin-disabled",
+    "cri-version-mismatch",
+    "docker-not-running",
+    "kubelet-requires-docker",
+    "live-restore",
+    "log-format-changes",
+    "no-cni",
+];
+
 /// Makes the plan that brings a node from what it is to what it should be.
 pub fn plan(facts: &Facts, desired: &Desired, options: Options) -> Plan {
     let mut draft = Draft::new(facts, desired, options);
@@ -330,6 +344,9 @@ fn finish(draft: Draft<'_>) -> Plan {
         step.index = at + 1;
     }
     let mut all = facts.findings.clone();
+    if desired.goal == Goal::CgroupDriver {
+        all.retain(|finding| !MIGRATION_ONLY.contains(&finding.id.as_str()));
+    }
     all.extend(findings);
     all.sort_by(|a, b| (a.severity, &a.id).cmp(&(b.severity, &b.id)));
     let mut plan = Plan {

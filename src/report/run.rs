@@ -104,7 +104,7 @@ pub fn history(runs: &[RunSummary], look: Look) -> String {
             STRONG,
             format!(
                 "{}{}{:>10}{:>10}{:>10}  DRIFT",
-                pad("RUN", 24),
+                pad("RUN", 27),
                 pad("STATE", 13),
                 "KUBELET",
                 "WORKLOAD",
@@ -122,7 +122,7 @@ pub fn history(runs: &[RunSummary], look: Look) -> String {
         let drift = if run.drift.is_empty() { look.glyphs.dot().to_owned() } else { run.drift.join(", ") };
         text.push_str(&format!(
             "{}{}{:>10}{:>10}{:>10}  {drift}\n",
-            pad(&run.run, 24),
+            pad(&run.run, 27),
             paint(style, pad(run.state.word(), 13)),
             show(run.kubelet_seconds),
             show(run.workload_seconds),
