@@ -110,7 +110,9 @@ fn carry_back(work: &mut Work<'_>, journal: &mut Journal, back: &Back) -> RunRep
                     note(work, journal, record);
                 }
                 let seconds = work.host.clock.monotonic().saturating_sub(start).as_secs_f64();
-                work.observer.undone(&task.describe(), seconds);
+                if task.acts() {
+                    work.observer.undone(&task.describe(), seconds);
+                }
             }
             Err(error) => {
                 let error = format!("{}: {error:#}", task.describe());

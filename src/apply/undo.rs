@@ -105,6 +105,15 @@ fn is_active(was: &UnitSnapshot) -> bool {
 }
 
 impl Task {
+    /// False when there is nothing to do but to mark steps.
+    pub fn acts(&self) -> bool {
+        match &self.act {
+            Act::Mark => false,
+            Act::Undo(Undo::StartContainers { containers, .. }) => !containers.is_empty(),
+            _ => true,
+        }
+    }
+
     /// What it does, for people.
     pub fn describe(&self) -> String {
         match &self.act {

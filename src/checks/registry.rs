@@ -1,7 +1,7 @@
 //! Every finding castoff can make, with what `castoff explain` says about it.
 
 use super::node;
-use crate::model::{Facts, Finding, Severity};
+use crate::model::{Explanation, Facts, Finding, Severity};
 
 /// One kind of finding.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +16,13 @@ pub struct CheckInfo {
     pub explanation: &'static str,
     /// How it is found in facts; absent for findings of the planner.
     pub run: Option<fn(&Facts) -> Vec<Finding>>,
+}
+
+impl CheckInfo {
+    /// What there is to know about it.
+    pub const fn explain(&self) -> Explanation {
+        Explanation { id: self.id, severity: self.severity, summary: self.summary, text: self.explanation }
+    }
 }
 
 /// The entry of an id.

@@ -52,7 +52,7 @@ pub fn check(args: &CheckArgs, printer: Printer) -> Result<Exit> {
 
 /// `castoff explain`
 pub fn explain(args: &ExplainArgs, printer: Printer) -> Result<Exit> {
-    printer.data(&report::explanation(known_check(&args.id)?, printer.look()));
+    printer.data(&report::explanation(&known_check(&args.id)?.explain(), printer.look()));
     Ok(Exit::OK)
 }
 

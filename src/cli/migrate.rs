@@ -36,7 +36,7 @@ pub fn run(args: &MigrateArgs, printer: Printer) -> Result<Exit> {
         printer.insist(&choices(&context.desired));
         let items = ["Show the plan and go on", "Change choices", "Save choices as a profile and quit", "Cancel"];
         let items: Vec<String> = items.iter().map(|item| (*item).to_owned()).collect();
-        match prompter.choose("What now?", &items, 0)? {
+        match prompter.choose("What now", &items, 0)? {
             Answer::Given(0) => {
                 printer.insist(&report::plan(&plan, printer.look(), true));
                 match confirm(&plan, &prompter)? {

@@ -6,40 +6,45 @@ use crate::{
         env_file::EnvFile,
         unit_file::{self, UnitFile},
     },
-    host::Host,
-    model::{Facts, Origin, UnitFacts},
+    host::{Host, TreeUnits, UnitState, Units as _},
+    model::{Facts, Origin, UnitFacts, Unseen},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, rc::Rc};
 
-/// Looks at the units that matter.
+/// Looks at the units that matter. Where systemd does not answer, their files still tell what is installed and enabled;
+/// only what runs is unknown then.
 pub fn probe_units(host: &Host, facts: &mut Facts) {
+    let silent = if host.is_live() { host.units.available().err() } else { None };
+    let files = TreeUnits::new(Rc::clone(&host.root));
+    if let Some(why) = &silent {
+        facts.unseen.push(Unseen { what: "which units run".to_owned(), why: why.clone() });
+    }
     for name in UNITS {
-        match host.units.state(name) {
+        let state = if silent.is_some() { files.state(name) } else { host.units.state(name) };
+        match state {
             Ok(state) => {
-                let mut requires = state.requires;
-                requires.extend(state.binds_to);
-                requires.sort();
-                requires.dedup();
-                let unit = UnitFacts {
-                    load: state.load,
-                    active: if host.is_live() { state.active } else { String::new() },
-                    file_state: state.file_state,
-                    fragment: state.fragment,
-                    drop_ins: state.drop_ins,
-                    requires,
-                };
+                let unit = unit_facts(state, host.is_live() && silent.is_none());
                 if unit.is_there() {
                     facts.units.insert(name.to_owned(), unit);
                 }
             }
-            Err(error) => {
-                facts.unseen.push(crate::model::Unseen { what: name.to_owned(), why: format!("{error:#}") });
-                // Without systemd every further question gets the same answer.
-                if host.is_live() && host.units.available().is_err() {
-                    return;
-                }
-            }
+            Err(error) => facts.unseen.push(Unseen { what: name.to_owned(), why: format!("{error:#}") }),
         }
+    }
+}
+
+fn unit_facts(state: UnitState, live: bool) -> UnitFacts {
+    let mut requires = state.requires;
+    requires.extend(state.binds_to);
+    requires.sort();
+    requires.dedup();
+    UnitFacts {
+        load: state.load,
+        active: if live { state.active } else { String::new() },
+        file_state: state.file_state,
+        fragment: state.fragment,
+        drop_ins: state.drop_ins,
+        requires,
     }
 }
 

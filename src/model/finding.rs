@@ -26,6 +26,19 @@ impl Severity {
     }
 }
 
+/// What there is to know about a kind of finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// Public name.
+    pub id: &'static str,
+    /// The weight it has when it is found.
+    pub severity: Severity,
+    /// One line.
+    pub summary: &'static str,
+    /// All of it.
+    pub text: &'static str,
+}
+
 /// One notable thing about a node, with its cause and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {

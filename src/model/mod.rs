@@ -13,16 +13,16 @@ mod run;
 mod secret;
 mod state;
 mod verdict;
+mod words;
 
 pub use desired::{DEFAULT_ENDPOINT, Desired, DockerFate, Goal, ImagePolicy, Profile, Timeouts};
 pub use digest::Digest;
 pub use duration::Span;
 pub use facts::{
-    Assumptions, CgroupDriver, CgroupFacts, CgroupMode, CniFacts, ContainerdFacts, DockerContainer, DockerFacts,
-    DockerImage, DockerSetting, Facts, FileFacts, KubeletFacts, KubeletFlag, NodeFacts, PodFacts, RuntimeKind,
-    StaticPod, UnitFacts, Unseen,
+    Assumptions, CgroupFacts, CniFacts, ContainerdFacts, DockerContainer, DockerFacts, DockerImage, DockerSetting,
+    Facts, FileFacts, KubeletFacts, KubeletFlag, NodeFacts, PodFacts, StaticPod, UnitFacts, Unseen,
 };
-pub use finding::{Finding, Severity};
+pub use finding::{Explanation, Finding, Severity};
 pub use journal::{Entry, Record, Seconds, Undo, UnitLink, UnitSnapshot};
 pub use origin::{Origin, OriginKind, Sourced};
 pub use plan::{Action, Change, FileAfter, FileBefore, Plan, Risk, Step, Summary, UndoKind};
@@ -30,6 +30,7 @@ pub use run::{Check, CheckStatus, Downtime, Level, Outcome, Phase, RunReport, St
 pub use secret::redact_text;
 pub use state::{RunState, RunSummary};
 pub use verdict::{SettingVerdict, Verdict};
+pub use words::{CgroupDriver, CgroupMode, RuntimeKind};
 
 /// Version of every document castoff writes; see `interface.md`, "Documents".
 pub const API_VERSION: &str = "castoff/v1";

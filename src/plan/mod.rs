@@ -51,7 +51,7 @@ pub fn plan(facts: &Facts, desired: &Desired, options: Options) -> Plan {
 
 /// The main job.
 fn from_docker_to_containerd(draft: &mut Draft<'_>) {
-    draft.verdicts = verdicts::judge(draft.facts, draft.desired);
+    draft.verdicts = verdicts::judge(draft.facts);
     let live = draft.facts.live;
     let pods: Vec<String> = docker_pods(draft.facts);
     if live {
@@ -201,7 +201,7 @@ fn configure(draft: &mut Draft<'_>) {
     let text = draft.facts.texts.get(CRICTL_YAML).cloned();
     match crictl::with_endpoint(text.as_deref(), &draft.desired.endpoint) {
         Ok(after) => {
-            draft.write("crictl-config", CRICTL_YAML, &after, "crictl must ask the runtime that runs the pods")
+            draft.write("crictl-config", CRICTL_YAML, &after, "crictl must ask the runtime that runs the pods");
         }
         Err(error) => draft.not_editable(CRICTL_YAML, &error, "set runtime-endpoint and image-endpoint by hand"),
     }

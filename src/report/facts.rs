@@ -89,12 +89,14 @@ fn node(page: &mut Page, facts: &Facts) {
     page.row("cgroups", facts.cgroup.mode.as_ref());
 }
 
-fn state(installed: bool, running: bool, live: bool) -> &'static str {
-    match (installed, running, live) {
-        (false, ..) => "not installed",
-        (true, true, _) => "running",
-        (true, false, true) => "stopped",
-        (true, false, false) => "",
+fn state(installed: bool, facts: &Facts, unit: &str) -> &'static str {
+    match (installed, facts.unit(unit).active.as_str()) {
+        (false, _) => "not installed",
+        (true, "active") => "running",
+        // Nobody told: a file tree, or a systemd that does not answer.
+        (true, "") => "",
+        (true, "failed") => "failed",
+        (true, _) => "stopped",
     }
 }
 
@@ -113,7 +115,7 @@ fn units(page: &mut Page, facts: &Facts, names: &[&str]) {
 
 fn docker(page: &mut Page, facts: &Facts) {
     let docker = &facts.docker;
-    page.head("Docker", state(docker.installed, docker.running, facts.live));
+    page.head("Docker", state(docker.installed, facts, "docker.service"));
     page.row("version", docker.version.as_ref());
     page.row("cgroup driver", docker.cgroup_driver.as_ref());
     page.row("data root", docker.data_root.as_ref());
@@ -136,7 +138,7 @@ fn docker(page: &mut Page, facts: &Facts) {
 
 fn containerd(page: &mut Page, facts: &Facts) {
     let containerd = &facts.containerd;
-    page.head("containerd", state(containerd.installed, containerd.running, facts.live));
+    page.head("containerd", state(containerd.installed, facts, "containerd.service"));
     page.row("version", containerd.version.as_ref());
     page.row("configuration", containerd.config_path.as_ref());
     page.row("schema", containerd.config_version.as_ref());
@@ -160,7 +162,7 @@ fn containerd(page: &mut Page, facts: &Facts) {
 
 fn kubelet(page: &mut Page, facts: &Facts) {
     let kubelet = &facts.kubelet;
-    page.head("kubelet", state(kubelet.installed, kubelet.running, facts.live));
+    page.head("kubelet", state(kubelet.installed, facts, "kubelet.service"));
     page.row("version", kubelet.version.as_ref());
     page.row("runs pods on", kubelet.runtime.as_ref());
     page.row("endpoint", kubelet.endpoint.as_ref());

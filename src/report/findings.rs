@@ -2,12 +2,9 @@
 
 use super::{
     style::{self, DIM, HINT, Look, STRONG, paint},
-    table::{pad, wrap},
+    table::{counted, pad, wrap},
 };
-use crate::{
-    checks::CheckInfo,
-    model::{Finding, Severity},
-};
+use crate::model::{Explanation, Finding, Severity};
 
 /// Findings as text; those in `skipped` are shown as such.
 pub fn findings(findings: &[Finding], skipped: &[String], look: Look) -> String {
@@ -35,12 +32,14 @@ pub fn findings(findings: &[Finding], skipped: &[String], look: Look) -> String 
     }
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let (block, warn, note) = (count(Severity::Block), count(Severity::Warn), count(Severity::Note));
-    text.push_str(&format!("\n{block} blocking {dot} {warn} warnings {dot} {note} notes\n", dot = look.glyphs.dot()));
+    let dot = look.glyphs.dot();
+    let (warnings, notes) = (counted(warn, "warning"), counted(note, "note"));
+    text.push_str(&format!("\n{block} blocking {dot} {warnings} {dot} {notes}\n"));
     text
 }
 
 /// What `castoff explain` prints.
-pub fn explanation(info: &CheckInfo, look: Look) -> String {
+pub fn explanation(info: &Explanation, look: Look) -> String {
     let head =
         format!("{} ({})", paint(STRONG, info.id), paint(style::of_severity(info.severity), info.severity.word()));
     let skip = if info.severity == Severity::Block {
@@ -48,5 +47,5 @@ pub fn explanation(info: &CheckInfo, look: Look) -> String {
     } else {
         String::new()
     };
-    format!("{head}\n{}\n\n{}\n{skip}", wrap(info.summary, look.width, 0), wrap(info.explanation, look.width, 0))
+    format!("{head}\n{}\n\n{}\n{skip}", wrap(info.summary, look.width, 0), wrap(info.text, look.width, 0))
 }

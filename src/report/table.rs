@@ -32,6 +32,11 @@ pub fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(text.chars().count())))
 }
 
+/// A count with its noun: `1 note`, `2 notes`.
+pub fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
 /// Bytes as people read them.
 #[allow(clippy::cast_precision_loss)] // One decimal is shown.
 pub fn bytes(count: u64) -> String {

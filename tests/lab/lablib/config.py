@@ -16,7 +16,7 @@ SCENARIOS = LAB / "scenarios"
 
 CACHE = Path(os.environ.get("CASTOFF_LAB_CACHE", "/var/cache/castoff-lab"))
 RUN = Path(os.environ.get("CASTOFF_LAB_RUN", "/var/tmp/castoff-lab"))
-RESULTS = Path(os.environ.get("CASTOFF_LAB_RESULTS", str(ROOT / "target" / "lab")))
+RESULTS = Path(os.environ.get("CASTOFF_LAB_RESULTS", str(ROOT / "target" / "lab-results")))
 ACCEL = os.environ.get("CASTOFF_LAB_ACCEL", "tcg")
 
 SUITES = ("bullseye", "bookworm", "trixie", "forky")

@@ -1,5 +1,5 @@
-"""Builds kubelet 1.20.2 - the last series with dockershim on by default and no warnings about it -
-from Debian's source package, because no archive ships a kubelet binary that still has dockershim."""
+"""Builds kubelet 1.20.2, which has dockershim and uses it by default, from Debian's source package: no
+archive the lab may use ships a kubelet binary that still has it."""
 import hashlib
 import os
 import shutil

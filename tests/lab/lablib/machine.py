@@ -1,7 +1,5 @@
 """Full nodes: a Debian machine emulated by QEMU, with its own kernel and cgroup tree."""
 import json
-import os
-import shutil
 import socket
 import subprocess
 import time
@@ -122,7 +120,7 @@ class Machine(Node):
             subprocess.run(base[:1] + ["-O", "exit"] + base[1:], stdin=subprocess.DEVNULL,
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         if ctl.exists():
-            ctl.unlink()
+            ctl.unlink(missing_ok=True)
 
     def argv(self, command):
         if not (self.dir / "ctl").exists() and self.running():
@@ -201,11 +199,3 @@ def _wait_for_room(name):
 def copy_disk(src, dst):
     """A saved base holds its machine states inside the qcow2 file, so every run gets a copy."""
     config.run(["cp", "--reflink=auto", "--sparse=always", src, dst])
-
-
-def disk_size(path):
-    return os.stat(path).st_blocks * 512
-
-
-def remove(path):
-    shutil.rmtree(path, ignore_errors=True)
