@@ -115,7 +115,9 @@ fn files_nobody_can_read_block_and_name_their_line() {
         let finding = plan
             .findings
             .iter()
-            .find(|f| f.origins.iter().any(|origin| origin.path.as_deref() == Some(path)) && f.severity == Severity::Block)
+            .find(|f| {
+                f.origins.iter().any(|origin| origin.path.as_deref() == Some(path)) && f.severity == Severity::Block
+            })
             .unwrap_or_else(|| panic!("no blocking finding names {path}: {:#?}", plan.findings));
         assert_eq!(finding.origins[0].line, Some(line), "{finding:#?}");
         assert!(!finding.fix.is_empty(), "{finding:#?}");

@@ -42,6 +42,7 @@ pub fn rollback(
     lock.say(&format!("pid {} (rollback, run {})", host.pid(), run.id))?;
     let plan = store.plan(&run)?;
     check_place(host, &plan)?;
+    check_newest(&store, &run)?;
     let mut journal = store.journal(&run)?;
     check_journal(&plan, &journal)?;
     if journal::state(journal.entries()) == RunState::RolledBack {
@@ -52,6 +53,17 @@ pub fn rollback(
     // A run that ended must not look ended while it is being taken back.
     journal.add(host, Record::RollbackStarted { why: back.why.clone() })?;
     Ok(carry_back(&mut work, &mut journal, &back))
+}
+
+/// Runs are taken back in the reverse of the order they were made in: a later one stands on an earlier one.
+fn check_newest(store: &Store<'_>, run: &Run) -> Result<()> {
+    for later in store.runs()?.into_iter().filter(|later| later.id > run.id) {
+        let state = journal::state(store.journal(&later)?.entries());
+        if state != RunState::RolledBack {
+            bail!("run {} stands on run {} ({}); take that one back first", later.id, run.id, state.word());
+        }
+    }
+    Ok(())
 }
 
 /// A rollback does not mind findings or drift, but it must be on the node that the run was on.

@@ -5,8 +5,23 @@ use super::{
     report::{self, Extra},
     timing,
 };
-use crate::model::{Action, Outcome, Plan, RunReport, RunState, RunSummary, StepStatus};
+use crate::model::{Action, Goal, Outcome, Plan, RunReport, RunState, RunSummary, StepStatus};
 use anyhow::Result;
+
+/// A run that cannot be read must not hide the others.
+fn damaged(run: String, error: &anyhow::Error) -> RunSummary {
+    RunSummary {
+        run,
+        started: String::new(),
+        state: RunState::Stuck,
+        plan: String::new(),
+        goal: Goal::default(),
+        kubelet_seconds: None,
+        workload_seconds: None,
+        backup_bytes: 0,
+        drift: vec![format!("{error:#}")],
+    }
+}
 
 impl Store<'_> {
     /// All runs, newest first.
@@ -17,8 +32,15 @@ impl Store<'_> {
         let mut summaries = Vec::new();
         let mut newest_applied = true;
         for run in self.runs()?.into_iter().rev() {
-            let Ok(plan) = self.plan(&run) else { continue };
-            let entries = Journal::look(self.host(), &run.path("journal.jsonl"))?;
+            let read =
+                self.plan(&run).and_then(|plan| Ok((plan, Journal::look(self.host(), &run.path("journal.jsonl"))?)));
+            let (plan, entries) = match read {
+                Ok(read) => read,
+                Err(error) => {
+                    summaries.push(damaged(run.id, &error));
+                    continue;
+                }
+            };
             let state = journal::state(&entries);
             let downtime = timing::forward(&entries);
             let holds = matches!(state, RunState::Applied | RunState::Committed);

@@ -176,10 +176,9 @@ impl Work<'_> {
     /// Returns what was left alone on purpose.
     pub fn take_back(&mut self, task: &Task, force: bool) -> Result<Option<String>> {
         match &task.act {
-            Act::Mark => Ok(None),
             Act::Reload => self.host.units.reload().map(|()| None),
             Act::RemoveStray if self.host.is_live() => pods::remove_stray(self).map(|()| None),
-            Act::RemoveStray => Ok(None),
+            Act::RemoveStray | Act::Mark => Ok(None),
             Act::Quiesce(was) => self.quiesce(was).map(|()| None),
             Act::Undo(undo) => self.undo(undo, force),
         }
@@ -326,7 +325,7 @@ impl Work<'_> {
     fn remove_pods(&self, endpoint: &str, keep: &[String]) -> Result<Option<String>> {
         match pods::remove_from_cri(self.host, endpoint, keep) {
             Ok(_) => Ok(None),
-            Err(error) if pods::is_no_runtime(&error) => Ok(Some(format!("no pods to remove: {error:#}"))),
+            Err(error) if pods::is_no_runtime(&error) => Ok(None),
             Err(error) => Err(error).context("cannot remove the pods on containerd"),
         }
     }

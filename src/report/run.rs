@@ -2,7 +2,7 @@
 
 use super::{
     style::{BAD, CAUTION, DIM, GOOD, HINT, Look, STRONG, paint},
-    table::{bytes, pad, seconds},
+    table::{bytes, counted, pad, seconds},
     verification::checks,
 };
 use crate::model::{Downtime, Outcome, RunReport, RunState, RunSummary, StepStatus};
@@ -21,10 +21,20 @@ pub fn outcome_line(report: &RunReport) -> String {
             paint(GOOD, format!("{node} is as planned{proven} ({kept})"))
         }
         Outcome::Blocked => paint(BAD, format!("{node}: findings forbid it; nothing was changed")),
-        Outcome::RolledBack => paint(CAUTION, format!("{node} is as it was before run {}; verified", report.run)),
-        Outcome::Interrupted => paint(CAUTION, format!("interrupted: {node} is as it was before; verified")),
+        Outcome::RolledBack => {
+            paint(CAUTION, format!("{node} is as it was before run {}{}; verified", report.run, except(report)))
+        }
+        Outcome::Interrupted => {
+            paint(CAUTION, format!("interrupted: {node} is as it was before{}; verified", except(report)))
+        }
         Outcome::Stuck => paint(BAD, format!("{node} needs hands: neither the new nor the old state holds")),
     }
+}
+
+/// What a rollback left alone on purpose must not be passed over in the one line that people read.
+fn except(report: &RunReport) -> String {
+    let left = report.steps.iter().filter(|step| step.status == StepStatus::Undone && step.detail.is_some()).count();
+    if left == 0 { String::new() } else { format!(" except for {} left alone", counted(left, "file")) }
 }
 
 /// A run report as text.

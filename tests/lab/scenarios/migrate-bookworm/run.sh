@@ -126,9 +126,14 @@ check "the pods run on Docker again" on_docker
 
 note "-- killed with -9"
 killed_at() { # killed_at STEP: starts a migration and kills it when that step has begun
-    on n "castoff migrate --yes >/root/killed.log 2>&1 & p=\$!
-        for i in \$(seq 1200); do grep -qs '\"id\":\"$1\"' \$(ls -d /var/lib/castoff/runs/* | tail -n 1)/journal.jsonl && break; sleep 0.1; done
-        kill -9 \$p; wait \$p; castoff history | grep -q dirty"
+    on n "cd /var/lib/castoff/runs; old=\$(ls | tail -n 1)
+        castoff migrate --yes >/root/killed.log 2>&1 & p=\$!
+        for i in \$(seq 1200); do
+            new=\$(ls | tail -n 1)
+            [ \$new != \$old ] && grep -qs '\"id\":\"$1\"' \$new/journal.jsonl && break
+            sleep 0.1
+        done
+        kill -9 \$p; wait \$p; cat /root/killed.log; castoff history; castoff history | grep -q dirty"
 }
 check "killed while Docker's files were being replaced" killed_at kubelet-config
 check "a new migration is refused while that stands" exits 1 on n castoff migrate --yes

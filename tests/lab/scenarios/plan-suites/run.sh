@@ -37,10 +37,11 @@ node_down bullseye
 ASSUME=(--assume kubelet.version=1.29.4)
 for name in trixie forky; do
     node_up $name $name
-    on $name 'mkdir -p /var/lib/kubelet'
+    on $name 'mkdir -p /var/lib/kubelet /etc/cni/net.d'
     put $name "$SCENARIO_DIR/kubelet/kubelet.service" /etc/systemd/system/kubelet.service
     put $name "$SCENARIO_DIR/kubelet/config.yaml" /var/lib/kubelet/config.yaml
     put $name "$SCENARIO_DIR/kubelet/kubeadm-flags.env" /var/lib/kubelet/kubeadm-flags.env
+    put $name "$SCENARIO_DIR/kubelet/10-bridge.conflist" /etc/cni/net.d/10-bridge.conflist
     on $name systemctl daemon-reload
     note "$name: a unit and files stand in for kubelet, version by --assume"
     suite_version=1.7.24; [ $name = forky ] && suite_version=2.1.9
