@@ -77,6 +77,7 @@ mod tests {
         let status = "Package: runc\nStatus: deinstall ok config-files\nVersion: 1\n\nPackage: containerd\nStatus: install ok installed\nDescription: x\n Version: no\nVersion: 1.6.20~ds1-1\n\nPackage: kubelet\nStatus: hold ok installed\nVersion: 1.27.1\n\nPackage: last\nStatus: install ok installed\nVersion: 2";
         assert_eq!(dpkg_version(status, "containerd"), Some(At::new("1.6.20~ds1-1".into(), 9)));
         assert_eq!(dpkg_version(status, "last"), Some(At::new("2".into(), 17)));
+        assert_eq!(dpkg_version(status, "kubelet"), Some(At::new("1.27.1".into(), 13)));
         assert_eq!(dpkg_version(status, "runc"), None);
         assert_eq!(dpkg_version(status, "contain"), None);
         assert_eq!(dpkg_version("", "x"), None);

@@ -82,6 +82,11 @@ impl FakeUnits {
         self.0.borrow_mut().down = Some(why.to_owned());
     }
 
+    /// Everything can be reached again.
+    pub fn come_back(&self) {
+        self.0.borrow_mut().down = None;
+    }
+
     /// The next such call (`start kubelet.service`) ends its job with this result.
     pub fn fail_once(&self, call: &str, result: &str) {
         self.0.borrow_mut().failures.push((call.to_owned(), result.to_owned(), true));

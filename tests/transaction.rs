@@ -1,0 +1,527 @@
+//! What a transaction refuses, what it leaves alone, and what it tells: other hands on the files, on the journal and on
+//! the lock, units that misbehave, signals.
+#![allow(clippy::unwrap_used, reason = "all of this is tests")]
+#![allow(clippy::disallowed_methods, reason = "it works on temporary folders, not on a node")]
+
+mod common;
+
+use castoff::{
+    apply::{self as engine, Observer, Options, Refusal, Silent, Store},
+    host::{FaultMode, Faults, LOCK_PATH, Lock, Locked, Root},
+    model::{Action, Outcome, Plan, RunReport, RunState, Step},
+};
+use common::{
+    fixture,
+    sim::Sim,
+    tree,
+    world::{State, TreeWorld, World, apply, newest, newest_dir, options, plan_of, resume, rollback},
+};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+fn bookworm() -> TreeWorld {
+    TreeWorld::new(&fixture::named("bookworm-dockershim-1.20"))
+}
+
+fn none() -> Faults {
+    Faults::none()
+}
+
+/// A world with its plan applied, and its states before and after.
+fn applied(world: &dyn World) -> (Plan, State, State) {
+    let (old, plan) = (world.state(), plan_of(world));
+    assert_eq!(apply(world, &plan, &none()).unwrap().outcome, Outcome::Applied);
+    (plan, old, world.state())
+}
+
+fn expect(wanted: &State, world: &dyn World) {
+    let diff = wanted.diff(&world.state());
+    assert!(diff.is_empty(), "the state is wrong\n{diff}");
+}
+
+fn refusal(result: anyhow::Result<RunReport>) -> Refusal {
+    let error = result.expect_err("it should have been refused");
+    error.downcast::<Refusal>().unwrap_or_else(|error| panic!("not a refusal: {error:#}"))
+}
+
+/// A run that died in the middle of writing kubelet's configuration.
+fn dirty(world: &dyn World) -> (Plan, State) {
+    let (old, plan) = (world.state(), plan_of(world));
+    let log = {
+        let scout = bookworm();
+        let faults = Faults::at(u64::MAX, FaultMode::Fail);
+        apply(&scout, &plan_of(&scout), &faults).unwrap();
+        faults.log()
+    };
+    let at = log.iter().position(|what| what == "rename /var/lib/kubelet/config.yaml").unwrap() as u64 + 1;
+    apply(world, &plan, &Faults::at(at, FaultMode::DieAfter)).unwrap();
+    assert_eq!(newest(world), Some(RunState::Dirty));
+    (plan, old)
+}
+
+#[test]
+fn a_committed_run_is_taken_back_once() {
+    let world = bookworm();
+    let (_, old, new) = applied(&world);
+    assert_eq!(newest(&world), Some(RunState::Committed));
+    let error = resume(&world, &none()).unwrap_err();
+    assert!(error.to_string().contains("nothing to resume"), "{error:#}");
+    expect(&new, &world);
+    assert_eq!(rollback(&world, &none()).unwrap().outcome, Outcome::RolledBack);
+    expect(&old, &world);
+    let error = rollback(&world, &none()).unwrap_err();
+    assert!(error.to_string().contains("taken back already"), "{error:#}");
+    let error = engine::commit(&world.host(&none()), None).unwrap_err();
+    assert!(error.to_string().contains("rolled-back"), "{error:#}");
+    expect(&old, &world);
+}
+
+#[test]
+fn nothing_is_applied_over_a_run_that_was_cut_off() {
+    let world = bookworm();
+    let (plan, _) = dirty(&world);
+    let there = world.state();
+    assert!(matches!(refusal(apply(&world, &plan, &none())), Refusal::Dirty(_)));
+    let error = engine::commit(&world.host(&none()), None).unwrap_err();
+    assert!(error.to_string().contains("dirty"), "{error:#}");
+    expect(&there, &world);
+}
+
+#[test]
+fn the_newest_run_is_the_last_one_however_fast_they_follow() {
+    let world = bookworm();
+    applied(&world);
+    // The clock stands still, and the ids of the plans are in any order.
+    for round in 0..12 {
+        let path = format!("{}.disabled", "/etc/crictl.yaml");
+        tree::put(world.root(), &path, "");
+        tree::put(world.root(), "/etc/crictl.yaml", format!("timeout: {round}\n"));
+        let plan = plan_of(&world);
+        assert!(!plan.is_empty());
+        let report = apply(&world, &plan, &none()).unwrap();
+        let newest = Store::new(&world.host(&none())).find(None).unwrap();
+        assert_eq!(newest.id, report.run, "round {round}");
+    }
+}
+
+#[test]
+fn other_peoples_edits_are_left_alone_and_forced_back_later() {
+    let world = bookworm();
+    let (_, old, _) = applied(&world);
+    let edited = ["/etc/containerd/config.toml", "/etc/crictl.yaml"];
+    for path in edited {
+        let real = tree::at(world.root(), path);
+        let text = fs::read_to_string(&real).unwrap();
+        fs::write(&real, format!("{text}# somebody was here\n")).unwrap();
+    }
+    let mine = world.state();
+    let report = rollback(&world, &none()).unwrap();
+    assert_eq!(report.outcome, Outcome::RolledBack);
+    let told: Vec<&str> = report.steps.iter().filter_map(|step| step.detail.as_deref()).collect();
+    let there = world.state();
+    for path in edited {
+        assert!(told.iter().any(|text| text.contains(path) && text.contains("left alone")), "{path}: {told:?}");
+        assert_eq!(there.files[path], mine.files[path], "{path} was touched");
+    }
+    let others = |path: &String| !edited.contains(&path.as_str());
+    let (mut wanted, mut rest) = (old.clone(), there);
+    wanted.files.retain(|path, _| others(path));
+    rest.files.retain(|path, _| others(path));
+    assert_eq!(wanted.diff(&rest), "");
+    // The message names `--force`: it works afterwards too, and loses nothing.
+    let forced = Options { force: true, ..options() };
+    let report = engine::rollback(&world.host(&none()), None, &forced, &mut Silent).unwrap();
+    assert_eq!(report.outcome, Outcome::RolledBack, "{:#?}", report.by_hand);
+    expect(&old, &world);
+    let backups = newest_dir(&world).join("backups");
+    let kept: Vec<String> = fs::read_dir(backups)
+        .unwrap()
+        .filter_map(|entry| fs::read_to_string(entry.unwrap().path()).ok())
+        .filter(|text| text.contains("somebody was here"))
+        .collect();
+    assert_eq!(kept.len(), edited.len(), "an edit that was overwritten is not in the backups");
+}
+
+#[test]
+fn what_somebody_removed_comes_back_and_what_he_gave_away_too() {
+    let world = bookworm();
+    let (_, old, _) = applied(&world);
+    fs::remove_file(tree::at(world.root(), "/var/lib/kubelet/config.yaml")).unwrap();
+    fs::remove_file(tree::at(world.root(), "/etc/crictl.yaml")).unwrap();
+    tree::set_mode(world.root(), "/etc/docker/daemon.json", 0o600);
+    fs::remove_file(tree::at(world.root(), "/etc/systemd/system/docker.service")).unwrap();
+    assert_eq!(rollback(&world, &none()).unwrap().outcome, Outcome::RolledBack);
+    expect(&old, &world);
+}
+
+#[test]
+fn a_stale_plan_names_the_file() {
+    type Change = fn(&std::path::Path);
+    let changes: [(&str, &str, Change); 3] = [
+        ("/etc/containerd/config.toml", "changed", |root| tree::put(root, "/etc/containerd/config.toml", "version = 2\n")),
+        ("/etc/crictl.yaml", "is there now", |root| tree::put(root, "/etc/crictl.yaml", "timeout: 1\n")),
+        ("/etc/docker/daemon.json", "gone", |root| fs::remove_file(tree::at(root, "/etc/docker/daemon.json")).unwrap()),
+    ];
+    for (path, word, change) in changes {
+        let world = bookworm();
+        let plan = plan_of(&world);
+        change(world.root());
+        let there = world.state();
+        let Refusal::Stale(why) = refusal(apply(&world, &plan, &none())) else { panic!("{path}: another refusal") };
+        assert!(why.contains(path) && why.contains(word), "{why}");
+        expect(&there, &world);
+        assert_eq!(newest(&world), None, "{path}: a run was begun");
+    }
+}
+
+#[test]
+fn a_file_changed_while_the_run_was_cut_off_stops_the_resume() {
+    let world = bookworm();
+    let (_, old) = dirty(&world);
+    tree::put(world.root(), "/etc/docker/daemon.json", "{}\n");
+    let there = world.state();
+    let Refusal::Stale(why) = refusal(resume(&world, &none())) else { panic!("another refusal") };
+    assert!(why.contains("/etc/docker/daemon.json"), "{why}");
+    expect(&there, &world);
+    // Not begun yet, so not ours: the rollback leaves it as it is.
+    assert_eq!(rollback(&world, &none()).unwrap().outcome, Outcome::RolledBack);
+    let mut wanted = old;
+    wanted.files.insert("/etc/docker/daemon.json".into(), there.files["/etc/docker/daemon.json"].clone());
+    expect(&wanted, &world);
+}
+
+#[test]
+fn a_held_lock_is_told_with_its_holder() {
+    let world = bookworm();
+    let plan = plan_of(&world);
+    let root = Root::open(world.root(), none()).unwrap();
+    let Locked::Ours(held) = Lock::take(&root, "pid 4711 (apply, run x)").unwrap() else { panic!("not free") };
+    let Refusal::Locked(by) = refusal(apply(&world, &plan, &none())) else { panic!("another refusal") };
+    assert!(by.contains("4711"), "{by}");
+    assert!(matches!(refusal(resume(&world, &none())), Refusal::Locked(_)));
+    assert!(matches!(refusal(rollback(&world, &none())), Refusal::Locked(_)));
+    drop(held);
+    assert!(tree::at(world.root(), LOCK_PATH).exists());
+    assert_eq!(apply(&world, &plan, &none()).unwrap().outcome, Outcome::Applied);
+}
+
+/// The journal's path, and a run in which everything was done.
+fn with_journal() -> (TreeWorld, State, PathBuf) {
+    let world = bookworm();
+    let (_, _, new) = applied(&world);
+    let journal = newest_dir(&world).join("journal.jsonl");
+    (world, new, journal)
+}
+
+/// A rollback over a changed journal must touch nothing outside the plan.
+fn tampered(change: impl Fn(&str) -> String, canary: &str) {
+    let (world, _, journal) = with_journal();
+    tree::put(world.root(), canary, "not yours\n");
+    let before = world.state().files[canary].clone();
+    let text = fs::read_to_string(&journal).unwrap();
+    let changed = change(&text);
+    assert_ne!(text, changed, "nothing was changed in the journal");
+    fs::write(&journal, changed).unwrap();
+    let told = match rollback(&world, &none()) {
+        Ok(report) => {
+            assert_eq!(report.outcome, Outcome::Stuck, "a tampered journal was believed");
+            report.by_hand.join("\n")
+        }
+        Err(error) => format!("{error:#}"),
+    };
+    assert!(told.contains("journal"), "{told}");
+    let there = world.state();
+    assert_eq!(there.files.get(canary), Some(&before), "{told}");
+    let strangers: Vec<&String> = there.files.keys().filter(|path| path.contains("evil")).collect();
+    assert!(strangers.is_empty(), "{strangers:?}");
+}
+
+#[test]
+fn a_tampered_journal_cannot_write_elsewhere() {
+    let other = |text: &str| text.replace("\"path\":\"/var/lib/kubelet/config.yaml\"", "\"path\":\"/etc/canary\"");
+    tampered(other, "/etc/canary");
+    tampered(|text| text.replace("\"path\":\"/etc/crictl.yaml\"", "\"path\":\"/etc/canary\""), "/etc/canary");
+    // The path is right, what is said to lie behind it is not.
+    let target = |text: &str| text.replace("\"target\":\"/etc/crictl.yaml\"", "\"target\":\"/etc/canary\"");
+    tampered(target, "/etc/canary");
+}
+
+#[test]
+fn a_tampered_journal_cannot_remove_directories() {
+    let (world, _, journal) = with_journal();
+    tree::make_dir(world.root(), "/srv/empty");
+    let text = fs::read_to_string(&journal).unwrap();
+    let changed = text.replacen("\"dirs\":[]", "\"dirs\":[\"/srv/empty\"]", 1);
+    assert_ne!(text, changed);
+    fs::write(&journal, changed).unwrap();
+    let report = rollback(&world, &none()).unwrap();
+    assert_eq!(report.outcome, Outcome::Stuck);
+    assert!(tree::at(world.root(), "/srv/empty").is_dir());
+}
+
+#[test]
+fn a_tampered_journal_cannot_enable_another_unit() {
+    let wants = "/etc/systemd/system/multi-user.target.wants";
+    for path in ["/etc/evil.service", &format!("{wants}/evil.service"), "/etc/systemd/system/../../evil.service"] {
+        let link = |text: &str| {
+            let ours = format!("{{\"path\":\"{wants}/docker.service\",\"target\":\"/lib/systemd/system/docker.service\"}}");
+            text.replace(&ours, &format!("{ours},{{\"path\":\"{path}\",\"target\":\"/tmp/evil.service\"}}"))
+        };
+        tampered(link, "/etc/canary");
+    }
+    tampered(|text| text.replace("\"unit\":\"docker.service\"", "\"unit\":\"evil.service\""), "/etc/canary");
+}
+
+#[test]
+fn a_tampered_journal_cannot_restore_another_content() {
+    let digest = |text: &str| {
+        let at = text.find("\"digest\":\"sha256:").unwrap() + "\"digest\":\"".len();
+        format!("{}../../../../../../etc/canary{}", &text[..at], &text[at + "sha256:".len() + 64..])
+    };
+    tampered(digest, "/etc/canary");
+    tampered(|text| text.replace("\"seq\":3", "\"seq\":4"), "/etc/canary");
+    tampered(|text| text.replacen('{', "{]", 1), "/etc/canary");
+    let plan = |text: &str| {
+        let at = text.find("\"plan\":\"sha256:").unwrap() + "\"plan\":\"sha256:".len();
+        format!("{}{}{}", &text[..at], "0".repeat(64), &text[at + 64..])
+    };
+    tampered(plan, "/etc/canary");
+}
+
+#[test]
+fn a_damaged_backup_is_not_restored() {
+    let (world, _, journal) = with_journal();
+    let backups = journal.parent().unwrap().join("backups");
+    for entry in fs::read_dir(backups).unwrap() {
+        fs::write(entry.unwrap().path(), "rubbish").unwrap();
+    }
+    let new = world.state();
+    let report = rollback(&world, &none()).unwrap();
+    assert_eq!((report.outcome, report.exit_code), (Outcome::Stuck, 5));
+    assert!(report.by_hand[0].contains("damaged"), "{:#?}", report.by_hand);
+    let rubbish = |entry: &tree::Entry| matches!(entry, tree::Entry::File { bytes, .. } if bytes == b"rubbish");
+    assert!(!world.state().files.values().any(rubbish));
+    assert_eq!(world.state().files["/etc/containerd/config.toml"], new.files["/etc/containerd/config.toml"]);
+    // Stuck is not done: nothing new is begun over it.
+    assert!(matches!(refusal(apply(&world, &plan_of(&bookworm()), &none())), Refusal::Dirty(_)));
+}
+
+#[test]
+fn the_plan_beside_the_journal_must_be_its_own() {
+    let world = bookworm();
+    let (plan, _) = dirty(&world);
+    let path = newest_dir(&world).join("plan.json");
+    let there = world.state();
+    let mut other = plan.clone();
+    other.steps.truncate(2);
+    other.digest = other.compute_digest();
+    let mut altered = plan.clone();
+    altered.node = "elsewhere".to_owned();
+    for (swapped, words) in [
+        (serde_json::to_string(&other).unwrap(), "not the one its journal began with"),
+        (serde_json::to_string(&altered).unwrap(), "changed after it was made"),
+        (serde_json::to_string(&plan.for_reading()).unwrap(), "no file contents"),
+        ("{}".to_owned(), "damaged"),
+        (String::new(), "damaged"),
+    ] {
+        fs::write(&path, swapped).unwrap();
+        for error in [resume(&world, &none()).unwrap_err(), rollback(&world, &none()).unwrap_err()] {
+            assert!(format!("{error:#}").contains(words), "{error:#}");
+        }
+        expect(&there, &world);
+    }
+    fs::write(&path, serde_json::to_string(&plan).unwrap()).unwrap();
+    assert_eq!(resume(&world, &none()).unwrap().outcome, Outcome::Applied);
+}
+
+#[test]
+fn a_torn_last_record_does_not_count() {
+    for cut in [1, 20, 60] {
+        let world = bookworm();
+        let (_, old) = dirty(&world);
+        let journal = newest_dir(&world).join("journal.jsonl");
+        let text = fs::read(&journal).unwrap();
+        fs::write(&journal, &text[..text.len() - cut]).unwrap();
+        assert_eq!(rollback(&world, &none()).unwrap().outcome, Outcome::RolledBack, "cut {cut}");
+        // The record that was cut off is the announcement of the write that had happened: only without it is the write
+        // nobody's. A record is on disk before its act, so a crash cannot do that; a thief of records can.
+        let there = world.state();
+        let config = "/var/lib/kubelet/config.yaml";
+        assert_eq!(old.files["/etc/containerd/config.toml"], there.files["/etc/containerd/config.toml"]);
+        assert!(there.files.contains_key(config));
+    }
+}
+
+#[test]
+fn a_run_without_room_begins_nothing() {
+    let world = bookworm();
+    let plan = plan_of(&world);
+    tree::put(world.root(), "/var/lib/castoff", "a file where the runs should be");
+    let old = world.state();
+    let error = apply(&world, &plan, &none()).unwrap_err();
+    assert!(format!("{error:#}").contains("/var/lib/castoff"), "{error:#}");
+    expect(&old, &world);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_takes_everything_back() {
+    let world = bookworm();
+    let plan = plan_of(&world);
+    // A directory that is not empty stands where the new content would be written first.
+    tree::put(world.root(), &format!("/etc/docker/.daemon.json{}/x", tree::TEMPORARY), "");
+    let old = world.state();
+    let report = apply(&world, &plan, &none()).unwrap();
+    assert_eq!((report.outcome, report.exit_code), (Outcome::RolledBack, 4), "{:#?}", report.by_hand);
+    expect(&old, &world);
+}
+
+/// Raises the signal when a step begins.
+struct SignalAt<'a>(usize, &'a AtomicBool);
+
+impl Observer for SignalAt<'_> {
+    fn step_started(&mut self, step: &Step, _: usize) {
+        if step.index == self.0 {
+            self.1.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+#[test]
+fn a_signal_during_any_step_brings_the_old_state_back() {
+    let makes: [&dyn Fn() -> Box<dyn World>; 2] = [&|| Box::new(bookworm()), &|| Box::new(Sim::new())];
+    for make in makes {
+        let steps = plan_of(&*make()).steps;
+        for step in &steps {
+            let world = make();
+            let (old, plan, signal) = (world.state(), plan_of(&*world), AtomicBool::new(false));
+            let options = Options { interrupt: &signal, ..options() };
+            let report =
+                engine::apply(&world.host(&none()), &plan, &options, &mut SignalAt(step.index, &signal)).unwrap();
+            if step.index == steps.len() {
+                // There was nothing left to stop.
+                assert_eq!(report.outcome, Outcome::Applied, "{}", step.id);
+                continue;
+            }
+            assert_eq!((report.outcome, report.exit_code), (Outcome::Interrupted, 130), "{}", step.id);
+            expect(&old, &*world);
+            assert_eq!(world.violations(), [""; 0]);
+        }
+    }
+}
+
+#[test]
+fn a_job_that_fails_is_taken_back() {
+    let scout = Sim::new();
+    applied(&scout);
+    let jobs: Vec<String> = scout
+        .units
+        .calls()
+        .into_iter()
+        .skip(5)
+        .filter(|call| ["start ", "stop ", "restart "].iter().any(|verb| call.starts_with(verb)))
+        .collect();
+    assert!(jobs.len() >= 5, "{jobs:?}");
+    for job in &jobs {
+        for result in ["failed", "timeout", "canceled"] {
+            let world = Sim::new();
+            let (old, plan) = (world.state(), plan_of(&world));
+            world.units.fail_once(job, result);
+            let report = apply(&world, &plan, &none()).unwrap();
+            assert_eq!((report.outcome, report.exit_code), (Outcome::RolledBack, 4), "{job} {result}: {report:#?}");
+            expect(&old, &world);
+            assert_eq!(world.violations(), [""; 0]);
+        }
+    }
+}
+
+#[test]
+fn a_unit_that_crashes_after_its_start_is_taken_back() {
+    for unit in ["containerd.service", "kubelet.service"] {
+        let world = Sim::new();
+        let (old, plan) = (world.state(), plan_of(&world));
+        let (sick, well) = (world.units.clone(), world.units.clone());
+        let verb = if unit == "kubelet.service" { "start" } else { "restart" };
+        // It dies of its new configuration, and is well with the old one.
+        let mut starts = 0;
+        world.units.when(&format!("{verb} {unit}"), move || {
+            starts += 1;
+            if starts == 1 { sick.crash_loop(unit) } else { well.heal(unit) }
+        });
+        let report = apply(&world, &plan, &none()).unwrap();
+        assert_eq!((report.outcome, report.exit_code), (Outcome::RolledBack, 4), "{unit}: {report:#?}");
+        expect(&old, &world);
+    }
+}
+
+#[test]
+fn a_lost_systemd_is_told_with_what_is_left_to_do() {
+    let world = Sim::new();
+    let (old, plan) = (world.state(), plan_of(&world));
+    let units = world.units.clone();
+    world.units.when("stop docker.service", move || units.go_down("the bus went away"));
+    let report = apply(&world, &plan, &none()).unwrap();
+    assert_eq!((report.outcome, report.exit_code), (Outcome::Stuck, 5));
+    let hands = report.by_hand.join("\n");
+    assert!(hands.contains("the bus went away") && hands.contains("systemctl start docker.service"), "{hands}");
+    assert!(hands.contains("systemctl start kubelet.service"), "{hands}");
+    assert_eq!(newest(&world), Some(RunState::Stuck));
+    // The bus is back: trying again is all there is to do.
+    world.units.come_back();
+    assert!(matches!(refusal(apply(&world, &plan, &none())), Refusal::Dirty(_)));
+    assert_eq!(resume(&world, &none()).unwrap().outcome, Outcome::RolledBack);
+    expect(&old, &world);
+}
+
+#[test]
+fn a_node_that_is_not_proven_goes_back_unless_it_is_to_be_kept() {
+    for keep in [false, true] {
+        let world = Sim::new();
+        let (old, plan) = (world.state(), plan_of(&world));
+        let containerd = world.containerd.clone();
+        world.units.when("start kubelet.service", move || containerd.set_plugins(Ok(Vec::new())));
+        let options = Options { keep_on_verify_failure: keep, ..options() };
+        let report = engine::apply(&world.host(&none()), &plan, &options, &mut Silent).unwrap();
+        if keep {
+            assert_eq!((report.outcome, report.exit_code, report.committed), (Outcome::Applied, 6, false));
+            assert_eq!(newest(&world), Some(RunState::Applied));
+        } else {
+            assert_eq!((report.outcome, report.exit_code), (Outcome::RolledBack, 4));
+            expect(&old, &world);
+        }
+    }
+}
+
+#[test]
+fn a_report_that_was_not_saved_is_made_from_the_journal() {
+    let world = bookworm();
+    let (_, _, new) = applied(&world);
+    let path = newest_dir(&world).join("report.json");
+    let earlier = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    let host = world.host(&none());
+    let store = Store::new(&host);
+    let shown = || store.report_or_so_far(&store.find(None).unwrap()).unwrap();
+    assert_eq!((shown().outcome, shown().exit_code, shown().committed), (Outcome::Applied, 0, true));
+    expect(&new, &world);
+    rollback(&world, &none()).unwrap();
+    // The report of an earlier end is not that of this one.
+    fs::write(&path, earlier).unwrap();
+    assert_eq!(shown().outcome, Outcome::RolledBack);
+}
+
+#[test]
+fn a_plan_for_another_kind_of_tree_is_refused() {
+    let (tree, node) = (bookworm(), Sim::new());
+    let (of_tree, of_node) = (plan_of(&tree), plan_of(&node));
+    assert!(matches!(refusal(apply(&tree, &of_node, &none())), Refusal::Unfit(_)));
+    assert!(matches!(refusal(apply(&node, &of_tree, &none())), Refusal::Unfit(_)));
+    let mut outside = of_tree.clone();
+    if let Action::WriteFile { path, .. } = &mut outside.steps[0].action {
+        *path = "/etc/containerd/../../outside".to_owned();
+    }
+    outside.digest = outside.compute_digest();
+    assert!(matches!(refusal(apply(&tree, &outside, &none())), Refusal::Unfit(_)));
+}
