@@ -161,7 +161,9 @@ fn what_somebody_removed_comes_back_and_what_he_gave_away_too() {
 fn a_stale_plan_names_the_file() {
     type Change = fn(&std::path::Path);
     let changes: [(&str, &str, Change); 3] = [
-        ("/etc/containerd/config.toml", "changed", |root| tree::put(root, "/etc/containerd/config.toml", "version = 2\n")),
+        ("/etc/containerd/config.toml", "changed", |root| {
+            tree::put(root, "/etc/containerd/config.toml", "version = 2\n")
+        }),
         ("/etc/crictl.yaml", "is there now", |root| tree::put(root, "/etc/crictl.yaml", "timeout: 1\n")),
         ("/etc/docker/daemon.json", "gone", |root| fs::remove_file(tree::at(root, "/etc/docker/daemon.json")).unwrap()),
     ];
@@ -267,7 +269,8 @@ fn a_tampered_journal_cannot_enable_another_unit() {
     let wants = "/etc/systemd/system/multi-user.target.wants";
     for path in ["/etc/evil.service", &format!("{wants}/evil.service"), "/etc/systemd/system/../../evil.service"] {
         let link = |text: &str| {
-            let ours = format!("{{\"path\":\"{wants}/docker.service\",\"target\":\"/lib/systemd/system/docker.service\"}}");
+            let ours =
+                format!("{{\"path\":\"{wants}/docker.service\",\"target\":\"/lib/systemd/system/docker.service\"}}");
             text.replace(&ours, &format!("{ours},{{\"path\":\"{path}\",\"target\":\"/tmp/evil.service\"}}"))
         };
         tampered(link, "/etc/canary");

@@ -38,21 +38,40 @@ pub fn rollback(
 ) -> Result<RunReport> {
     let mut lock = lock(host, "rollback")?;
     let store = Store::new(host);
-    let run = store.find(wanted)?;
+    let run = match wanted {
+        Some(_) => store.find(wanted)?,
+        None => newest_that_holds(&store)?,
+    };
     lock.say(&format!("pid {} (rollback, run {})", host.pid(), run.id))?;
     let plan = store.plan(&run)?;
     check_place(host, &plan)?;
     check_newest(&store, &run)?;
     let mut journal = store.journal(&run)?;
     check_journal(&plan, &journal)?;
-    if journal::state(journal.entries()) == RunState::RolledBack {
-        bail!("run {} is taken back already; nothing to do", run.id);
+    let left = journal::left_alone(journal.entries());
+    if journal::state(journal.entries()) == RunState::RolledBack && (left.is_empty() || !options.force) {
+        let hint = if left.is_empty() { "nothing to do" } else { "what was left alone needs `--force`" };
+        bail!("run {} is taken back already; {hint}", run.id);
     }
     let mut work = work(host, &plan, &run, &journal, options, observer);
     let back = Back { why: "asked for by the user".to_owned(), force: options.force, interrupted: false };
     // A run that ended must not look ended while it is being taken back.
     journal.add(host, Record::RollbackStarted { why: back.why.clone() })?;
     Ok(carry_back(&mut work, &mut journal, &back))
+}
+
+/// The newest run that is not taken back; with files left alone, the newest run of all.
+fn newest_that_holds(store: &Store<'_>) -> Result<Run> {
+    let mut last = None;
+    for run in store.runs()?.into_iter().rev() {
+        let journal = store.journal(&run)?;
+        let state = journal::state(journal.entries());
+        if state != RunState::RolledBack || !journal::left_alone(journal.entries()).is_empty() {
+            return Ok(run);
+        }
+        last.get_or_insert(run);
+    }
+    last.context("there is no run on this node yet")
 }
 
 /// Runs are taken back in the reverse of the order they were made in: a later one stands on an earlier one.
@@ -122,7 +141,7 @@ fn carry_back(work: &mut Work<'_>, journal: &mut Journal, back: &Back) -> RunRep
                     note(work, journal, record);
                 }
                 let seconds = work.host.clock.monotonic().saturating_sub(start).as_secs_f64();
-                if task.acts() {
+                if skipped.is_none() && task.acts(work.host.is_live()) {
                     work.observer.undone(&task.describe(), seconds);
                 }
             }
@@ -154,10 +173,11 @@ fn note(work: &mut Work<'_>, journal: &mut Journal, record: Record) {
 }
 
 fn stuck(work: &mut Work<'_>, journal: &mut Journal, why: &str, left: &[undo::Task]) -> RunReport {
-    let backups = work.host.root.outside(&work.run.path("backups")).display().to_string();
+    let root = &work.host.root;
     let mut hands = vec![format!("# {why}")];
-    hands.extend(left.iter().flat_map(|task| task.by_hand(&backups)));
-    hands.push(format!("castoff rollback {}    # tries again", work.run.id));
+    hands.extend(left.iter().flat_map(|task| task.by_hand(root, &work.run.path("backups"))));
+    let tree = if root.is_live() { String::new() } else { format!(" --root {}", root.dir().display()) };
+    hands.push(format!("castoff rollback{tree} {}    # tries again", work.run.id));
     end(work, journal, Outcome::Stuck, hands)
 }
 
@@ -173,13 +193,7 @@ fn end(work: &mut Work<'_>, journal: &mut Journal, outcome: Outcome, by_hand: Ve
 
 /// The old state holds: files and links as recorded, units as active as they were, pods on Docker again.
 fn prove_old(work: &mut Work<'_>, entries: &[Entry]) -> Result<()> {
-    let skipped: Vec<usize> = entries
-        .iter()
-        .filter_map(|entry| match &entry.record {
-            Record::StepUndone { index, skipped: Some(_) } => Some(*index),
-            _ => None,
-        })
-        .collect();
+    let skipped = journal::left_alone(entries);
     let mut known_units: Vec<&str> = Vec::new();
     let mut pods_of_docker: Option<Vec<String>> = None;
     for (index, _, undo) in recorded(entries) {

@@ -10,6 +10,9 @@ use crate::model::{Downtime, Outcome, RunReport, RunState, RunSummary, StepStatu
 /// One line that says how a run ended.
 pub fn outcome_line(report: &RunReport) -> String {
     let node = &report.node;
+    if report.cut_off {
+        return paint(BAD, format!("run {} on {node} was cut off: neither done nor taken back", report.run));
+    }
     match report.outcome {
         Outcome::NoChange => format!("{node} already is as wanted. No changes."),
         Outcome::Applied if report.exit_code == 6 => {
