@@ -137,37 +137,6 @@ impl Task {
             },
         }
     }
-
-    /// The commands by which a person does it, when castoff cannot.
-    pub fn by_hand(&self, backups: &str) -> Vec<String> {
-        match &self.act {
-            Act::Quiesce(was) => vec![format!("systemctl stop {}", was.unit)],
-            Act::Reload | Act::Undo(Undo::Reload) => vec!["systemctl daemon-reload".to_owned()],
-            Act::RemoveStray | Act::Mark | Act::Undo(Undo::None { .. }) => Vec::new(),
-            Act::Undo(undo) => match undo {
-                Undo::RestoreFile { target, digest, mode, uid, gid, .. } => {
-                    vec![format!("install -o {uid} -g {gid} -m {mode:04o} {backups}/{} '{target}'", digest.hex())]
-                }
-                Undo::RemoveFile { target, .. } => vec![format!("rm '{target}'")],
-                Undo::RemoveDirs { dirs } => dirs.iter().rev().map(|dir| format!("rmdir '{dir}'")).collect(),
-                Undo::RestoreLinks { unit, links, .. } => {
-                    let unmask = std::iter::once(format!("systemctl unmask {unit}"));
-                    unmask.chain(links.iter().map(|l| format!("ln -sfn '{}' '{}'", l.target, l.path))).collect()
-                }
-                Undo::RestoreActivity { was, dependents } => {
-                    vec![format!("systemctl start {} {}", was.unit, dependents.join(" ")).trim_end().to_owned()]
-                }
-                Undo::Restart { was } => vec![format!("systemctl restart {}", was.unit)],
-                Undo::RemovePods { endpoint, .. } => {
-                    vec![format!("crictl -r {endpoint} rmp -fa    # only pods of this node's kubelet")]
-                }
-                Undo::StartContainers { containers, .. } => {
-                    containers.iter().map(|id| format!("docker start {id}")).collect()
-                }
-                Undo::Reload | Undo::None { .. } => Vec::new(),
-            },
-        }
-    }
 }
 
 impl Work<'_> {
@@ -188,20 +157,32 @@ impl Work<'_> {
         let root = &self.host.root;
         match undo {
             Undo::RestoreFile { .. } => return self.restore_file(undo, force),
-            Undo::RemoveFile { path, target, ours, dirs } => {
+            Undo::RemoveFile { path, ours, dirs, .. } => {
                 self.expect_planned(path)?;
+                expect_above(dirs, path)?;
                 root.remove_leftover(path)?;
                 let skipped = match root.read(path)? {
                     Some(read) if read.digest() != *ours && !force => Some(left_alone(path)),
-                    Some(_) => root.remove_file(target).map(|()| None)?,
+                    Some(read) => {
+                        if read.digest() != *ours {
+                            Store::new(self.host).back_up(self.run, &read)?;
+                        }
+                        root.remove_file(path).map(|()| None)?
+                    }
                     None => None,
                 };
                 self.remove_dirs(dirs)?;
                 return Ok(skipped);
             }
-            Undo::RemoveDirs { dirs } => self.remove_dirs(dirs)?,
+            Undo::RemoveDirs { dirs } => {
+                for dir in dirs {
+                    self.expect_planned_dir(dir)?;
+                }
+                self.remove_dirs(dirs)?;
+            }
             Undo::RestoreLinks { unit, links, dirs } => {
                 self.expect_unit(unit)?;
+                expect_above(dirs, &format!("{}/{unit}", unit_links::ADMIN_DIR))?;
                 unit_links::restore(&self.host.root, unit, links)?;
                 self.remove_dirs(dirs)?;
             }
@@ -233,7 +214,12 @@ impl Work<'_> {
         root.remove_leftover(path)?;
         let current = root.read(path)?;
         let expect = match &current {
-            Some(read) if read.digest() == *digest => return self.restore_times(path, read, *mtime).map(|()| None),
+            Some(read) if read.digest() == *digest => {
+                if (read.meta.mode, read.meta.uid, read.meta.gid) == (*mode, *uid, *gid) {
+                    return self.restore_times(path, read, *mtime).map(|()| None);
+                }
+                Some(digest.clone())
+            }
             Some(read) if read.digest() != *ours => {
                 if !force {
                     return Ok(Some(left_alone(path)));
@@ -268,6 +254,14 @@ impl Work<'_> {
             _ => false,
         });
         if planned { Ok(()) } else { bail!("the journal names `{path}`, which its plan does not write") }
+    }
+
+    fn expect_planned_dir(&self, dir: &str) -> Result<()> {
+        let planned = self.plan.steps.iter().any(|step| match &step.action {
+            Action::MakeDir { path, .. } => is_above(dir, &format!("{path}/")),
+            _ => false,
+        });
+        if planned { Ok(()) } else { bail!("the journal names the directory `{dir}`, which its plan does not make") }
     }
 
     fn expect_unit(&self, unit: &str) -> Result<()> {
@@ -329,6 +323,18 @@ impl Work<'_> {
             Err(error) => Err(error).context("cannot remove the pods on containerd"),
         }
     }
+}
+
+/// Directories made for a path lie on the way to it.
+fn expect_above(dirs: &[String], path: &str) -> Result<()> {
+    match dirs.iter().find(|dir| !is_above(dir, path)) {
+        Some(dir) => bail!("the journal names the directory `{dir}`, which is not on the way to {path}"),
+        None => Ok(()),
+    }
+}
+
+fn is_above(dir: &str, path: &str) -> bool {
+    path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn left_alone(path: &str) -> String {
@@ -396,25 +402,5 @@ mod tests {
         let mut marked: Vec<usize> = tasks.iter().flat_map(|task| task.steps.clone()).collect();
         marked.sort_unstable();
         assert_eq!(marked, (1..=10).collect::<Vec<_>>(), "every open step is taken back exactly once");
-    }
-
-    #[test]
-    fn hands_get_commands_they_can_paste() {
-        let task = Task {
-            steps: vec![1],
-            act: Act::Undo(Undo::RestoreFile {
-                path: "/etc/a".into(),
-                target: "/etc/a".into(),
-                digest: Digest::of(b""),
-                ours: Digest::of(b"x"),
-                mode: 0o644,
-                uid: 0,
-                gid: 0,
-                xattrs: vec![],
-                mtime: (0, 0),
-            }),
-        };
-        let hands = task.by_hand("/var/lib/castoff/runs/r/backups");
-        assert!(hands[0].starts_with("install -o 0 -g 0 -m 0644 /var/lib/castoff/runs/r/backups/e3b0c442"));
     }
 }
