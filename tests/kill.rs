@@ -51,6 +51,11 @@ fn lay_out(root: &Path) {
     tree::dress(root, &WRITTEN);
 }
 
+/// On a real file system where there is one: there every fsync takes its time, and that is the middle to be hit.
+fn disk() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("castoff-kill-").tempdir().unwrap()
+}
+
 fn state(root: &Path) -> Option<RunState> {
     let host = tree_host(root, &Faults::none(), FakeClock::new());
     Store::new(&host).history().unwrap().first().map(|run| run.state)
@@ -72,9 +77,19 @@ fn number(name: &str) -> Option<u64> {
     env::var(name).ok()?.parse().ok()
 }
 
-/// Kills an apply that much of a whole one's time after its start. True when it was in the middle of its run.
-fn kill(root: &Path, after: Duration) -> bool {
-    let mut child = castoff(root, &["apply", "--yes"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+fn seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
+    number("CASTOFF_SEED").unwrap_or(u64::from(now)) | 1
+}
+
+fn kills() -> usize {
+    number("CASTOFF_KILLS").map_or(WANTED, |kills| usize::try_from(kills).unwrap())
+}
+
+/// Kills a command that long after its start. True when it was in the middle of its run.
+fn kill(root: &Path, command: &[&str], after: Duration) -> bool {
+    let mut child = castoff(root, command).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    // The moment is what is tested; nothing below depends on how it is met.
     thread::sleep(after);
     child.kill().unwrap();
     child.wait().unwrap();
@@ -100,26 +115,25 @@ fn recovered(original: &Path, command: &str, wanted: &tree::Snapshot, what: &str
 
 #[test]
 fn a_killed_apply_ends_in_the_old_or_the_new_tree() {
-    let first = tree::scratch();
+    let first = disk();
     lay_out(first.path());
     let (old, start) = (tree::snapshot(first.path()), Instant::now());
     let output = run(first.path(), &["apply", "--yes"]);
     let whole = start.elapsed();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let new = tree::snapshot(first.path());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
-    let seed = number("CASTOFF_SEED").unwrap_or(u64::try_from(now % u128::from(u64::MAX)).unwrap()) | 1;
-    let wanted = number("CASTOFF_KILLS").map_or(WANTED, |kills| usize::try_from(kills).unwrap());
+    let seed = seed();
+    let wanted = kills();
     println!("CASTOFF_SEED={seed}, an undisturbed apply took {whole:?}");
     let (mut random, mut hits, mut tries) = (Random(seed), 0, 0);
     while hits < wanted {
         tries += 1;
         assert!(tries < 50 * wanted, "only {hits} of {tries} kills hit a run in its middle (seed {seed})");
-        let tree = tree::scratch();
+        let tree = disk();
         lay_out(tree.path());
         let after = whole.mul_f64((random.next() % 10_000) as f64 / 10_000.0);
         let what = format!("seed {seed}, kill {tries} after {after:?}");
-        if kill(tree.path(), after) {
+        if kill(tree.path(), &["apply", "--yes"], after) {
             hits += 1;
             recovered(tree.path(), "resume", &new, &what);
             recovered(tree.path(), "rollback", &old, &what);
@@ -132,4 +146,40 @@ fn a_killed_apply_ends_in_the_old_or_the_new_tree() {
         assert!(diff.is_empty(), "{what}: {:?}\n{diff}", state(tree.path()));
     }
     println!("{tries} kills, {hits} in the middle of a run: all ended in the old and in the new tree");
+}
+
+#[test]
+fn a_killed_rollback_ends_in_the_old_tree() {
+    let applied = disk();
+    lay_out(applied.path());
+    let old = tree::snapshot(applied.path());
+    assert!(run(applied.path(), &["apply", "--yes"]).status.success());
+    let scout = disk();
+    tree::copy(applied.path(), scout.path());
+    let start = Instant::now();
+    assert!(run(scout.path(), &["rollback"]).status.success());
+    let (whole, seed, wanted) = (start.elapsed(), seed(), kills().div_ceil(4));
+    println!("CASTOFF_SEED={seed}, an undisturbed rollback took {whole:?}");
+    let (mut random, mut hits, mut tries) = (Random(seed), 0, 0);
+    while hits < wanted {
+        tries += 1;
+        assert!(tries < 50 * wanted, "only {hits} of {tries} kills hit a rollback in its middle (seed {seed})");
+        let tree = disk();
+        tree::copy(applied.path(), tree.path());
+        let after = whole.mul_f64((random.next() % 10_000) as f64 / 10_000.0);
+        let what = format!("seed {seed}, kill {tries} of a rollback after {after:?}");
+        if kill(tree.path(), &["rollback"], after) {
+            hits += 1;
+            let copy = tree::scratch();
+            tree::copy(tree.path(), copy.path());
+            let output = run(copy.path(), &["resume"]);
+            // Resuming a rollback ends in the old tree: 4, as for every run that was taken back.
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(4), "{what}, resume: {told}");
+            let diff = tree::diff(&old, &tree::snapshot(copy.path()));
+            assert!(diff.is_empty(), "{what}, resume: {told}\n{diff}");
+            recovered(tree.path(), "rollback", &old, &what);
+        }
+    }
+    println!("{tries} kills, {hits} in the middle of a rollback: all ended in the old tree");
 }
