@@ -153,6 +153,7 @@ fn what_somebody_removed_comes_back_and_what_he_gave_away_too() {
     fs::remove_file(tree::at(world.root(), "/etc/crictl.yaml")).unwrap();
     tree::set_mode(world.root(), "/etc/docker/daemon.json", 0o600);
     fs::remove_file(tree::at(world.root(), "/etc/systemd/system/docker.service")).unwrap();
+    fs::remove_dir(tree::at(world.root(), "/etc/systemd/system/sockets.target.wants")).unwrap();
     assert_eq!(rollback(&world, &none()).unwrap().outcome, Outcome::RolledBack);
     expect(&old, &world);
 }
@@ -246,9 +247,19 @@ fn a_tampered_journal_cannot_write_elsewhere() {
     let other = |text: &str| text.replace("\"path\":\"/var/lib/kubelet/config.yaml\"", "\"path\":\"/etc/canary\"");
     tampered(other, "/etc/canary");
     tampered(|text| text.replace("\"path\":\"/etc/crictl.yaml\"", "\"path\":\"/etc/canary\""), "/etc/canary");
-    // The path is right, what is said to lie behind it is not.
-    let target = |text: &str| text.replace("\"target\":\"/etc/crictl.yaml\"", "\"target\":\"/etc/canary\"");
-    tampered(target, "/etc/canary");
+}
+
+#[test]
+fn a_tampered_journal_cannot_say_what_lies_behind_a_path() {
+    let (world, _, journal) = with_journal();
+    tree::put(world.root(), "/etc/canary", "not yours\n");
+    let text = fs::read_to_string(&journal).unwrap();
+    let changed = text.replace("\"target\":\"/etc/crictl.yaml\"", "\"target\":\"/etc/canary\"");
+    assert_ne!(text, changed);
+    fs::write(&journal, changed).unwrap();
+    assert_eq!(rollback(&world, &none()).unwrap().outcome, Outcome::RolledBack);
+    let there = world.state();
+    assert!(there.files.contains_key("/etc/canary") && !there.files.contains_key("/etc/crictl.yaml"));
 }
 
 #[test]

@@ -135,6 +135,10 @@ pub fn restore(root: &Root, unit: &str, links: &[UnitLink]) -> Result<()> {
         if !is_link_place(&link.path) {
             bail!("the journal names `{}` as a link of {unit}; unit links live below {ADMIN_DIR}", link.path);
         }
+        let name = |path: &str| path.rsplit('/').next() == Some(unit);
+        if !name(&link.path) && !name(&link.target) {
+            bail!("the journal names `{}` as a link of {unit}, which is a link of another unit", link.path);
+        }
     }
     // A process that died may have left a link that was not in place yet, its own or the mask.
     root.remove_link_leftover(&format!("{ADMIN_DIR}/{unit}"))?;
@@ -147,6 +151,9 @@ pub fn restore(root: &Root, unit: &str, links: &[UnitLink]) -> Result<()> {
         }
     }
     for was in links {
+        // `systemctl disable` of another unit removes a `.wants` directory that became empty.
+        let dir = was.path.rsplit_once('/').map_or(ADMIN_DIR, |(dir, _)| dir);
+        root.make_dirs(dir, 0o755)?;
         root.make_link(&was.path, &was.target)?;
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Changing files below a root. Every change is one effect that a script of failures can attack, and is on disk when
 //! its function returns.
 
-use super::{EntryKind, Meta, Place, Root};
+use super::{EntryKind, Meta, Place, Root, kind_of};
 use crate::{host::Faults, model::Digest};
 use anyhow::{Context as _, Result, anyhow, bail};
 use nix::{
@@ -164,7 +164,9 @@ impl Root {
     fn remove_temporary(&self, path: &str, follow: bool) -> Result<()> {
         let Ok(place) = self.resolve(path, follow) else { return Ok(()) };
         let temporary = temporary_name(&place.name);
-        if fstatat(&place.dir, temporary.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW).is_err() {
+        let stat = fstatat(&place.dir, temporary.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW);
+        // castoff leaves no directory behind: whoever made one of that name knows why.
+        if stat.map_or(true, |stat| kind_of(&stat) == EntryKind::Dir) {
             return Ok(());
         }
         self.faults.effect(&format!("remove leftover beside {path}"), || {

@@ -1,0 +1,527 @@
+//! The real program with bad input: exit codes, messages, streams, documents and help as `interface.md` fixes them.
+#![allow(clippy::unwrap_used, reason = "all of this is tests")]
+#![allow(clippy::disallowed_methods, reason = "it runs the real program on temporary folders")]
+
+mod common;
+
+use castoff::host::{Faults, Lock, Locked, Root};
+use common::{fixture, tree};
+use serde_json::Value;
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+use tempfile::TempDir;
+
+const DOCKERSHIM: &str = "bookworm-dockershim-1.20";
+
+/// What a command left behind.
+#[derive(Debug)]
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    #[track_caller]
+    fn code(self, wanted: i32) -> Self {
+        assert_eq!(self.code, wanted, "{self:#?}");
+        self
+    }
+
+    /// Standard error says all of this, beginning with `error: `.
+    #[track_caller]
+    fn error(self, words: &[&str]) -> Self {
+        assert!(self.err.lines().any(|line| line.starts_with("error: ")), "no error is told: {self:#?}");
+        self.says(words)
+    }
+
+    #[track_caller]
+    fn says(self, words: &[&str]) -> Self {
+        for word in words {
+            assert!(self.err.contains(word), "`{word}` is not said: {self:#?}");
+        }
+        self
+    }
+
+    #[track_caller]
+    fn silent(self) -> Self {
+        assert_eq!(self.out, "", "data where none is: {self:#?}");
+        self
+    }
+
+    #[track_caller]
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("no JSON ({error}): {self:#?}"))
+    }
+}
+
+/// The program with an environment of its own and no terminal.
+fn program() -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_castoff"));
+    program.env_clear().env("LC_ALL", "C.UTF-8").env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
+    program
+}
+
+fn finish(program: &mut Command) -> Ran {
+    let output = program.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+fn castoff<A: AsRef<OsStr>>(arguments: &[A]) -> Ran {
+    finish(program().args(arguments))
+}
+
+/// A fixture's tree, with what must be stated about it.
+struct Node {
+    dir: TempDir,
+    assumed: Vec<String>,
+}
+
+impl Node {
+    fn new(name: &str) -> Self {
+        let fixture = fixture::named(name);
+        let dir = tree::scratch();
+        fixture.lay_out("in", dir.path());
+        Self { dir, assumed: fixture.assumed() }
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut program = program();
+        program.args(arguments).arg("--root").arg(self.path());
+        for pair in &self.assumed {
+            program.arg("--assume").arg(pair);
+        }
+        program
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        finish(&mut self.command(arguments))
+    }
+
+    /// Saves the plan beside the tree, not in it.
+    fn plan(&self) -> (TempDir, PathBuf) {
+        let dir = tree::scratch();
+        let path = dir.path().join("plan.json");
+        self.run(&["plan", "--out", path.to_str().unwrap()]).code(0);
+        (dir, path)
+    }
+
+    /// Runs a command that must leave the tree alone.
+    #[track_caller]
+    fn unchanged(&self, arguments: &[&str]) -> Ran {
+        let before = tree::snapshot(self.path());
+        let ran = self.run(arguments);
+        assert_eq!(tree::diff(&before, &tree::snapshot(self.path())), "", "{arguments:?} changed the tree: {ran:#?}");
+        ran
+    }
+}
+
+#[test]
+fn wrong_words_are_usage_errors() {
+    castoff(&["frobnicate"]).code(64).silent().says(&["frobnicate"]);
+    castoff::<&str>(&[]).code(64).silent();
+    castoff(&["plan", "--no-such-option"]).code(64).silent().says(&["--no-such-option"]);
+    castoff(&["inspect", "-o", "yaml"]).code(64).silent().says(&["yaml", "json"]);
+    castoff(&["plan", "--goal", "crio"]).code(64).silent().says(&["crio", "containerd"]);
+    castoff(&["--quiet", "--verbose", "inspect"]).code(64).silent();
+    castoff(&["explain"]).code(64).silent();
+}
+
+#[test]
+fn a_wrong_assumption_is_told_with_what_could_be_assumed() {
+    let node = Node::new(DOCKERSHIM);
+    let keys = ["docker.version", "docker.cgroup-driver", "containerd.version", "kubelet.version", "cgroup.mode"];
+    node.run(&["inspect", "--assume", "moon.phase=full"]).code(64).silent().error(&["moon.phase"]).says(&keys);
+    node.run(&["inspect", "--assume", "kubelet.version"]).code(64).error(&["KEY=VALUE", "hint: "]);
+    node.run(&["inspect", "--assume", "kubelet.version=newest"]).code(64).error(&["newest"]);
+    node.run(&["inspect", "--assume", "cgroup.mode=v2"]).code(64).error(&["unified", "hybrid", "legacy"]);
+    node.run(&["inspect", "--assume", "docker.cgroup-driver=none"]).code(64).error(&["systemd", "cgroupfs"]);
+}
+
+#[test]
+fn an_unknown_check_is_told_with_a_guess() {
+    let node = Node::new(DOCKERSHIM);
+    for command in ["check", "plan", "apply", "migrate"] {
+        node.run(&[command, "--skip-check", "no-cmi"]).code(64).silent().error(&["no-cmi", "did you mean no-cni"]);
+    }
+    castoff(&["explain", "no-kubelt"]).code(64).silent().error(&["did you mean no-kubelet"]);
+    castoff(&["explain", "zzzzzzzz"]).code(64).silent().error(&["castoff check --list"]);
+    assert!(castoff(&["explain", "no-cni"]).code(0).out.contains("no-cni"));
+}
+
+#[test]
+fn a_root_that_is_none_is_an_error() {
+    castoff(&["inspect", "--root", "/no/such/dir"]).code(1).silent().error(&["/no/such/dir"]);
+    castoff(&["plan", "--root", "/etc/passwd"]).code(1).silent().error(&["/etc/passwd"]);
+    let empty = tree::scratch();
+    let ran = castoff(&["plan", "--detailed-exitcode", "--root", empty.path().to_str().unwrap()]).code(0);
+    assert!(!ran.out.is_empty(), "an empty tree is a node without anything: {ran:#?}");
+    assert_eq!(tree::snapshot(empty.path()).len(), 0);
+}
+
+#[test]
+fn a_plan_that_is_none_is_refused() {
+    let node = Node::new(DOCKERSHIM);
+    let (dir, saved) = node.plan();
+    let text = fs::read_to_string(&saved).unwrap();
+    let printed = node.run(&["plan", "-o", "json"]).code(0).out;
+    let wrong = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let refused = |path: &str, words: &[&str]| {
+        node.unchanged(&["apply", path, "--yes"]).code(1).silent().error(&[path]).says(words);
+    };
+    refused(dir.path().join("nowhere.json").to_str().unwrap(), &["not there"]);
+    refused(&wrong("text", "not json at all"), &["no plan of castoff"]);
+    refused(&wrong("empty", ""), &["no plan of castoff"]);
+    refused(&wrong("other", "{\"apiVersion\":\"v1\",\"kind\":\"Pod\"}"), &["no plan of castoff"]);
+    refused(&wrong("printed", &printed), &["no file contents", "--out"]);
+    refused(
+        &wrong("altered", &text.replace("\"unit\": \"docker.service\"", "\"unit\": \"sshd.service\"")),
+        &["changed after"],
+    );
+    refused(
+        &wrong("swapped", &text.replace("SystemdCgroup = true", "SystemdCgroup = false")),
+        &["does not fit its digest"],
+    );
+    refused(&wrong("kind", &text.replace("\"kind\": \"Plan\"", "\"kind\": \"Facts\"")), &["Facts"]);
+    refused(&wrong("cut", &text[..text.len() / 2]), &["no plan of castoff"]);
+    let directory = dir.path().to_str().unwrap();
+    refused(directory, &["cannot read"]);
+    node.run(&["apply", saved.to_str().unwrap(), "--yes"]).code(0);
+}
+
+#[test]
+fn a_stale_plan_names_what_moved() {
+    let node = Node::new(DOCKERSHIM);
+    let (_dir, saved) = node.plan();
+    tree::put(node.path(), "/etc/docker/daemon.json", "{}\n");
+    let ran = node.unchanged(&["apply", saved.to_str().unwrap(), "--yes"]).code(1).silent();
+    ran.error(&["stale", "/etc/docker/daemon.json", "hint: "]);
+}
+
+#[test]
+fn a_plan_for_another_node_is_refused() {
+    let node = Node::new(DOCKERSHIM);
+    let (_dir, saved) = node.plan();
+    tree::put(node.path(), "/etc/hostname", "worker-2\n");
+    let ran = node.unchanged(&["apply", saved.to_str().unwrap(), "--yes"]).code(1).silent();
+    ran.error(&["worker-1", "worker-2"]);
+}
+
+#[test]
+fn a_held_lock_is_75_and_names_the_holder() {
+    let node = Node::new(DOCKERSHIM);
+    let root = Root::open(node.path(), Faults::none()).unwrap();
+    let Locked::Ours(_held) = Lock::take(&root, "pid 4711 (apply, run x)").unwrap() else { panic!("not free") };
+    node.unchanged(&["apply", "--yes"]).code(75).silent().error(&["4711", "hint: "]);
+    node.unchanged(&["migrate", "--yes"]).code(75);
+    node.unchanged(&["rollback"]).code(75);
+    node.unchanged(&["resume"]).code(75);
+    node.unchanged(&["commit"]).code(75);
+    // Looking needs no lock.
+    node.unchanged(&["plan"]).code(0);
+    node.unchanged(&["history"]).code(0);
+}
+
+#[test]
+fn findings_block_with_3_and_nothing_else_skips_them() {
+    let node = Node::new("broken-files");
+    node.unchanged(&["plan"]).code(3);
+    node.unchanged(&["plan", "--detailed-exitcode"]).code(3);
+    node.unchanged(&["check"]).code(3);
+    let ran = node.unchanged(&["apply", "--yes"]).code(3).silent().error(&["file-unreadable"]);
+    ran.says(&["/etc/containerd/config.toml", "castoff explain file-unreadable", "--skip-check file-unreadable"]);
+    node.unchanged(&["migrate", "--yes"]).code(3);
+    node.unchanged(&["migrate", "--yes", "--skip-check", "no-cni"]).code(3);
+}
+
+#[test]
+fn detailed_exit_codes_tell_changes() {
+    let node = Node::new(DOCKERSHIM);
+    node.unchanged(&["plan"]).code(0);
+    node.unchanged(&["plan", "--detailed-exitcode"]).code(2);
+    node.unchanged(&["verify", "--level", "config"]).code(0);
+    node.unchanged(&["verify", "--level", "config", "--detailed-exitcode"]).code(2);
+    node.run(&["apply", "--yes"]).code(0);
+    node.unchanged(&["plan", "--detailed-exitcode"]).code(0);
+    node.unchanged(&["verify", "--level", "config", "--detailed-exitcode"]).code(0);
+    for command in ["apply", "migrate"] {
+        let ran = node.unchanged(&[command, "--yes"]).code(0);
+        assert_eq!(ran.out.lines().count(), 1, "{ran:#?}");
+        assert!(ran.out.contains("worker-1") && ran.out.contains("No changes"), "{ran:#?}");
+    }
+}
+
+#[test]
+fn nobody_is_asked_without_a_terminal() {
+    let node = Node::new(DOCKERSHIM);
+    for command in ["apply", "migrate"] {
+        node.unchanged(&[command]).code(64).silent().error(&["terminal", "hint: ", "--yes"]);
+        node.unchanged(&[command, "--non-interactive"]).code(64).error(&["hint: ", "--yes"]);
+        let ran = finish(node.command(&[command]).env("CI", "true")).code(64);
+        ran.error(&["hint: ", "--yes"]);
+    }
+}
+
+#[test]
+fn a_profile_is_checked_before_anything_else() {
+    let node = Node::new(DOCKERSHIM);
+    let profile = |text: &str| tree::put(node.path(), "/etc/castoff/profile.toml", text);
+    profile("# site\nimages = \"none\"\nsandbox-imag = \"x\"\n");
+    node.unchanged(&["plan"]).code(1).silent().error(&["/etc/castoff/profile.toml", "sandbox-imag", "line 3"]);
+    profile("images = \n");
+    node.unchanged(&["plan"]).code(1).error(&["/etc/castoff/profile.toml", "line 1"]);
+    profile("[timeouts]\npods = 600\n");
+    node.unchanged(&["plan"]).code(1).error(&["/etc/castoff/profile.toml", "line 2"]);
+    profile("skip-checks = [\"no-such\"]\n");
+    node.unchanged(&["plan"]).code(64).error(&["no-such"]);
+    profile("endpoint = \"tcp://10.0.0.1:1\"\n");
+    node.unchanged(&["plan"]).code(64).error(&["tcp://10.0.0.1:1", "unix:///"]);
+    fs::write(tree::at(node.path(), "/etc/castoff/profile.toml"), b"# \xff\n").unwrap();
+    node.unchanged(&["plan"]).code(1).error(&["/etc/castoff/profile.toml", "UTF-8"]);
+    profile("docker = \"disable\"\n");
+    assert!(!node.unchanged(&["plan"]).code(0).out.contains("mask"));
+    node.unchanged(&["plan", "--profile", "/no/such/profile"]).code(1).error(&["/no/such/profile"]);
+}
+
+#[test]
+fn looking_writes_nothing() {
+    let node = Node::new(DOCKERSHIM);
+    let everything = || {
+        let mut names: Vec<_> = fs::read_dir(node.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = everything();
+    for arguments in [
+        &["inspect"][..],
+        &["inspect", "-o", "json"],
+        &["check"],
+        &["plan"],
+        &["plan", "-o", "json", "--no-diff"],
+        &["verify"],
+        &["history"],
+        &["migrate", "--non-interactive"],
+    ] {
+        node.unchanged(arguments);
+        // Not even what a snapshot leaves out: a lock or a directory for runs.
+        assert_eq!(before, everything(), "{arguments:?}");
+        assert!(!tree::at(node.path(), "/var/lib/castoff").exists(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn runs_that_are_not_there_are_told() {
+    let node = Node::new(DOCKERSHIM);
+    node.unchanged(&["history"]).code(0);
+    for command in ["show", "rollback", "resume", "commit"] {
+        node.unchanged(&[command]).code(1).silent().error(&[]);
+        node.unchanged(&[command, "beef"]).code(1).silent().error(&["beef", "castoff history"]);
+    }
+    node.run(&["apply", "--yes"]).code(0);
+    node.unchanged(&["show", "beef"]).code(1).error(&["beef"]);
+    // A run is no path.
+    node.unchanged(&["show", "../../../etc"]).code(1).error(&["../../../etc"]);
+    node.unchanged(&["resume"]).code(1).silent().error(&["resume"]);
+    node.run(&["rollback"]).code(0);
+    node.unchanged(&["rollback"]).code(1).silent().error(&["taken back already"]);
+}
+
+#[test]
+fn data_goes_to_stdout_and_talk_to_stderr() {
+    let node = Node::new(DOCKERSHIM);
+    let ran = node.run(&["plan"]).code(0);
+    assert!(ran.out.contains("/etc/containerd/config.toml") && ran.err.is_empty(), "{ran:#?}");
+    let ran = node.run(&["inspect"]).code(0);
+    assert!(ran.out.contains("worker-1") && ran.err.is_empty(), "{ran:#?}");
+    let ran = node.run(&["apply", "--yes", "-o", "json"]).code(0);
+    assert_eq!(ran.json()["kind"], "RunReport");
+    assert!(!ran.err.is_empty(), "a log without a terminal has a line for each step: {ran:#?}");
+    let ran = node.run(&["--quiet", "rollback"]).code(0);
+    assert!(ran.err.is_empty() && ran.out.lines().count() == 1, "{ran:#?}");
+}
+
+#[test]
+fn colours_are_only_where_they_are_wanted() {
+    let node = Node::new(DOCKERSHIM);
+    let coloured = |ran: &Ran| ran.out.contains('\u{1b}') || ran.err.contains('\u{1b}');
+    assert!(!coloured(&node.run(&["plan"])), "colours without a terminal");
+    assert!(coloured(&node.run(&["--color", "always", "plan"])), "no colours although asked for");
+    assert!(!coloured(&node.run(&["--color", "never", "plan"])));
+    assert!(coloured(&finish(node.command(&["plan"]).env("CLICOLOR_FORCE", "1"))));
+    assert!(!coloured(&finish(node.command(&["plan"]).env("NO_COLOR", "1"))));
+    assert!(!coloured(&finish(node.command(&["--color", "never", "plan"]).env("CLICOLOR_FORCE", "1"))));
+    node.run(&["--color", "sometimes", "plan"]).code(64);
+}
+
+/// The value at a path such as `docker.cgroupDriver`.
+fn at<'v>(document: &'v Value, path: &str) -> &'v Value {
+    let found = path.split('.').try_fold(document, |value, key| value.get(key));
+    found.unwrap_or_else(|| panic!("`.{path}` is missing in {document:#}"))
+}
+
+fn is_document(document: &Value, kind: &str, fields: &[&str]) {
+    assert_eq!((at(document, "apiVersion"), at(document, "kind")), (&Value::from("castoff/v1"), &Value::from(kind)));
+    for field in fields {
+        at(document, field);
+    }
+}
+
+#[test]
+fn documents_have_the_fields_that_are_fixed() {
+    let node = Node::new(DOCKERSHIM);
+    let facts = node.run(&["inspect", "-o", "json"]).code(0).json();
+    let fields = "node.hostname node.os node.kernel node.arch node.systemd cgroup.mode docker.version docker.cgroupDriver \
+        docker.dataRoot docker.managedContainerd containerd.version containerd.configVersion containerd.criEnabled \
+        containerd.systemdCgroup containerd.root kubelet.version kubelet.endpoint kubelet.cgroupDriver kubelet.flags findings";
+    is_document(&facts, "Facts", &fields.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(at(&facts, "containerd.criEnabled.value"), false);
+    assert_eq!(at(&facts, "containerd.criEnabled.origin.path"), "/etc/containerd/config.toml");
+    assert_eq!(at(&facts, "containerd.criEnabled.origin.line"), 5);
+    assert_eq!(at(&facts, "kubelet.cgroupDriver.origin.kind"), "file");
+
+    let plan = node.run(&["plan", "-o", "json"]).code(0).json();
+    let fields = "id digest goal summary.create summary.update summary.delete summary.run summary.irreversible findings \
+        verdicts steps";
+    is_document(&plan, "Plan", &fields.split_whitespace().collect::<Vec<_>>());
+    for step in at(&plan, "steps").as_array().unwrap() {
+        for field in ["id", "index", "change", "risk", "undo", "why", "action.type"] {
+            at(step, field);
+        }
+        assert_eq!(step.pointer("/action/content"), None, "contents are not for reading");
+    }
+    at(&plan["steps"][0], "action.path");
+    at(&plan["steps"][0], "action.diff");
+    for finding in at(&plan, "findings").as_array().unwrap() {
+        for field in ["id", "severity", "summary", "cause", "fix", "origins"] {
+            at(finding, field);
+        }
+    }
+    let verdicts = at(&plan, "verdicts").as_array().unwrap();
+    assert!(!verdicts.is_empty());
+    for verdict in verdicts {
+        for field in ["setting", "value", "origin", "verdict", "target", "note"] {
+            at(verdict, field);
+        }
+    }
+
+    let report = node.run(&["apply", "--yes", "-o", "json"]).code(0).json();
+    let fields =
+        "run outcome exitCode phases downtime.kubeletSeconds downtime.workloadSeconds steps verification findings";
+    is_document(&report, "RunReport", &fields.split_whitespace().collect::<Vec<_>>());
+    assert_eq!((at(&report, "outcome"), at(&report, "exitCode")), (&Value::from("applied"), &Value::from(0)));
+    at(&report["phases"][0], "name");
+    at(&report["phases"][0], "seconds");
+    let run = at(&report, "run").as_str().unwrap();
+    let saved = tree::at(node.path(), &format!("/var/lib/castoff/runs/{run}/report.json"));
+    assert_eq!(serde_json::from_str::<Value>(&fs::read_to_string(saved).unwrap()).unwrap(), report);
+    assert_eq!(node.run(&["show", "-o", "json"]).code(0).json(), report);
+    let nothing = node.run(&["apply", "--yes", "-o", "json"]).code(0).json();
+    is_document(&nothing, "RunReport", &[]);
+    assert_eq!(at(&nothing, "outcome"), "no-change");
+
+    let verification = node.run(&["verify", "-o", "json", "--level", "config"]).code(0).json();
+    is_document(&verification, "Verification", &["level", "checks", "bench"]);
+    for check in at(&verification, "checks").as_array().unwrap() {
+        for field in ["id", "status", "seconds", "detail"] {
+            at(check, field);
+        }
+    }
+    let history = node.run(&["history", "-o", "json"]).code(0).json();
+    assert_eq!(at(&history[0], "run").as_str(), Some(run));
+    assert_eq!(at(&history[0], "state"), "committed");
+}
+
+#[test]
+fn secrets_stay_secret() {
+    let node = Node::new(DOCKERSHIM);
+    let proxy = "{\"registry-mirrors\": [\"https://robot:hunter2@mirror.example\"], \"exec-opts\": []}\n";
+    tree::put(node.path(), "/etc/docker/daemon.json", proxy);
+    for arguments in [
+        &["inspect"][..],
+        &["inspect", "-o", "json"],
+        &["plan"],
+        &["plan", "-o", "json"],
+        &["apply", "--yes"],
+        &["show"],
+        &["show", "-o", "json"],
+    ] {
+        let ran = node.run(arguments);
+        assert!(!ran.out.contains("hunter2") && !ran.err.contains("hunter2"), "{arguments:?}: {ran:#?}");
+    }
+}
+
+#[test]
+fn a_saved_plan_and_the_runs_are_for_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let node = Node::new(DOCKERSHIM);
+    let (_dir, saved) = node.plan();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode(&saved), 0o600);
+    node.run(&["apply", "--yes"]).code(0);
+    let runs = tree::at(node.path(), "/var/lib/castoff/runs");
+    let run = fs::read_dir(&runs).unwrap().next().unwrap().unwrap().path();
+    assert_eq!((mode(&runs), mode(&run), mode(&run.join("backups"))), (0o700, 0o700, 0o700));
+    for entry in fs::read_dir(run.join("backups")).unwrap().chain(fs::read_dir(&run).unwrap()) {
+        let path = entry.unwrap().path();
+        assert!(path.is_dir() || mode(&path) == 0o600, "{}", path.display());
+    }
+}
+
+#[test]
+fn help_fits_eighty_columns() {
+    let top = castoff(&["--help"]).code(0);
+    let names: Vec<String> = top
+        .out
+        .lines()
+        .skip_while(|line| !line.starts_with("Commands:"))
+        .skip(1)
+        .map_while(|line| line.split_whitespace().next().map(str::to_owned))
+        .collect();
+    assert!(names.len() >= 15 && names.contains(&"rollback".to_owned()), "{names:?}");
+    for name in &names {
+        for option in ["--help", "-h"] {
+            let ran = castoff(&[name, option]).code(0);
+            assert!(ran.err.is_empty() && ran.out.contains("Usage:"), "{name}: {ran:#?}");
+            let long: Vec<&str> = ran.out.lines().filter(|line| line.chars().count() > 80).collect();
+            assert!(long.is_empty(), "{name} {option}: {long:#?}");
+        }
+    }
+    assert!(top.out.lines().all(|line| line.chars().count() <= 80), "{}", top.out);
+    let version = castoff(&["--version"]).code(0).out;
+    assert_eq!(version.trim(), format!("castoff {}", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn only_root_changes_a_running_node() {
+    // As nobody: only possible for root, and only where `setpriv` is installed.
+    let setpriv = Path::new("/usr/bin/setpriv");
+    if !nix::unistd::geteuid().is_root() || !setpriv.exists() {
+        println!("skipped: this is not root, or setpriv is missing");
+        return;
+    }
+    // The program may lie where nobody must not go.
+    let dir = tree::scratch();
+    let copy = dir.path().join("castoff");
+    fs::copy(env!("CARGO_BIN_EXE_castoff"), &copy).unwrap();
+    tree::set_mode(dir.path(), "", 0o755);
+    tree::set_mode(dir.path(), "castoff", 0o755);
+    for command in [&["apply", "--yes"][..], &["migrate", "--yes"], &["rollback"], &["resume"], &["commit"]] {
+        let mut nobody = Command::new(setpriv);
+        nobody.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&copy).args(command);
+        let ran = finish(nobody.env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::null()));
+        ran.code(77).silent().error(&["root", "hint: "]);
+    }
+}
