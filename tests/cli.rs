@@ -440,8 +440,9 @@ fn documents_have_the_fields_that_are_fixed() {
         }
     }
     let history = node.run(&["history", "-o", "json"]).code(0).json();
-    assert_eq!(at(&history[0], "run").as_str(), Some(run));
-    assert_eq!(at(&history[0], "state"), "committed");
+    is_document(&history, "History", &["runs"]);
+    assert_eq!(at(&history["runs"][0], "run").as_str(), Some(run));
+    assert_eq!(at(&history["runs"][0], "state"), "committed");
 }
 
 #[test]
