@@ -45,15 +45,12 @@ pub fn lock(host: &Host, what: &str) -> Result<Lock> {
 pub fn apply(host: &Host, plan: &Plan, options: &Options<'_>, observer: &mut dyn Observer) -> Result<RunReport> {
     check_fit(host, plan)?;
     let mut lock = lock(host, "apply")?;
-    let store = Store::new(host);
-    if let Some(open) = open_run(&store, host)? {
-        return Err(Refusal::Dirty(open.id).into());
-    }
+    refuse_open_run(host)?;
     check_fresh(host, plan, 0)?;
-    let run = store.create(plan)?;
+    let run = Store::new(host).create(plan)?;
     lock.say(&format!("pid {} (apply, run {})", host.pid(), run.id))?;
     let sandboxes = pods::sandboxes_before(host, plan);
-    let mut journal = Journal::create(host, &run.path("journal.jsonl"), &plan.digest, sandboxes)?;
+    let mut journal = Journal::create(host, &run.path("journal.jsonl"), &plan.digest, options.commit, sandboxes)?;
     observer.run_started(&run.id, plan, false);
     let mut work = work(host, plan, &run, &journal, options, observer);
     carry_out(&mut work, &mut journal, options)
@@ -87,7 +84,11 @@ pub fn resume(
     let rolling_back = journal::is_rolling_back(journal.entries());
     if !rolling_back {
         let begun = journal::open_steps(journal.entries()).iter().map(|(index, ..)| *index).max().unwrap_or_default();
-        check_fresh(host, &plan, begun)?;
+        check_fresh(host, &plan, begun).map_err(|error| match error.downcast() {
+            Ok(Refusal::Stale(why)) => Refusal::Drifted { run: run.id.clone(), why }.into(),
+            Ok(other) => other.into(),
+            Err(error) => error,
+        })?;
     }
     observer.run_started(&run.id, &plan, true);
     let mut work = work(host, &plan, &run, &journal, options, observer);
@@ -139,6 +140,17 @@ pub(super) fn check_fit(host: &Host, plan: &Plan) -> Result<()> {
         return Err(Refusal::Blocked(blocking).into());
     }
     Ok(())
+}
+
+/// Refuses while an earlier run is neither done nor taken back: what is on the node then is not what it looks like.
+///
+/// # Errors
+/// [`Refusal::Dirty`], or a store that cannot be read.
+pub fn refuse_open_run(host: &Host) -> Result<()> {
+    match open_run(&Store::new(host), host)? {
+        Some(open) => Err(Refusal::Dirty(open.id).into()),
+        None => Ok(()),
+    }
 }
 
 /// Every file still to be written must be as it was when the plan was made.
@@ -223,7 +235,7 @@ fn carry_out(work: &mut Work<'_>, journal: &mut Journal, options: &Options<'_>) 
         }
     }
     // Without that record the next castoff would take the run for cut off: better the old state than an unclear one.
-    finish(work, journal, options, None).or_else(|error| Ok(fail(work, journal, options, &error)))
+    finish(work, journal, None).or_else(|error| Ok(fail(work, journal, options, &error)))
 }
 
 fn do_step(work: &mut Work<'_>, journal: &mut Journal, step: &Step) -> Result<()> {
@@ -264,7 +276,7 @@ fn announce_and_act(work: &mut Work<'_>, journal: &mut Journal, step: &Step) -> 
 fn fail(work: &mut Work<'_>, journal: &mut Journal, options: &Options<'_>, error: &anyhow::Error) -> RunReport {
     if options.keep_on_verify_failure
         && error.downcast_ref::<NotProven>().is_some()
-        && let Ok(report) = finish(work, journal, options, Some(6))
+        && let Ok(report) = finish(work, journal, Some(6))
     {
         return report;
     }
@@ -273,9 +285,9 @@ fn fail(work: &mut Work<'_>, journal: &mut Journal, options: &Options<'_>, error
     rollback::take_all_back(work, journal, &back)
 }
 
-fn finish(work: &mut Work<'_>, journal: &mut Journal, options: &Options<'_>, exit: Option<u8>) -> Result<RunReport> {
+fn finish(work: &mut Work<'_>, journal: &mut Journal, exit: Option<u8>) -> Result<RunReport> {
     journal.add(work.host, Record::RunFinished { outcome: Outcome::Applied })?;
-    if options.commit
+    if journal::commits(journal.entries())
         && exit.is_none()
         && let Err(error) = journal.add(work.host, Record::Committed)
     {

@@ -42,9 +42,16 @@ impl Journal {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn create(host: &Host, path: &str, plan: &Digest, sandboxes: Option<Vec<String>>) -> Result<Self> {
+    pub fn create(
+        host: &Host,
+        path: &str,
+        plan: &Digest,
+        commit: bool,
+        sandboxes: Option<Vec<String>>,
+    ) -> Result<Self> {
         let mut journal = Self { file: host.root.append(path)?, entries: Vec::new(), sound: 0, torn: false };
-        journal.add(host, Record::RunStarted { plan: plan.clone(), tool: TOOL_VERSION.to_owned(), sandboxes })?;
+        journal
+            .add(host, Record::RunStarted { plan: plan.clone(), tool: TOOL_VERSION.to_owned(), commit, sandboxes })?;
         Ok(journal)
     }
 
@@ -121,6 +128,11 @@ pub fn state(entries: &[Entry]) -> RunState {
     state
 }
 
+/// True when a passed verification commits the run, as it was said when it began.
+pub fn commits(entries: &[Entry]) -> bool {
+    matches!(entries.first().map(|entry| &entry.record), Some(Record::RunStarted { commit: true, .. }))
+}
+
 /// How a run ended, the last time it did.
 pub fn ended(entries: &[Entry]) -> Option<Outcome> {
     entries.iter().rev().find_map(|entry| match entry.record {
@@ -149,38 +161,23 @@ pub fn open_steps(entries: &[Entry]) -> Vec<(usize, String, Undo)> {
             Record::StepStarted { index, id, undo } if open.iter().all(|(known, ..)| known != index) => {
                 open.push((*index, id.clone(), undo.clone()));
             }
-            Record::StepUndone { index, .. } => open.retain(|(known, ..)| known != index),
+            // What was left alone can still be taken back, with force.
+            Record::StepUndone { index, skipped: None } => open.retain(|(known, ..)| known != index),
             _ => {}
         }
     }
     open
 }
 
-/// Steps of which the last attempt to take them back left something alone.
-pub fn skipped(entries: &[Entry]) -> Vec<usize> {
-    let mut skipped = Vec::new();
+/// Steps that a rollback left alone on purpose.
+pub fn left_alone(entries: &[Entry]) -> Vec<usize> {
+    let mut left = Vec::new();
     for entry in entries {
-        if let Record::StepUndone { index, skipped: left } = &entry.record {
-            skipped.retain(|known| known != index);
-            if left.is_some() {
-                skipped.push(*index);
+        if let Record::StepUndone { index, skipped } = &entry.record {
+            left.retain(|known| known != index);
+            if skipped.is_some() {
+                left.push(*index);
             }
-        }
-    }
-    skipped
-}
-
-/// Files that were left alone because somebody else had changed them.
-pub fn left_alone(entries: &[Entry]) -> Vec<(usize, String, Undo)> {
-    let skipped = skipped(entries);
-    let mut left: Vec<(usize, String, Undo)> = Vec::new();
-    for entry in entries {
-        if let Record::StepStarted { index, id, undo } = &entry.record
-            && skipped.contains(index)
-            && matches!(undo, Undo::RestoreFile { .. } | Undo::RemoveFile { .. })
-            && left.iter().all(|(known, ..)| known != index)
-        {
-            left.push((*index, id.clone(), undo.clone()));
         }
     }
     left

@@ -16,7 +16,6 @@
 
 mod cni;
 mod executor;
-mod hands;
 mod journal;
 mod pods;
 mod report;
@@ -27,7 +26,7 @@ mod summary;
 mod timing;
 mod undo;
 
-pub use executor::{Options, apply, resume};
+pub use executor::{Options, apply, refuse_open_run, resume};
 pub use journal::Journal;
 pub use report::{Extra, build as build_report};
 pub use rollback::{commit, rollback};
@@ -73,6 +72,14 @@ pub enum Refusal {
     /// What is there is not what was planned for.
     #[error("the plan is stale: {0}")]
     Stale(String),
+    /// What a cut-off run still has to write was changed meanwhile.
+    #[error("run {run} cannot go on: {why}")]
+    Drifted {
+        /// The run.
+        run: String,
+        /// What was changed.
+        why: String,
+    },
     /// An earlier run was cut off, or is stuck.
     #[error("run {0} did not come to its end: it is neither done nor taken back")]
     Dirty(String),

@@ -3,7 +3,7 @@
 use super::{
     Journal, Observer, Options, Refusal, Run, Store,
     executor::{check_journal, lock, work},
-    hands, journal, pods,
+    journal, pods,
     report::{self, Extra},
     steps::Work,
     undo,
@@ -38,23 +38,39 @@ pub fn rollback(
 ) -> Result<RunReport> {
     let mut lock = lock(host, "rollback")?;
     let store = Store::new(host);
-    let run = store.find(wanted)?;
+    let run = match wanted {
+        Some(_) => store.find(wanted)?,
+        None => newest_that_holds(&store)?,
+    };
     lock.say(&format!("pid {} (rollback, run {})", host.pid(), run.id))?;
     let plan = store.plan(&run)?;
     check_place(host, &plan)?;
     check_newest(&store, &run)?;
     let mut journal = store.journal(&run)?;
     check_journal(&plan, &journal)?;
-    // What was left alone the first time can still be forced back.
-    let again = options.force && !journal::left_alone(journal.entries()).is_empty();
-    if journal::state(journal.entries()) == RunState::RolledBack && !again {
-        bail!("run {} is taken back already; nothing to do", run.id);
+    let left = journal::left_alone(journal.entries());
+    if journal::state(journal.entries()) == RunState::RolledBack && (left.is_empty() || !options.force) {
+        let hint = if left.is_empty() { "nothing to do" } else { "what was left alone needs `--force`" };
+        bail!("run {} is taken back already; {hint}", run.id);
     }
     let mut work = work(host, &plan, &run, &journal, options, observer);
     let back = Back { why: "asked for by the user".to_owned(), force: options.force, interrupted: false };
     // A run that ended must not look ended while it is being taken back.
     journal.add(host, Record::RollbackStarted { why: back.why.clone() })?;
     Ok(carry_back(&mut work, &mut journal, &back))
+}
+
+/// The newest run that is not taken back; with files left alone, the newest run of all.
+fn newest_that_holds(store: &Store<'_>) -> Result<Run> {
+    let mut last = None;
+    for run in store.runs()?.into_iter().rev() {
+        let entries = Journal::look(store.host(), &run.path("journal.jsonl"))?;
+        if journal::state(&entries) != RunState::RolledBack || !journal::left_alone(&entries).is_empty() {
+            return Ok(run);
+        }
+        last.get_or_insert(run);
+    }
+    last.context("there is no run on this node yet")
 }
 
 /// Runs are taken back in the reverse of the order they were made in: a later one stands on an earlier one.
@@ -108,11 +124,7 @@ pub(super) fn take_all_back(work: &mut Work<'_>, journal: &mut Journal, back: &B
 }
 
 fn carry_back(work: &mut Work<'_>, journal: &mut Journal, back: &Back) -> RunReport {
-    let mut open = journal::open_steps(journal.entries());
-    if back.force {
-        open.extend(journal::left_alone(journal.entries()));
-        open.sort_by_key(|(index, ..)| *index);
-    }
+    let open = journal::open_steps(journal.entries());
     let tasks = undo::tasks(&open);
     work.observer.rollback_started(&work.run.id, open.len(), &back.why);
     // A rollback that a signal asked for must not be stopped by that same signal.
@@ -128,7 +140,7 @@ fn carry_back(work: &mut Work<'_>, journal: &mut Journal, back: &Back) -> RunRep
                     note(work, journal, record);
                 }
                 let seconds = work.host.clock.monotonic().saturating_sub(start).as_secs_f64();
-                if task.acts() {
+                if skipped.is_none() && task.acts(work.host.is_live()) {
                     work.observer.undone(&task.describe(), seconds);
                 }
             }
@@ -160,13 +172,11 @@ fn note(work: &mut Work<'_>, journal: &mut Journal, record: Record) {
 }
 
 fn stuck(work: &mut Work<'_>, journal: &mut Journal, why: &str, left: &[undo::Task]) -> RunReport {
-    let backups = work.host.root.outside(&work.run.path("backups")).display().to_string();
-    let root = if work.host.is_live() { String::new() } else { work.host.root.dir().display().to_string() };
-    let option = if root.is_empty() { String::new() } else { format!(" --root '{root}'") };
-    let place = hands::Place { backups, root };
+    let root = &work.host.root;
     let mut hands = vec![format!("# {why}")];
-    hands.extend(left.iter().flat_map(|task| hands::commands(task, &place)));
-    hands.push(format!("castoff rollback{option} {}    # tries again", work.run.id));
+    hands.extend(left.iter().flat_map(|task| task.by_hand(root, &work.run.path("backups"))));
+    let tree = if root.is_live() { String::new() } else { format!(" --root {}", root.dir().display()) };
+    hands.push(format!("castoff rollback{tree} {}    # tries again", work.run.id));
     end(work, journal, Outcome::Stuck, hands)
 }
 
@@ -182,7 +192,7 @@ fn end(work: &mut Work<'_>, journal: &mut Journal, outcome: Outcome, by_hand: Ve
 
 /// The old state holds: files and links as recorded, units as active as they were, pods on Docker again.
 fn prove_old(work: &mut Work<'_>, entries: &[Entry]) -> Result<()> {
-    let skipped = journal::skipped(entries);
+    let skipped = journal::left_alone(entries);
     let mut known_units: Vec<&str> = Vec::new();
     let mut pods_of_docker: Option<Vec<String>> = None;
     for (index, _, undo) in recorded(entries) {

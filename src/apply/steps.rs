@@ -110,11 +110,10 @@ impl Work<'_> {
             }
             Action::StartUnit { unit } => Undo::RestoreActivity { was: self.snapshot(unit)?, dependents: Vec::new() },
             Action::RestartUnit { unit } => Undo::Restart { was: self.snapshot(unit)? },
-            Action::DisableUnit { unit } | Action::MaskUnit { unit } => Undo::RestoreLinks {
-                unit: unit.clone(),
-                links: unit_links::links_of(&self.host.root, unit)?,
-                dirs: self.host.root.missing_dirs(unit_links::ADMIN_DIR),
-            },
+            Action::EnableUnit { unit } => self.restore_links(unit, unit_links::enable_dirs(&self.host.root, unit)?)?,
+            Action::DisableUnit { unit } | Action::MaskUnit { unit } => {
+                self.restore_links(unit, self.host.root.missing_dirs(unit_links::ADMIN_DIR))?
+            }
             Action::DaemonReload => Undo::Reload,
             Action::StopDockerPods => pods::prepare_stop(self.host)?,
             Action::AwaitCri { endpoint } => {
@@ -130,6 +129,11 @@ impl Work<'_> {
                 Undo::None { reason: "it only looks".to_owned() }
             }
         })
+    }
+
+    fn restore_links(&self, unit: &str, dirs: Vec<String>) -> Result<Undo> {
+        let links = unit_links::links_of(&self.host.root, unit)?;
+        Ok(Undo::RestoreLinks { unit: unit.to_owned(), links, dirs })
     }
 
     fn prepare_write(&self, path: &str, before: Option<&FileBefore>, after: &FileAfter) -> Result<Undo> {
@@ -172,6 +176,7 @@ impl Work<'_> {
             Action::StopUnit { unit } => self.stop(unit)?,
             Action::StartUnit { unit } => return self.start(unit, false).map(Some),
             Action::RestartUnit { unit } => return self.start(unit, true).map(Some),
+            Action::EnableUnit { unit } => unit_links::enable(&self.host.root, unit)?,
             Action::DisableUnit { unit } => unit_links::disable(&self.host.root, unit)?,
             Action::MaskUnit { unit } => unit_links::mask(&self.host.root, unit)?,
             Action::DaemonReload => self.host.units.reload()?,

@@ -91,6 +91,7 @@ impl Store<'_> {
         let outcome = ended.unwrap_or(Outcome::Stuck);
         let mut report = report::build(&run.id, &plan, &entries, outcome, Extra::default());
         if dirty {
+            report.cut_off = true;
             report.by_hand = vec![
                 format!("castoff resume {}      # goes on with it", run.id),
                 format!("castoff rollback {}    # takes it back", run.id),

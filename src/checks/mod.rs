@@ -4,6 +4,7 @@
 mod node;
 mod registry;
 
+pub use node::UNITS_UNSEEN;
 pub use registry::{CheckInfo, find, registry};
 
 use crate::model::{Facts, Finding};

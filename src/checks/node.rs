@@ -5,6 +5,9 @@ use crate::{
     model::{Facts, Finding, Origin, RuntimeKind, Severity, Sourced},
 };
 
+/// What `inspect` notes when units cannot be asked.
+pub const UNITS_UNSEEN: &str = "which units run";
+
 fn on_docker(facts: &Facts) -> bool {
     let runtime = facts.kubelet.runtime.as_ref().map(|runtime| runtime.value);
     matches!(runtime, Some(RuntimeKind::Dockershim | RuntimeKind::CriDockerd))
@@ -323,6 +326,19 @@ pub fn not_everything_seen(facts: &Facts) -> Vec<Finding> {
     vec![
         Finding::new("not-everything-seen", Severity::Warn, "parts of this node could not be seen")
             .cause(what.join("; "))
-            .fix("run castoff as root on the node"),
+            .fix(if what.iter().any(|why| why.contains("run as root")) {
+                "run castoff as root on the node"
+            } else {
+                "a plan made from half of the facts may be half a plan; see to the reasons first"
+            }),
+    ]
+}
+
+pub fn systemd_silent(facts: &Facts) -> Vec<Finding> {
+    let Some(unseen) = facts.unseen.iter().find(|unseen| unseen.what == UNITS_UNSEEN) else { return Vec::new() };
+    vec![
+        Finding::new("systemd-silent", Severity::Block, "systemd does not answer, so it is not known what runs")
+            .cause(unseen.why.clone())
+            .fix("see that D-Bus and systemd run; for a file tree that does not run, use `--root DIR`"),
     ]
 }

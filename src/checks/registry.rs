@@ -224,6 +224,15 @@ const REGISTRY: &[CheckInfo] = &[
         run: Some(node::not_everything_seen),
     },
     CheckInfo {
+        id: "systemd-silent",
+        severity: Severity::Block,
+        summary: "systemd does not answer, so it is not known what runs",
+        explanation: "castoff asks systemd over D-Bus which units run, and has it stop and start them. Without an answer a \
+            plan would not know whether Docker or kubelet runs, and could not be applied. Inside a container, or where \
+            D-Bus is not installed, castoff can only work on a file tree: `--root DIR`.",
+        run: Some(node::systemd_silent),
+    },
+    CheckInfo {
         id: "file-unreadable",
         severity: Severity::Block,
         summary: "a configuration file cannot be understood",

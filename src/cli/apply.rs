@@ -8,7 +8,7 @@ use super::{
 use crate::{
     apply::{self, Options, Refusal},
     host::{Host, env, user_files, watch_signals},
-    model::{API_VERSION, Outcome, Plan, RunReport},
+    model::{API_VERSION, Action, Outcome, Plan, RunReport},
     report,
     ui::{Answer, Printer, Progress, Prompter},
 };
@@ -19,17 +19,18 @@ use std::path::Path;
 pub fn run(args: &ApplyArgs, printer: Printer) -> Result<Exit> {
     let context = Context::open(&args.node, &args.change.skip_check)?;
     context.need_rights()?;
+    apply::refuse_open_run(&context.host)?;
     let plan = match &args.plan {
         Some(path) => load(path, &args.change.skip_check)?,
         None => make_plan(&context, 3),
     };
-    if plan.is_empty() && plan.blocking().next().is_none() {
+    if plan.blocking().next().is_none() && is_done(&plan, &context) {
         return nothing_to_do(&plan, &args.change, printer);
     }
-    refuse_blocked(&plan, printer)?;
+    refuse_blocked(&plan, &args.change, printer)?;
     if !args.change.yes {
-        printer.insist(&report::plan(&plan, printer.look(), true));
         let prompter = prompter(&args.node)?;
+        printer.insist(&report::plan(&plan, printer.look(), true));
         match prompter.confirm(&question(&plan))? {
             Answer::Given(true) => {}
             Answer::Given(false) => {
@@ -43,6 +44,20 @@ pub fn run(args: &ApplyArgs, printer: Printer) -> Result<Exit> {
         }
     }
     carry_out(&context.host, &plan, &args.change, !args.change.no_commit, printer)
+}
+
+/// True when there is nothing to do; for a saved plan, when the node already is what that plan makes of it.
+fn is_done(plan: &Plan, context: &Context) -> bool {
+    if plan.is_empty() {
+        return true;
+    }
+    let written = plan.steps.iter().all(|step| match &step.action {
+        Action::WriteFile { path, after, .. } => {
+            context.host.root.read(path).is_ok_and(|read| read.is_some_and(|read| read.digest() == after.digest))
+        }
+        _ => true,
+    });
+    written && crate::plan::plan(&context.facts(), &plan.desired, crate::plan::Options::default()).is_empty()
 }
 
 /// What is asked before anything happens.
@@ -61,10 +76,14 @@ pub fn prompter(node: &NodeArgs) -> Result<Prompter> {
 }
 
 /// Shows the findings that forbid a plan.
-pub fn refuse_blocked(plan: &Plan, printer: Printer) -> Result<()> {
+pub fn refuse_blocked(plan: &Plan, change: &ChangeArgs, printer: Printer) -> Result<()> {
     let blocking: Vec<_> = plan.blocking().cloned().collect();
     if blocking.is_empty() {
         return Ok(());
+    }
+    if change.output == Format::Json {
+        let report = apply::build_report("", plan, &[], Outcome::Blocked, apply::Extra::default());
+        printer.data(&json(&report)?);
     }
     printer.insist(&report::findings(&blocking, &[], printer.look()));
     Err(Refusal::Blocked(blocking.into_iter().map(|finding| finding.id).collect()).into())
@@ -77,7 +96,6 @@ fn load(path: &Path, skip_checks: &[String]) -> Result<Plan> {
         .map_err(|error| anyhow!("{shown} is no plan of castoff ({API_VERSION}): {error}"))?;
     plan.validate().map_err(|why| anyhow!("{shown} cannot be used: {why}"))?;
     plan.desired.skip_checks.extend_from_slice(skip_checks);
-    plan.digest = plan.compute_digest();
     Ok(plan)
 }
 

@@ -6,7 +6,7 @@ use crate::{
     checks,
     host::{Faults, Host, user_files},
     inspect,
-    model::{Assumptions, Desired, Facts, Profile},
+    model::{API_VERSION, Assumptions, Desired, Facts, Profile},
     plan,
 };
 use anyhow::{Context as _, Result, anyhow};
@@ -110,4 +110,13 @@ pub fn json(document: &impl serde::Serialize) -> Result<String> {
     let mut text = serde_json::to_string_pretty(document).context("cannot print JSON")?;
     text.push('\n');
     Ok(text)
+}
+
+/// A list as a document of its own: every document has `apiVersion` and `kind`.
+///
+/// # Errors
+/// Never for castoff's own documents.
+pub fn list(kind: &str, field: &str, items: &impl serde::Serialize) -> Result<String> {
+    let items = serde_json::to_value(items).context("cannot print JSON")?;
+    json(&serde_json::json!({ "apiVersion": API_VERSION, "kind": kind, field: items }))
 }

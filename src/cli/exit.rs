@@ -104,6 +104,9 @@ fn judge_refusal(refusal: &Refusal) -> (Exit, Vec<String>) {
             (Exit::BLOCKED, hints)
         }
         Refusal::Stale(_) => (Exit::FAILURE, vec!["look at it, then make a new plan with `castoff plan`".to_owned()]),
+        Refusal::Drifted { run, .. } => {
+            (Exit::FAILURE, vec![format!("look at it; `castoff rollback {run}` takes the run back")])
+        }
         Refusal::Dirty(run) => (
             Exit::FAILURE,
             vec![format!("`castoff resume {run}` goes on with it"), format!("`castoff rollback {run}` takes it back")],

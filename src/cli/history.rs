@@ -2,7 +2,7 @@
 
 use super::{
     args::{Format, HistoryArgs, ShowArgs},
-    context::{Context, json},
+    context::{Context, json, list},
     exit::Exit,
 };
 use crate::{apply::Store, report, ui::Printer};
@@ -14,7 +14,7 @@ pub fn history(args: &HistoryArgs, printer: Printer) -> Result<Exit> {
     let runs = Store::new(&context.host).history()?;
     match args.output {
         Format::Text => printer.data(&report::history(&runs, printer.look())),
-        Format::Json => printer.data(&json(&runs)?),
+        Format::Json => printer.data(&list("History", "runs", &runs)?),
     }
     Ok(Exit::OK)
 }

@@ -2,7 +2,7 @@
 
 use super::{
     args::{CheckArgs, ExplainArgs, Format, InspectArgs},
-    context::{Context, json, known_check},
+    context::{Context, json, known_check, list},
     exit::Exit,
 };
 use crate::{
@@ -41,7 +41,7 @@ pub fn check(args: &CheckArgs, printer: Printer) -> Result<Exit> {
         Format::Text => {
             printer.data(report::findings(&plan.findings, &context.desired.skip_checks, printer.look()).trim_start());
         }
-        Format::Json => printer.data(&json(&plan.findings)?),
+        Format::Json => printer.data(&list("Findings", "findings", &plan.findings)?),
     }
     let fatal = |finding: &&Finding| {
         let worst = if args.fatal_warnings { Severity::Warn } else { Severity::Block };

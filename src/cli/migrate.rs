@@ -7,6 +7,7 @@ use super::{
     exit::Exit,
 };
 use crate::{
+    apply,
     host::{user_files, watch_signals},
     model::{Desired, DockerFate, ImagePolicy, Plan, Profile},
     report,
@@ -19,19 +20,20 @@ use std::path::PathBuf;
 pub fn run(args: &MigrateArgs, printer: Printer) -> Result<Exit> {
     let mut context = Context::open(&args.node, &args.change.skip_check)?;
     context.need_rights()?;
+    apply::refuse_open_run(&context.host)?;
     let mut plan = make_plan(&context, 3);
     if plan.is_empty() && plan.blocking().next().is_none() {
         return nothing_to_do(&plan, &args.change, printer);
     }
     if args.change.yes {
-        refuse_blocked(&plan, printer)?;
+        refuse_blocked(&plan, &args.change, printer)?;
         return carry_out(&context.host, &plan, &args.change, !args.change.no_commit, printer);
     }
     let prompter = prompter(&args.node)?;
     // From here on Ctrl-C is an answer, not a death with a hidden cursor.
     let _signals = watch_signals()?;
     introduce(&plan, printer);
-    refuse_blocked(&plan, printer)?;
+    refuse_blocked(&plan, &args.change, printer)?;
     loop {
         printer.insist(&choices(&context.desired));
         let items = ["Show the plan and go on", "Change choices", "Save choices as a profile and quit", "Cancel"];
@@ -64,8 +66,10 @@ fn cancelled(printer: Printer) -> Exit {
 
 fn introduce(plan: &Plan, printer: Printer) {
     let s = plan.summary;
+    let then =
+        if plan.live { "restarts containerd and kubelet" } else { "leaves stopping and starting to the next boot" };
     printer.insist(&format!(
-        "This moves {} from Docker to containerd.\nIt changes {} and creates {} files or links, and restarts containerd and kubelet.\n\
+        "This moves {} from Docker to containerd.\nIt changes {} and creates {} files or links, and {then}.\n\
          Docker stays installed but stopped. `castoff rollback` brings everything back.",
         plan.node, s.update, s.create
     ));

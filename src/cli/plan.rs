@@ -5,7 +5,12 @@ use super::{
     context::{Context, json, make_plan},
     exit::Exit,
 };
-use crate::{host::user_files, report, ui::Printer};
+use crate::{
+    apply::{self, Refusal},
+    host::user_files,
+    report,
+    ui::Printer,
+};
 use anyhow::{Context as _, Result};
 
 /// Shows what would be done; saves it with `--out`. Writes nothing else.
@@ -15,6 +20,11 @@ pub fn run(args: &PlanArgs, printer: Printer) -> Result<Exit> {
     match args.output {
         Format::Text => printer.data(&report::plan(&plan, printer.look(), !args.no_diff)),
         Format::Json => printer.data(&json(&plan.for_reading())?),
+    }
+    if let Err(error) = apply::refuse_open_run(&context.host)
+        && let Some(Refusal::Dirty(run)) = error.downcast_ref()
+    {
+        printer.insist(&format!("warning: {error}; `castoff resume {run}` or `castoff rollback {run}` first"));
     }
     if let Some(path) = &args.out {
         user_files::write_private(path, &json(&plan)?).context("cannot save the plan")?;

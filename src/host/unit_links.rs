@@ -64,6 +64,59 @@ pub fn disable(root: &Root, unit: &str) -> Result<()> {
     Ok(())
 }
 
+/// The links that the `[Install]` section of a unit's file asks for (`WantedBy=`, `RequiredBy=`).
+fn install_links(root: &Root, unit: &str) -> Result<Vec<UnitLink>> {
+    let Some(file) = fragment(root, unit) else { bail!("{unit} has no unit file, or is masked") };
+    let text = root.text(&file)?.unwrap_or_default();
+    let mut links = Vec::new();
+    for entry in unit_file::UnitFile::parse(&text).entries().iter().filter(|entry| entry.section == "Install") {
+        let kind = match entry.key.as_str() {
+            "WantedBy" => "wants",
+            "RequiredBy" => "requires",
+            _ => continue,
+        };
+        let targets = entry.value.split_whitespace();
+        links.extend(
+            targets
+                .map(|target| UnitLink { path: format!("{ADMIN_DIR}/{target}.{kind}/{unit}"), target: file.clone() }),
+        );
+    }
+    if links.is_empty() {
+        bail!("{file} names no target that wants it, so it cannot be enabled");
+    }
+    Ok(links)
+}
+
+/// Directories that [`enable`] would have to make, outermost first.
+///
+/// # Errors
+/// When the unit cannot be enabled.
+pub fn enable_dirs(root: &Root, unit: &str) -> Result<Vec<String>> {
+    let links = install_links(root, unit)?;
+    let mut dirs: Vec<String> = links
+        .iter()
+        .filter_map(|link| link.path.rsplit_once('/'))
+        .flat_map(|(dir, _)| root.missing_dirs(dir))
+        .collect();
+    dirs.sort();
+    dirs.dedup();
+    Ok(dirs)
+}
+
+/// Makes the links that start `unit` at boot, as the `[Install]` section of its file says.
+///
+/// # Errors
+/// When the unit has no file, its file names no target, or a link cannot be made.
+pub fn enable(root: &Root, unit: &str) -> Result<()> {
+    for link in install_links(root, unit)? {
+        if let Some((dir, _)) = link.path.rsplit_once('/') {
+            root.make_dirs(dir, 0o755)?;
+        }
+        root.make_link(&link.path, &link.target)?;
+    }
+    Ok(())
+}
+
 /// Links `unit` to `/dev/null`, so that nothing can start it.
 ///
 /// # Errors
@@ -104,6 +157,18 @@ pub fn restore(root: &Root, unit: &str, links: &[UnitLink]) -> Result<()> {
         root.make_link(&was.path, &was.target)?;
     }
     Ok(())
+}
+
+/// Directories that were made for links of a unit lie where such links live.
+///
+/// # Errors
+/// When one does not: the journal was changed.
+pub fn expect_dirs(unit: &str, dirs: &[String]) -> Result<()> {
+    let on_the_way = |dir: &str| ADMIN_DIR == dir || ADMIN_DIR.strip_prefix(dir).is_some_and(|r| r.starts_with('/'));
+    match dirs.iter().find(|dir| !on_the_way(dir) && !is_link_place(&format!("{dir}/{unit}"))) {
+        Some(dir) => bail!("the journal names the directory `{dir}` for links of {unit}; they live below {ADMIN_DIR}"),
+        None => Ok(()),
+    }
 }
 
 fn is_link_place(path: &str) -> bool {

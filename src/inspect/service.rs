@@ -2,6 +2,7 @@
 
 use super::{UNITS, files::Files};
 use crate::{
+    checks::UNITS_UNSEEN,
     formats::{
         env_file::EnvFile,
         unit_file::{self, UnitFile},
@@ -17,7 +18,7 @@ pub fn probe_units(host: &Host, facts: &mut Facts) {
     let silent = if host.is_live() { host.units.available().err() } else { None };
     let files = TreeUnits::new(Rc::clone(&host.root));
     if let Some(why) = &silent {
-        facts.unseen.push(Unseen { what: "which units run".to_owned(), why: why.clone() });
+        facts.unseen.push(Unseen { what: UNITS_UNSEEN.to_owned(), why: why.clone() });
     }
     for name in UNITS {
         let state = if silent.is_some() { files.state(name) } else { host.units.state(name) };

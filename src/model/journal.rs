@@ -123,6 +123,9 @@ pub enum Record {
         plan: Digest,
         /// castoff's version.
         tool: String,
+        /// A passed verification commits the run.
+        #[serde(default)]
+        commit: bool,
         /// Sandboxes on the new runtime at that time; absent when it did not answer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sandboxes: Option<Vec<String>>,

@@ -127,6 +127,11 @@ pub enum Action {
         /// Unit name.
         unit: String,
     },
+    /// Makes the links that start a unit at boot, as its `[Install]` section says.
+    EnableUnit {
+        /// Unit name.
+        unit: String,
+    },
     /// Removes the links that start a unit at boot.
     DisableUnit {
         /// Unit name.
@@ -183,6 +188,7 @@ impl Action {
             Self::StopUnit { .. } | Self::StopDockerPods => "stop",
             Self::StartUnit { .. } => "start",
             Self::RestartUnit { .. } => "restart",
+            Self::EnableUnit { .. } => "enable",
             Self::DisableUnit { .. } => "disable",
             Self::MaskUnit { .. } => "mask",
             Self::DaemonReload => "reload",
@@ -199,6 +205,7 @@ impl Action {
             Self::StopUnit { unit }
             | Self::StartUnit { unit }
             | Self::RestartUnit { unit }
+            | Self::EnableUnit { unit }
             | Self::DisableUnit { unit }
             | Self::MaskUnit { unit } => unit.clone(),
             Self::DaemonReload => "systemd".to_owned(),
@@ -332,9 +339,11 @@ impl Plan {
                 action => action,
             })
             .collect();
+        // Which findings somebody accepts is not part of what is done.
+        let desired = Desired { skip_checks: Vec::new(), ..self.desired.clone() };
         let decisive = serde_json::json!({
             "apiVersion": self.api_version, "node": self.node, "goal": self.goal, "live": self.live,
-            "desired": self.desired, "actions": actions,
+            "desired": desired, "actions": actions,
         });
         Digest::of(decisive.to_string().as_bytes())
     }

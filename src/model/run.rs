@@ -205,6 +205,9 @@ pub struct RunReport {
     pub verification: Vec<Check>,
     /// What is notable.
     pub findings: Vec<Finding>,
+    /// True for a run that was killed: it is neither done nor taken back, and `outcome` is only what it is so far.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut_off: bool,
     /// What is left to do by hand; only when stuck.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by_hand: Vec<String>,

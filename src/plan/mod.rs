@@ -35,6 +35,20 @@ impl Default for Options {
     }
 }
 
+/// Findings about leaving Docker, which say nothing to a node that stays.
+const MIGRATION_ONLY: [&str; 10] = [
+    "containerd-missing",
+    "containerd-version-unknown",
+    "containerd-imports",
+    "cri-plugin-disabled",
+    "cri-version-mismatch",
+    "docker-not-running",
+    "kubelet-requires-docker",
+    "live-restore",
+    "log-format-changes",
+    "no-cni",
+];
+
 /// Makes the plan that brings a node from what it is to what it should be.
 pub fn plan(facts: &Facts, desired: &Desired, options: Options) -> Plan {
     let mut draft = Draft::new(facts, desired, options);
@@ -87,6 +101,7 @@ fn from_docker_to_containerd(draft: &mut Draft<'_>) {
     }
     configure(draft);
     docker::daemon_json(draft);
+    enable_containerd(draft);
     retire_docker(draft);
     if live {
         let reload = "systemd must see the masks and files";
@@ -95,7 +110,7 @@ fn from_docker_to_containerd(draft: &mut Draft<'_>) {
         start_kubelet(draft, Some(pods));
     } else {
         draft.deferred.extend([
-            "at next boot: containerd starts with the new configuration, Docker stays masked".to_owned(),
+            "at next boot: containerd starts with the new configuration, Docker does not start".to_owned(),
             "at next boot: kubelet starts on containerd".to_owned(),
             "images are pulled at next boot, unless they are put into containerd's store some other way".to_owned(),
         ]);
@@ -110,6 +125,7 @@ fn keep_containerd_right(draft: &mut Draft<'_>) {
     let containerd = draft.facts.containerd.config_path.as_ref().map(|path| path.value.clone());
     let touches_containerd = written.iter().any(|path| Some(path) == containerd.as_ref());
     let touches_kubelet = written.iter().any(|path| Some(path) != containerd.as_ref() && path != CRICTL_YAML);
+    enable_containerd(draft);
     if !draft.facts.live || written.is_empty() {
         return;
     }
@@ -204,6 +220,22 @@ fn configure(draft: &mut Draft<'_>) {
             draft.write("crictl-config", CRICTL_YAML, &after, "crictl must ask the runtime that runs the pods");
         }
         Err(error) => draft.not_editable(CRICTL_YAML, &error, "set runtime-endpoint and image-endpoint by hand"),
+    }
+}
+
+/// Docker's unit often was what started containerd. From now on containerd must start at boot by itself.
+fn enable_containerd(draft: &mut Draft<'_>) {
+    let unit = "containerd.service";
+    if draft.facts.unit(unit).file_state == "disabled" {
+        draft.step(
+            "enable-containerd",
+            Phase::Configure,
+            Change::Update,
+            Risk::None,
+            UndoKind::RestoreUnitState,
+            "it must start at boot by itself, not because Docker wants it",
+            Action::EnableUnit { unit: unit.to_owned() },
+        );
     }
 }
 
@@ -330,6 +362,9 @@ fn finish(draft: Draft<'_>) -> Plan {
         step.index = at + 1;
     }
     let mut all = facts.findings.clone();
+    if desired.goal == Goal::CgroupDriver {
+        all.retain(|finding| !MIGRATION_ONLY.contains(&finding.id.as_str()));
+    }
     all.extend(findings);
     all.sort_by(|a, b| (a.severity, &a.id).cmp(&(b.severity, &b.id)));
     let mut plan = Plan {

@@ -20,10 +20,12 @@ impl Page {
     fn head(&mut self, name: &str, state: &str) {
         let state = match state {
             "running" => paint(GOOD, state),
-            "not installed" | "" => paint(DIM, state),
+            "" => String::new(),
+            "not installed" => paint(DIM, state),
             _ => paint(CAUTION, state),
         };
-        self.text.push_str(&format!("\n{}  {state}\n", paint(STRONG, name)));
+        let gap = if state.is_empty() { "" } else { "  " };
+        self.text.push_str(&format!("\n{}{gap}{state}\n", paint(STRONG, name)));
     }
 
     fn line(&mut self, label: &str, value: &str, origin: &Origin) {

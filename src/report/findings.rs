@@ -16,8 +16,8 @@ pub fn findings(findings: &[Finding], skipped: &[String], look: Look) -> String 
         let style = style::of_severity(finding.severity);
         let symbol = style::symbol_of(finding.severity, look.glyphs);
         let word = pad(finding.severity.word(), 6);
-        let off = if skipped.contains(&finding.id) { " (skipped)" } else { "" };
-        text.push_str(&format!("  {} {}\n", paint(style, format!("{symbol} {word}{}", finding.id)), paint(DIM, off)));
+        let off = if skipped.contains(&finding.id) { paint(DIM, " (skipped)") } else { String::new() };
+        text.push_str(&format!("  {}{off}\n", paint(style, format!("{symbol} {word}{}", finding.id))));
         let mut line = |label: &str, body: &str| {
             if !body.is_empty() {
                 text.push_str(&format!("      {}{}\n", pad(label, 7), wrap(body, look.width, 13)));

@@ -24,6 +24,10 @@ pub fn plan(plan: &Plan, look: Look, diffs: bool) -> String {
         s.run,
         s.irreversible
     );
+    let blocking: Vec<&str> = plan.blocking().map(|finding| finding.id.as_str()).collect();
+    if !blocking.is_empty() {
+        text.push_str(&format!("{}\n\n", paint(BAD, format!("It cannot be applied: {}", blocking.join(", ")))));
+    }
     for step in &plan.steps {
         text.push_str(&line(step, look));
     }

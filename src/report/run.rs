@@ -10,6 +10,9 @@ use crate::model::{Downtime, Outcome, RunReport, RunState, RunSummary, StepStatu
 /// One line that says how a run ended.
 pub fn outcome_line(report: &RunReport) -> String {
     let node = &report.node;
+    if report.cut_off {
+        return paint(BAD, format!("run {} on {node} was cut off: neither done nor taken back", report.run));
+    }
     match report.outcome {
         Outcome::NoChange => format!("{node} already is as wanted. No changes."),
         Outcome::Applied if report.exit_code == 6 => {
@@ -104,7 +107,7 @@ pub fn history(runs: &[RunSummary], look: Look) -> String {
             STRONG,
             format!(
                 "{}{}{:>10}{:>10}{:>10}  DRIFT",
-                pad("RUN", 24),
+                pad("RUN", 27),
                 pad("STATE", 13),
                 "KUBELET",
                 "WORKLOAD",
@@ -122,7 +125,7 @@ pub fn history(runs: &[RunSummary], look: Look) -> String {
         let drift = if run.drift.is_empty() { look.glyphs.dot().to_owned() } else { run.drift.join(", ") };
         text.push_str(&format!(
             "{}{}{:>10}{:>10}{:>10}  {drift}\n",
-            pad(&run.run, 24),
+            pad(&run.run, 27),
             paint(style, pad(run.state.word(), 13)),
             show(run.kubelet_seconds),
             show(run.workload_seconds),

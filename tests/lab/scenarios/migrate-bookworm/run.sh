@@ -124,17 +124,20 @@ check "commit" on n castoff commit
 check "a committed run can still be taken back" on n castoff rollback
 check "the pods run on Docker again" on_docker
 
-note "-- killed with -9"
-killed_at() { # killed_at STEP: starts a migration and kills it when that step has begun
+note "-- interrupted, and killed with -9"
+signalled_at() { # signalled_at SIGNAL STEP: starts a migration, sends the signal when that step has begun; its exit code
     on n "cd /var/lib/castoff/runs; old=\$(ls | tail -n 1)
-        castoff migrate --yes >/root/killed.log 2>&1 & p=\$!
+        castoff migrate --yes >/root/signalled.log 2>&1 & p=\$!
         for i in \$(seq 1200); do
             new=\$(ls | tail -n 1)
-            [ \$new != \$old ] && grep -qs '\"id\":\"$1\"' \$new/journal.jsonl && break
+            [ \$new != \$old ] && grep -qs '\"id\":\"$2\"' \$new/journal.jsonl && break
             sleep 0.1
         done
-        kill -9 \$p; wait \$p; cat /root/killed.log; castoff history; castoff history | grep -q dirty"
+        kill -$1 \$p; wait \$p; code=\$?; cat /root/signalled.log; exit \$code"
 }
+killed_at() { signalled_at KILL "$1"; on n 'castoff history | grep -q dirty'; }
+check "Ctrl-C while pods are being awaited: taken back, exit code 130" exits 130 signalled_at INT await-pods
+check "the pods run on Docker, and on Docker only" on_docker
 check "killed while Docker's files were being replaced" killed_at kubelet-config
 check "a new migration is refused while that stands" exits 1 on n castoff migrate --yes
 check "resume ends it in the new state" on n castoff resume
