@@ -161,23 +161,38 @@ pub fn open_steps(entries: &[Entry]) -> Vec<(usize, String, Undo)> {
             Record::StepStarted { index, id, undo } if open.iter().all(|(known, ..)| known != index) => {
                 open.push((*index, id.clone(), undo.clone()));
             }
-            // What was left alone can still be taken back, with force.
-            Record::StepUndone { index, skipped: None } => open.retain(|(known, ..)| known != index),
+            Record::StepUndone { index, .. } => open.retain(|(known, ..)| known != index),
             _ => {}
         }
     }
     open
 }
 
-/// Steps that a rollback left alone on purpose.
-pub fn left_alone(entries: &[Entry]) -> Vec<usize> {
-    let mut left = Vec::new();
+/// Steps of which the last attempt to take them back left something alone.
+pub fn skipped(entries: &[Entry]) -> Vec<usize> {
+    let mut skipped = Vec::new();
     for entry in entries {
-        if let Record::StepUndone { index, skipped } = &entry.record {
-            left.retain(|known| known != index);
-            if skipped.is_some() {
-                left.push(*index);
+        if let Record::StepUndone { index, skipped: left } = &entry.record {
+            skipped.retain(|known| known != index);
+            if left.is_some() {
+                skipped.push(*index);
             }
+        }
+    }
+    skipped
+}
+
+/// Files that were left alone because somebody else had changed them.
+pub fn left_alone(entries: &[Entry]) -> Vec<(usize, String, Undo)> {
+    let skipped = skipped(entries);
+    let mut left: Vec<(usize, String, Undo)> = Vec::new();
+    for entry in entries {
+        if let Record::StepStarted { index, id, undo } = &entry.record
+            && skipped.contains(index)
+            && matches!(undo, Undo::RestoreFile { .. } | Undo::RemoveFile { .. })
+            && left.iter().all(|(known, ..)| known != index)
+        {
+            left.push((*index, id.clone(), undo.clone()));
         }
     }
     left

@@ -16,6 +16,7 @@
 
 mod cni;
 mod executor;
+mod hands;
 mod journal;
 mod pods;
 mod report;

@@ -3,7 +3,7 @@
 use super::{
     Journal, Observer, Options, Refusal, Run, Store,
     executor::{check_journal, lock, work},
-    journal, pods,
+    hands, journal, pods,
     report::{self, Extra},
     steps::Work,
     undo,
@@ -48,10 +48,15 @@ pub fn rollback(
     check_newest(&store, &run)?;
     let mut journal = store.journal(&run)?;
     check_journal(&plan, &journal)?;
-    let left = journal::left_alone(journal.entries());
-    if journal::state(journal.entries()) == RunState::RolledBack && (left.is_empty() || !options.force) {
-        let hint = if left.is_empty() { "nothing to do" } else { "what was left alone needs `--force`" };
-        bail!("run {} is taken back already; {hint}", run.id);
+    // What was left alone the first time can still be forced back.
+    let again = options.force && !journal::left_alone(journal.entries()).is_empty();
+    if journal::state(journal.entries()) == RunState::RolledBack && !again {
+        let left = if journal::left_alone(journal.entries()).is_empty() {
+            "nothing to do"
+        } else {
+            "what was left alone needs `--force`"
+        };
+        bail!("run {} is taken back already; {left}", run.id);
     }
     let mut work = work(host, &plan, &run, &journal, options, observer);
     let back = Back { why: "asked for by the user".to_owned(), force: options.force, interrupted: false };
@@ -124,7 +129,11 @@ pub(super) fn take_all_back(work: &mut Work<'_>, journal: &mut Journal, back: &B
 }
 
 fn carry_back(work: &mut Work<'_>, journal: &mut Journal, back: &Back) -> RunReport {
-    let open = journal::open_steps(journal.entries());
+    let mut open = journal::open_steps(journal.entries());
+    if back.force {
+        open.extend(journal::left_alone(journal.entries()));
+        open.sort_by_key(|(index, ..)| *index);
+    }
     let tasks = undo::tasks(&open);
     work.observer.rollback_started(&work.run.id, open.len(), &back.why);
     // A rollback that a signal asked for must not be stopped by that same signal.
@@ -172,11 +181,13 @@ fn note(work: &mut Work<'_>, journal: &mut Journal, record: Record) {
 }
 
 fn stuck(work: &mut Work<'_>, journal: &mut Journal, why: &str, left: &[undo::Task]) -> RunReport {
-    let root = &work.host.root;
+    let backups = work.host.root.outside(&work.run.path("backups")).display().to_string();
+    let root = if work.host.is_live() { String::new() } else { work.host.root.dir().display().to_string() };
+    let option = if root.is_empty() { String::new() } else { format!(" --root '{root}'") };
+    let place = hands::Place { backups, root };
     let mut hands = vec![format!("# {why}")];
-    hands.extend(left.iter().flat_map(|task| task.by_hand(root, &work.run.path("backups"))));
-    let tree = if root.is_live() { String::new() } else { format!(" --root {}", root.dir().display()) };
-    hands.push(format!("castoff rollback{tree} {}    # tries again", work.run.id));
+    hands.extend(left.iter().flat_map(|task| hands::commands(task, &place)));
+    hands.push(format!("castoff rollback{option} {}    # tries again", work.run.id));
     end(work, journal, Outcome::Stuck, hands)
 }
 
@@ -192,7 +203,7 @@ fn end(work: &mut Work<'_>, journal: &mut Journal, outcome: Outcome, by_hand: Ve
 
 /// The old state holds: files and links as recorded, units as active as they were, pods on Docker again.
 fn prove_old(work: &mut Work<'_>, entries: &[Entry]) -> Result<()> {
-    let skipped = journal::left_alone(entries);
+    let skipped = journal::skipped(entries);
     let mut known_units: Vec<&str> = Vec::new();
     let mut pods_of_docker: Option<Vec<String>> = None;
     for (index, _, undo) in recorded(entries) {

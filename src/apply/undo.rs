@@ -8,7 +8,7 @@ use super::{
     steps::{Work, unhex},
 };
 use crate::{
-    host::{Attributes, Expect, FileRead, Meta, Root, unit_links},
+    host::{Attributes, Expect, FileRead, Meta, unit_links},
     model::{Action, Record, Undo, UnitSnapshot},
 };
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -139,57 +139,6 @@ impl Task {
             },
         }
     }
-
-    /// The commands by which a person does it, when castoff cannot. In a file tree only files and links are left to do,
-    /// at their places outside it.
-    pub fn by_hand(&self, root: &Root, backups: &str) -> Vec<String> {
-        let at = |path: &str| quoted(&root.outside(path).display().to_string());
-        let unit = |verb: &str, unit: &str| {
-            if root.is_live() { vec![format!("systemctl {verb} {unit}").trim_end().to_owned()] } else { Vec::new() }
-        };
-        match &self.act {
-            Act::Quiesce(was) => unit("stop", &was.unit),
-            Act::Reload | Act::Undo(Undo::Reload) => unit("daemon-reload", ""),
-            Act::RemoveStray | Act::Mark | Act::Undo(Undo::None { .. }) => Vec::new(),
-            Act::Undo(undo) => match undo {
-                Undo::RestoreFile { target, digest, mode, uid, gid, .. } => {
-                    let backup = format!("{backups}/{}", digest.hex());
-                    if !root.exists(&backup) {
-                        return vec![format!(
-                            "# the backup {} is missing; restore {} yourself",
-                            at(&backup),
-                            at(target)
-                        )];
-                    }
-                    vec![format!("install -o {uid} -g {gid} -m {mode:04o} {} {}", at(&backup), at(target))]
-                }
-                Undo::RemoveFile { target, .. } => vec![format!("rm -f {}", at(target))],
-                Undo::RemoveDirs { dirs } => dirs.iter().rev().map(|dir| format!("rmdir {}", at(dir))).collect(),
-                Undo::RestoreLinks { unit, links, .. } => {
-                    let unmask = format!("rm -f {}", at(&format!("{}/{unit}", unit_links::ADMIN_DIR)));
-                    let make = links.iter().map(|l| format!("ln -sfn {} {}", quoted(&l.target), at(&l.path)));
-                    std::iter::once(unmask).chain(make).collect()
-                }
-                Undo::RestoreActivity { was, dependents } => {
-                    unit("start", format!("{} {}", was.unit, dependents.join(" ")).trim_end())
-                }
-                Undo::Restart { was } => unit("restart", &was.unit),
-                Undo::RemovePods { endpoint, .. } => {
-                    vec![format!("crictl -r {endpoint} rmp -fa    # only pods of this node's kubelet")]
-                }
-                Undo::StartContainers { containers, .. } => {
-                    containers.iter().map(|id| format!("docker start {id}")).collect()
-                }
-                Undo::Reload | Undo::None { .. } => Vec::new(),
-            },
-        }
-    }
-}
-
-/// A word that a shell takes as it is.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | '@' | ':' | '+' | '=');
-    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 impl Work<'_> {
@@ -405,7 +354,7 @@ pub fn marks(task: &Task, skipped: Option<&str>) -> Vec<Record> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{host::Faults, model::Digest};
+    use crate::model::Digest;
 
     fn unit(name: &str, active: &str) -> UnitSnapshot {
         UnitSnapshot { unit: name.into(), active: active.into(), file_state: "enabled".into(), invocation: "1".into() }
@@ -457,41 +406,5 @@ mod tests {
         let mut marked: Vec<usize> = tasks.iter().flat_map(|task| task.steps.clone()).collect();
         marked.sort_unstable();
         assert_eq!(marked, (1..=10).collect::<Vec<_>>(), "every open step is taken back exactly once");
-    }
-
-    #[test]
-    fn hands_get_commands_they_can_paste() {
-        let task = Task {
-            steps: vec![1],
-            act: Act::Undo(Undo::RestoreFile {
-                path: "/etc/a".into(),
-                target: "/etc/a".into(),
-                digest: Digest::of(b""),
-                ours: Digest::of(b"x"),
-                mode: 0o644,
-                uid: 0,
-                gid: 0,
-                xattrs: vec![],
-                mtime: (0, 0),
-            }),
-        };
-        let dir = tempfile::tempdir().unwrap();
-        let root = Root::open(dir.path(), Faults::none()).unwrap();
-        let backups = "/var/lib/castoff/runs/r/backups";
-        let missing = task.by_hand(&root, backups);
-        assert!(missing[0].starts_with("# the backup") && missing[0].contains("is missing"), "{missing:?}");
-        root.make_dirs(backups, 0o700).unwrap();
-        let name = format!("{backups}/{}", Digest::of(b"").hex());
-        root.write_atomic(&name, b"", Expect::Absent, Attributes::Keep { mode: 0o600 }).unwrap();
-        let hands = task.by_hand(&root, backups);
-        let outside = dir.path().display();
-        assert!(hands[0].starts_with(&format!("install -o 0 -g 0 -m 0644 {outside}{backups}/e3b0c442")), "{hands:?}");
-        assert!(hands[0].ends_with(&format!(" {outside}/etc/a")), "a file tree's commands stay in the tree: {hands:?}");
-    }
-
-    #[test]
-    fn odd_names_are_quoted() {
-        assert_eq!(quoted("/etc/a-b_c.d/x@y:z"), "/etc/a-b_c.d/x@y:z");
-        assert_eq!(quoted("/etc/it's here"), r"'/etc/it'\''s here'");
     }
 }

@@ -1,0 +1,98 @@
+//! What is left to do by hand, as commands that can be pasted, when castoff itself cannot.
+
+use super::undo::{Act, Task};
+use crate::model::Undo;
+
+/// Where a person works.
+#[derive(Debug, Default)]
+pub struct Place {
+    /// The run's backups, as a path of this machine.
+    pub backups: String,
+    /// The file tree; empty for the running node. A command for the tree must not hit the machine it lies on.
+    pub root: String,
+}
+
+impl Place {
+    fn path(&self, path: &str) -> String {
+        format!("'{}{path}'", self.root)
+    }
+
+    fn systemctl(&self, verb: &str, unit: &str) -> String {
+        let root = if self.root.is_empty() { String::new() } else { format!("--root='{}' ", self.root) };
+        format!("systemctl {root}{verb} {unit}")
+    }
+}
+
+/// The commands by which a person does a task.
+pub fn commands(task: &Task, place: &Place) -> Vec<String> {
+    match &task.act {
+        Act::Quiesce(was) => vec![place.systemctl("stop", &was.unit)],
+        Act::Reload => vec!["systemctl daemon-reload".to_owned()],
+        Act::RemoveStray | Act::Mark => Vec::new(),
+        Act::Undo(undo) => of_undo(undo, place),
+    }
+}
+
+fn of_undo(undo: &Undo, place: &Place) -> Vec<String> {
+    match undo {
+        Undo::RestoreFile { target, digest, mode, uid, gid, .. } => {
+            let (from, to) = (format!("'{}/{}'", place.backups, digest.hex()), place.path(target));
+            vec![format!("install -o {uid} -g {gid} -m {mode:04o} {from} {to}")]
+        }
+        Undo::RemoveFile { target, .. } => vec![format!("rm {}", place.path(target))],
+        Undo::RemoveDirs { dirs } => dirs.iter().rev().map(|dir| format!("rmdir {}", place.path(dir))).collect(),
+        Undo::RestoreLinks { unit, links, .. } => {
+            let unmask = std::iter::once(place.systemctl("unmask", unit));
+            unmask.chain(links.iter().map(|l| format!("ln -sfn '{}' {}", l.target, place.path(&l.path)))).collect()
+        }
+        Undo::RestoreActivity { was, dependents } => {
+            let units = std::iter::once(&was.unit).chain(dependents).map(String::as_str).collect::<Vec<_>>();
+            vec![place.systemctl("start", &units.join(" "))]
+        }
+        Undo::Restart { was } => vec![place.systemctl("restart", &was.unit)],
+        Undo::Reload => vec!["systemctl daemon-reload".to_owned()],
+        Undo::RemovePods { endpoint, .. } => {
+            vec![format!("crictl -r {endpoint} rmp -fa    # only pods of this node's kubelet")]
+        }
+        Undo::StartContainers { containers, .. } => containers.iter().map(|id| format!("docker start {id}")).collect(),
+        Undo::None { .. } => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Digest, UnitLink};
+
+    fn lines(undo: Undo, root: &str) -> Vec<String> {
+        let place = Place { backups: format!("{root}/var/lib/castoff/runs/r/backups"), root: root.to_owned() };
+        commands(&Task { steps: vec![1], act: Act::Undo(undo) }, &place)
+    }
+
+    #[test]
+    fn hands_get_commands_they_can_paste() {
+        let undo = || Undo::RestoreFile {
+            path: "/etc/a".into(),
+            target: "/etc/a".into(),
+            digest: Digest::of(b""),
+            ours: Digest::of(b"x"),
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            xattrs: vec![],
+            mtime: (0, 0),
+        };
+        let line = lines(undo(), "").remove(0);
+        assert!(line.starts_with("install -o 0 -g 0 -m 0644 '/var/lib/castoff/runs/r/backups/e3b0c442"), "{line}");
+        assert!(line.ends_with(" '/etc/a'"), "{line}");
+        assert!(lines(undo(), "/srv/image").remove(0).ends_with(" '/srv/image/etc/a'"));
+    }
+
+    #[test]
+    fn commands_for_a_file_tree_stay_in_it() {
+        let link = UnitLink { path: "/etc/systemd/system/x".into(), target: "/lib/x".into() };
+        let undo = Undo::RestoreLinks { unit: "x".into(), links: vec![link], dirs: vec![] };
+        let wanted = ["systemctl --root='/srv/image' unmask x", "ln -sfn '/lib/x' '/srv/image/etc/systemd/system/x'"];
+        assert_eq!(lines(undo, "/srv/image"), wanted);
+    }
+}
