@@ -250,7 +250,7 @@ fn a_running_node_survives_a_fault_at_every_effect() {
 
 #[test]
 fn a_running_node_survives_a_fault_during_the_recovery() {
-    Attack::new(&simulated).pairs("running node", 11);
+    Attack::new(&simulated).pairs("running node", 17);
 }
 
 #[test]
@@ -262,7 +262,7 @@ fn a_running_node_survives_a_power_cut_at_every_effect() {
 #[test]
 fn a_running_node_survives_a_second_power_cut_during_the_recovery() {
     let attack = Attack { reboots: true, ..Attack::new(&simulated) };
-    attack.pairs("running node with power cuts", 11);
+    attack.pairs("running node with power cuts", 17);
 }
 
 /// Fixtures whose plan does something.
@@ -288,6 +288,6 @@ fn every_fixture_tree_survives_a_fault_at_every_effect() {
 fn every_fixture_tree_survives_a_fault_during_the_recovery() {
     for fixture in changing() {
         let make = || Box::new(TreeWorld::new(&fixture)) as Box<dyn World>;
-        Attack::new(&make).pairs(&fixture.name, 7);
+        Attack::new(&make).pairs(&fixture.name, 13);
     }
 }

@@ -186,7 +186,7 @@ fn a_file_changed_while_the_run_was_cut_off_stops_the_resume() {
     let (_, old) = dirty(&world);
     tree::put(world.root(), "/etc/docker/daemon.json", "{}\n");
     let there = world.state();
-    let Refusal::Stale(why) = refusal(resume(&world, &none())) else { panic!("another refusal") };
+    let Refusal::Drifted { why, .. } = refusal(resume(&world, &none())) else { panic!("another refusal") };
     assert!(why.contains("/etc/docker/daemon.json"), "{why}");
     expect(&there, &world);
     // Not begun yet, so not ours: the rollback leaves it as it is.

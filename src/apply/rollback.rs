@@ -69,9 +69,8 @@ pub fn rollback(
 fn newest_that_holds(store: &Store<'_>) -> Result<Run> {
     let mut last = None;
     for run in store.runs()?.into_iter().rev() {
-        let journal = store.journal(&run)?;
-        let state = journal::state(journal.entries());
-        if state != RunState::RolledBack || !journal::left_alone(journal.entries()).is_empty() {
+        let entries = Journal::look(store.host(), &run.path("journal.jsonl"))?;
+        if journal::state(&entries) != RunState::RolledBack || !journal::left_alone(&entries).is_empty() {
             return Ok(run);
         }
         last.get_or_insert(run);

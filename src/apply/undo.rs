@@ -184,7 +184,7 @@ impl Work<'_> {
             }
             Undo::RestoreLinks { unit, links, dirs } => {
                 self.expect_unit(unit)?;
-                expect_above(dirs, &format!("{}/{unit}", unit_links::ADMIN_DIR))?;
+                unit_links::expect_dirs(unit, dirs)?;
                 unit_links::restore(&self.host.root, unit, links)?;
                 self.remove_dirs(dirs)?;
             }
@@ -354,7 +354,7 @@ pub fn marks(task: &Task, skipped: Option<&str>) -> Vec<Record> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{host::Faults, model::Digest};
+    use crate::model::Digest;
 
     fn unit(name: &str, active: &str) -> UnitSnapshot {
         UnitSnapshot { unit: name.into(), active: active.into(), file_state: "enabled".into(), invocation: "1".into() }

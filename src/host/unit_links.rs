@@ -159,6 +159,18 @@ pub fn restore(root: &Root, unit: &str, links: &[UnitLink]) -> Result<()> {
     Ok(())
 }
 
+/// Directories that were made for links of a unit lie where such links live.
+///
+/// # Errors
+/// When one does not: the journal was changed.
+pub fn expect_dirs(unit: &str, dirs: &[String]) -> Result<()> {
+    let on_the_way = |dir: &str| ADMIN_DIR == dir || ADMIN_DIR.strip_prefix(dir).is_some_and(|r| r.starts_with('/'));
+    match dirs.iter().find(|dir| !on_the_way(dir) && !is_link_place(&format!("{dir}/{unit}"))) {
+        Some(dir) => bail!("the journal names the directory `{dir}` for links of {unit}; they live below {ADMIN_DIR}"),
+        None => Ok(()),
+    }
+}
+
 fn is_link_place(path: &str) -> bool {
     let Some(rest) = path.strip_prefix(ADMIN_DIR).and_then(|rest| rest.strip_prefix('/')) else { return false };
     let parts: Vec<&str> = rest.split('/').collect();

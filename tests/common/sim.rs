@@ -61,6 +61,7 @@ const FILES: &[(&str, &str)] = &[
     ("/run/containerd/containerd.sock", ""),
 ];
 
+/// containerd is not among them: Docker's unit starts it, as on many a node.
 const LINKS: &[(&str, &str)] = &[
     ("/etc/systemd/system/multi-user.target.wants/docker.service", "/lib/systemd/system/docker.service"),
     // An administrator's own link, with a target that no tool would write.
@@ -71,7 +72,6 @@ const LINKS: &[(&str, &str)] = &[
         "/etc/systemd/system/multi-user.target.wants/docker-monitor.service",
         "/lib/systemd/system/docker-monitor.service",
     ),
-    ("/etc/systemd/system/multi-user.target.wants/containerd.service", "/lib/systemd/system/containerd.service"),
 ];
 
 /// The node. Clones are the same node.
@@ -255,11 +255,16 @@ impl Sim {
 
     /// What the daemons do after an order on a unit, each according to the files as they are now.
     fn settle(&self, verb: &str, unit: &str) {
-        if unit == CONTAINERD && verb != "stop" {
+        let mut down = false;
+        self.cri.change(|runtime| {
+            if !self.is_up(CONTAINERD) {
+                runtime.health = Health::Down;
+            }
+            down = runtime.health == Health::Down;
+        });
+        // Started by an order, or along with Docker.
+        if self.is_up(CONTAINERD) && (down || unit == CONTAINERD) {
             self.load_containerd();
-        }
-        if !self.is_up(CONTAINERD) {
-            self.cri.change(|runtime| runtime.health = Health::Down);
         }
         self.settle_docker();
         self.settle_kubelet(unit == KUBELET && verb != "stop");
