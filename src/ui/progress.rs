@@ -104,7 +104,7 @@ impl Observer for Progress<'_> {
     }
 
     fn rollback_started(&mut self, run: &str, steps: usize, why: &str) {
-        self.printer.insist(&format!("\nTaking back {steps} steps of run {run}: {why}"));
+        self.printer.say(&format!("\nTaking back {steps} steps of run {run}: {why}"));
     }
 
     fn undone(&mut self, what: &str, seconds: f64) {
