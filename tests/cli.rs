@@ -1,129 +1,23 @@
 //! The real program with bad input: exit codes, messages, streams, documents and help as `interface.md` fixes them.
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 #![allow(clippy::disallowed_methods, reason = "it runs the real program on temporary folders")]
+#![allow(clippy::print_stdout, reason = "cargo shows it when a test failed, or with --nocapture")]
 
 mod common;
 
 use castoff::host::{Faults, Lock, Locked, Root};
-use common::{fixture, tree};
+use common::{
+    program::{Node, Ran, castoff, finish},
+    tree,
+};
 use serde_json::Value;
 use std::{
-    ffi::OsStr,
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
 };
-use tempfile::TempDir;
 
 const DOCKERSHIM: &str = "bookworm-dockershim-1.20";
-
-/// What a command left behind.
-#[derive(Debug)]
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Ran {
-    #[track_caller]
-    fn code(self, wanted: i32) -> Self {
-        assert_eq!(self.code, wanted, "{self:#?}");
-        self
-    }
-
-    /// Standard error says all of this, beginning with `error: `.
-    #[track_caller]
-    fn error(self, words: &[&str]) -> Self {
-        assert!(self.err.lines().any(|line| line.starts_with("error: ")), "no error is told: {self:#?}");
-        self.says(words)
-    }
-
-    #[track_caller]
-    fn says(self, words: &[&str]) -> Self {
-        for word in words {
-            assert!(self.err.contains(word), "`{word}` is not said: {self:#?}");
-        }
-        self
-    }
-
-    #[track_caller]
-    fn silent(self) -> Self {
-        assert_eq!(self.out, "", "data where none is: {self:#?}");
-        self
-    }
-
-    #[track_caller]
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("no JSON ({error}): {self:#?}"))
-    }
-}
-
-/// The program with an environment of its own and no terminal.
-fn program() -> Command {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_castoff"));
-    program.env_clear().env("LC_ALL", "C.UTF-8").env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
-    program
-}
-
-fn finish(program: &mut Command) -> Ran {
-    let output = program.output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
-}
-
-fn castoff<A: AsRef<OsStr>>(arguments: &[A]) -> Ran {
-    finish(program().args(arguments))
-}
-
-/// A fixture's tree, with what must be stated about it.
-struct Node {
-    dir: TempDir,
-    assumed: Vec<String>,
-}
-
-impl Node {
-    fn new(name: &str) -> Self {
-        let fixture = fixture::named(name);
-        let dir = tree::scratch();
-        fixture.lay_out("in", dir.path());
-        Self { dir, assumed: fixture.assumed() }
-    }
-
-    fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut program = program();
-        program.args(arguments).arg("--root").arg(self.path());
-        for pair in &self.assumed {
-            program.arg("--assume").arg(pair);
-        }
-        program
-    }
-
-    fn run(&self, arguments: &[&str]) -> Ran {
-        finish(&mut self.command(arguments))
-    }
-
-    /// Saves the plan beside the tree, not in it.
-    fn plan(&self) -> (TempDir, PathBuf) {
-        let dir = tree::scratch();
-        let path = dir.path().join("plan.json");
-        self.run(&["plan", "--out", path.to_str().unwrap()]).code(0);
-        (dir, path)
-    }
-
-    /// Runs a command that must leave the tree alone.
-    #[track_caller]
-    fn unchanged(&self, arguments: &[&str]) -> Ran {
-        let before = tree::snapshot(self.path());
-        let ran = self.run(arguments);
-        assert_eq!(tree::diff(&before, &tree::snapshot(self.path())), "", "{arguments:?} changed the tree: {ran:#?}");
-        ran
-    }
-}
 
 #[test]
 fn wrong_words_are_usage_errors() {

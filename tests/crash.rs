@@ -4,6 +4,7 @@
 //! `CASTOFF_CRASH=all` tries every pair of a first fault and a second one during the recovery, not a sample.
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 #![allow(clippy::disallowed_methods, reason = "it works on temporary folders, not on a node")]
+#![allow(clippy::print_stdout, reason = "cargo shows it when a test failed, or with --nocapture")]
 
 mod common;
 

@@ -22,7 +22,7 @@ use std::{env, fs, path::Path};
 fn normal(plan: &Plan) -> Plan {
     assert_eq!(plan.compute_digest(), plan.digest);
     let mut plan = plan.clone();
-    plan.tool = "0.0.0".to_owned();
+    "0.0.0".clone_into(&mut plan.tool);
     for step in &mut plan.steps {
         if let Action::WriteFile { before: Some(before), .. } = &mut step.action {
             (before.uid, before.gid) = (0, 0);

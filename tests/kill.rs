@@ -5,6 +5,7 @@
 //! slows it down. `CASTOFF_KILLS=N` kills N times, `CASTOFF_SEED=S` repeats a run.
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 #![allow(clippy::disallowed_methods, reason = "it runs the real program on temporary folders")]
+#![allow(clippy::print_stdout, reason = "cargo shows it when a test failed, or with --nocapture")]
 
 mod common;
 
@@ -71,6 +72,11 @@ impl Random {
         self.0 ^= self.0 << 17;
         self.0
     }
+
+    /// A part of a span.
+    fn moment(&mut self, whole: Duration) -> Duration {
+        whole * u32::try_from(self.next() % 10_000).unwrap() / 10_000
+    }
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -131,7 +137,7 @@ fn a_killed_apply_ends_in_the_old_or_the_new_tree() {
         assert!(tries < 50 * wanted, "only {hits} of {tries} kills hit a run in its middle (seed {seed})");
         let tree = disk();
         lay_out(tree.path());
-        let after = whole.mul_f64((random.next() % 10_000) as f64 / 10_000.0);
+        let after = random.moment(whole);
         let what = format!("seed {seed}, kill {tries} after {after:?}");
         if kill(tree.path(), &["apply", "--yes"], after) {
             hits += 1;
@@ -166,7 +172,7 @@ fn a_killed_rollback_ends_in_the_old_tree() {
         assert!(tries < 50 * wanted, "only {hits} of {tries} kills hit a rollback in its middle (seed {seed})");
         let tree = disk();
         tree::copy(applied.path(), tree.path());
-        let after = whole.mul_f64((random.next() % 10_000) as f64 / 10_000.0);
+        let after = random.moment(whole);
         let what = format!("seed {seed}, kill {tries} of a rollback after {after:?}");
         if kill(tree.path(), &["rollback"], after) {
             hits += 1;

@@ -8,13 +8,16 @@ mod common;
 use castoff::{
     apply::{self as engine, Observer, Options, Refusal, Silent, Store},
     host::{FaultMode, Faults, LOCK_PATH, Lock, Locked, Root},
-    model::{Action, Outcome, Plan, RunReport, RunState, Step},
+    model::{Action, Outcome, Plan, RunState, Step},
 };
 use common::{
     fixture,
     sim::Sim,
     tree,
-    world::{State, TreeWorld, World, apply, newest, newest_dir, options, plan_of, resume, rollback},
+    world::{
+        State, TreeWorld, World, applied, apply, expect, newest, newest_dir, none, options, plan_of, refusal, resume,
+        rollback,
+    },
 };
 use std::{
     fs,
@@ -24,27 +27,6 @@ use std::{
 
 fn bookworm() -> TreeWorld {
     TreeWorld::new(&fixture::named("bookworm-dockershim-1.20"))
-}
-
-fn none() -> Faults {
-    Faults::none()
-}
-
-/// A world with its plan applied, and its states before and after.
-fn applied(world: &dyn World) -> (Plan, State, State) {
-    let (old, plan) = (world.state(), plan_of(world));
-    assert_eq!(apply(world, &plan, &none()).unwrap().outcome, Outcome::Applied);
-    (plan, old, world.state())
-}
-
-fn expect(wanted: &State, world: &dyn World) {
-    let diff = wanted.diff(&world.state());
-    assert!(diff.is_empty(), "the state is wrong\n{diff}");
-}
-
-fn refusal(result: anyhow::Result<RunReport>) -> Refusal {
-    let error = result.expect_err("it should have been refused");
-    error.downcast::<Refusal>().unwrap_or_else(|error| panic!("not a refusal: {error:#}"))
 }
 
 /// A run that died in the middle of writing kubelet's configuration.
@@ -163,7 +145,7 @@ fn a_stale_plan_names_the_file() {
     type Change = fn(&std::path::Path);
     let changes: [(&str, &str, Change); 3] = [
         ("/etc/containerd/config.toml", "changed", |root| {
-            tree::put(root, "/etc/containerd/config.toml", "version = 2\n")
+            tree::put(root, "/etc/containerd/config.toml", "version = 2\n");
         }),
         ("/etc/crictl.yaml", "is there now", |root| tree::put(root, "/etc/crictl.yaml", "timeout: 1\n")),
         ("/etc/docker/daemon.json", "gone", |root| fs::remove_file(tree::at(root, "/etc/docker/daemon.json")).unwrap()),
@@ -422,88 +404,6 @@ fn a_signal_during_any_step_brings_the_old_state_back() {
             assert_eq!((report.outcome, report.exit_code), (Outcome::Interrupted, 130), "{}", step.id);
             expect(&old, &*world);
             assert_eq!(world.violations(), [""; 0]);
-        }
-    }
-}
-
-#[test]
-fn a_job_that_fails_is_taken_back() {
-    let scout = Sim::new();
-    applied(&scout);
-    let jobs: Vec<String> = scout
-        .units
-        .calls()
-        .into_iter()
-        .skip(5)
-        .filter(|call| ["start ", "stop ", "restart "].iter().any(|verb| call.starts_with(verb)))
-        .collect();
-    assert!(jobs.len() >= 5, "{jobs:?}");
-    for job in &jobs {
-        for result in ["failed", "timeout", "canceled"] {
-            let world = Sim::new();
-            let (old, plan) = (world.state(), plan_of(&world));
-            world.units.fail_once(job, result);
-            let report = apply(&world, &plan, &none()).unwrap();
-            assert_eq!((report.outcome, report.exit_code), (Outcome::RolledBack, 4), "{job} {result}: {report:#?}");
-            expect(&old, &world);
-            assert_eq!(world.violations(), [""; 0]);
-        }
-    }
-}
-
-#[test]
-fn a_unit_that_crashes_after_its_start_is_taken_back() {
-    for unit in ["containerd.service", "kubelet.service"] {
-        let world = Sim::new();
-        let (old, plan) = (world.state(), plan_of(&world));
-        let (sick, well) = (world.units.clone(), world.units.clone());
-        let verb = if unit == "kubelet.service" { "start" } else { "restart" };
-        // It dies of its new configuration, and is well with the old one.
-        let mut starts = 0;
-        world.units.when(&format!("{verb} {unit}"), move || {
-            starts += 1;
-            if starts == 1 { sick.crash_loop(unit) } else { well.heal(unit) }
-        });
-        let report = apply(&world, &plan, &none()).unwrap();
-        assert_eq!((report.outcome, report.exit_code), (Outcome::RolledBack, 4), "{unit}: {report:#?}");
-        expect(&old, &world);
-    }
-}
-
-#[test]
-fn a_lost_systemd_is_told_with_what_is_left_to_do() {
-    let world = Sim::new();
-    let (old, plan) = (world.state(), plan_of(&world));
-    let units = world.units.clone();
-    world.units.when("stop docker.service", move || units.go_down("the bus went away"));
-    let report = apply(&world, &plan, &none()).unwrap();
-    assert_eq!((report.outcome, report.exit_code), (Outcome::Stuck, 5));
-    let hands = report.by_hand.join("\n");
-    assert!(hands.contains("the bus went away") && hands.contains("systemctl start docker.service"), "{hands}");
-    assert!(hands.contains("systemctl start kubelet.service"), "{hands}");
-    assert_eq!(newest(&world), Some(RunState::Stuck));
-    // The bus is back: trying again is all there is to do.
-    world.units.come_back();
-    assert!(matches!(refusal(apply(&world, &plan, &none())), Refusal::Dirty(_)));
-    assert_eq!(resume(&world, &none()).unwrap().outcome, Outcome::RolledBack);
-    expect(&old, &world);
-}
-
-#[test]
-fn a_node_that_is_not_proven_goes_back_unless_it_is_to_be_kept() {
-    for keep in [false, true] {
-        let world = Sim::new();
-        let (old, plan) = (world.state(), plan_of(&world));
-        let containerd = world.containerd.clone();
-        world.units.when("start kubelet.service", move || containerd.set_plugins(Ok(Vec::new())));
-        let options = Options { keep_on_verify_failure: keep, ..options() };
-        let report = engine::apply(&world.host(&none()), &plan, &options, &mut Silent).unwrap();
-        if keep {
-            assert_eq!((report.outcome, report.exit_code, report.committed), (Outcome::Applied, 6, false));
-            assert_eq!(newest(&world), Some(RunState::Applied));
-        } else {
-            assert_eq!((report.outcome, report.exit_code), (Outcome::RolledBack, 4));
-            expect(&old, &world);
         }
     }
 }

@@ -61,9 +61,9 @@ impl Fixture {
             }
         }
         let lines = fs::read_to_string(self.dir.join(format!("{which}.tree"))).unwrap_or_default();
-        let (links, others): (Vec<&str>, Vec<&str>) =
+        let (to_link, others): (Vec<&str>, Vec<&str>) =
             lines.lines().filter(|line| !line.is_empty()).partition(|line| line.starts_with("link "));
-        for line in links {
+        for line in to_link {
             let (path, target) = line.trim_start_matches("link ").split_once(" -> ").unwrap();
             tree::put_link(root, path, target);
         }

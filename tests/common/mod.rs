@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "it works on temporary folders, not on a node")]
 
 pub mod fixture;
+pub mod program;
 pub mod sim;
 pub mod sim_parts;
 pub mod tree;

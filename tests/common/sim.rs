@@ -61,6 +61,13 @@ const FILES: &[(&str, &str)] = &[
     ("/run/containerd/containerd.sock", ""),
 ];
 
+/// What libcni remembers of the static pod's network; the configuration in it is base64 of a `bridge` of CNI 0.4.0.
+pub const LEASE: (&str, &str) = (
+    "/var/lib/cni/cache/results/pods-podsandbox-web-worker-3-eth0",
+    r#"{"kind":"cniCacheV1","containerId":"podsandbox-web-worker-3","ifName":"eth0","networkName":"pods",
+        "config":"eyJjbmlWZXJzaW9uIjoiMC40LjAiLCJuYW1lIjoicG9kcyIsInR5cGUiOiJicmlkZ2UifQ=="}"#,
+);
+
 /// containerd is not among them: Docker's unit starts it, as on many a node.
 const LINKS: &[(&str, &str)] = &[
     ("/etc/systemd/system/multi-user.target.wants/docker.service", "/lib/systemd/system/docker.service"),
@@ -98,6 +105,7 @@ impl Sim {
         for (path, content) in FILES {
             tree::put(&root, path, content);
         }
+        tree::put(&root, LEASE.0, LEASE.1);
         for (path, target) in LINKS {
             tree::put_link(&root, path, target);
         }
@@ -112,6 +120,7 @@ impl Sim {
             containerd: FakeContainerd::new("1.6.20"),
             procs: FakeProcs::new(none())
                 .answer("ctr ", 0, "", "")
+                .answer("/opt/cni/bin/bridge", 0, "", "")
                 .answer("/usr/bin/kubelet --version", 0, "Kubernetes v1.20.2\n", "")
                 .answer("/usr/bin/containerd --version", 0, "containerd x.example/containerd v1.6.20 abc\n", ""),
             clock: FakeClock::new(),
@@ -165,6 +174,7 @@ impl Sim {
             daemon.down = true;
             daemon.containers = containers;
             daemon.images = vec![image(PAUSE), image(IMAGE)];
+            daemon.inspections.insert("podsandbox-web-worker-3".into(), serde_json::json!({"State": {"Pid": 77}}));
         });
     }
 
@@ -172,7 +182,7 @@ impl Sim {
         let own = |list: &[&str]| list.iter().map(|&name| name.to_owned()).collect::<Vec<String>>();
         for unit in [KUBELET, DOCKER, DOCKER_SOCKET, CONTAINERD, MONITOR] {
             let mut state = UnitState::not_found(unit);
-            state.load = "loaded".to_owned();
+            "loaded".clone_into(&mut state.load);
             state.fragment = Some(format!("/usr/lib/systemd/system/{unit}"));
             match unit {
                 KUBELET => state.drop_ins = own(&["/etc/systemd/system/kubelet.service.d/10-kubeadm.conf"]),
@@ -290,7 +300,7 @@ impl Sim {
         self.engine.change(|daemon| {
             // Without live-restore the containers end with the daemon.
             if !up && !daemon.down {
-                daemon.containers.iter_mut().for_each(|container| container.state = "exited".to_owned());
+                daemon.containers.iter_mut().for_each(|container| "exited".clone_into(&mut container.state));
             }
             daemon.down = !up;
         });
@@ -326,7 +336,7 @@ impl Sim {
             self.units.change(DOCKER, |state| {
                 if loaded {
                     (state.active, state.sub) = ("active".to_owned(), "running".to_owned());
-                    state.invocation = "woken by its socket".to_owned();
+                    "woken by its socket".clone_into(&mut state.invocation);
                 }
             });
             self.settle_docker();
@@ -337,7 +347,7 @@ impl Sim {
         let kubernetes = |container: &EngineContainer| container.is_kubernetes();
         self.engine.change(|daemon| {
             for container in daemon.containers.iter_mut().filter(|container| kubernetes(container)) {
-                container.state = "running".to_owned();
+                "running".clone_into(&mut container.state);
             }
         });
         self.look_for_twins("kubelet started them on Docker");

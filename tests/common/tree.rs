@@ -11,8 +11,9 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// What castoff keeps for itself, and what is gone after a reboot: not part of a node's state.
-const NOT_COMPARED: [&str; 2] = ["/var/lib/castoff", "/run"];
+/// What castoff keeps for itself, what is gone after a reboot, and the addresses of pods that run: no part of the state
+/// that a node is brought to or back to.
+const NOT_COMPARED: [&str; 3] = ["/var/lib/castoff", "/run", "/var/lib/cni"];
 
 /// How castoff names a file that is not in place yet.
 pub const TEMPORARY: &str = ".castoff-tmp";

@@ -7,10 +7,10 @@ use super::{
     tree::{self, Snapshot},
 };
 use castoff::{
-    apply::{self, Options, Silent, Store},
+    apply::{self, Options, Refusal, Silent, Store},
     host::{Containerd, Cri, Doors},
     host::{FakeClock, FakeEngine, FakeKernel, FakeProcs, Faults, Host, Parts, Root},
-    model::{Assumptions, CgroupMode, Plan, RunReport, RunState},
+    model::{Assumptions, CgroupMode, Outcome, Plan, RunReport, RunState},
 };
 use std::{fs, path::Path, sync::atomic::AtomicBool};
 use tempfile::TempDir;
@@ -211,4 +211,28 @@ pub fn newest_dir(world: &dyn World) -> std::path::PathBuf {
     let mut names: Vec<_> = fs::read_dir(runs).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.sort();
     names.pop().unwrap()
+}
+
+/// No fault.
+pub fn none() -> Faults {
+    Faults::none()
+}
+
+/// A world with its plan applied, and its states before and after.
+pub fn applied(world: &dyn World) -> (Plan, State, State) {
+    let (old, plan) = (world.state(), plan_of(world));
+    assert_eq!(apply(world, &plan, &none()).unwrap().outcome, Outcome::Applied);
+    (plan, old, world.state())
+}
+
+/// Fails unless a world is in that state.
+pub fn expect(wanted: &State, world: &dyn World) {
+    let diff = wanted.diff(&world.state());
+    assert!(diff.is_empty(), "the state is wrong\n{diff}");
+}
+
+/// The refusal that a result must be.
+pub fn refusal(result: anyhow::Result<RunReport>) -> Refusal {
+    let error = result.expect_err("it should have been refused");
+    error.downcast::<Refusal>().unwrap_or_else(|error| panic!("not a refusal: {error:#}"))
 }

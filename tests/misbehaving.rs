@@ -1,0 +1,111 @@
+//! A running node whose parts do not do what they are told: jobs that fail, units that crash, a systemd that is gone, a
+//! containerd without CRI, a CNI plugin that refuses.
+#![allow(clippy::unwrap_used, reason = "all of this is tests")]
+#![allow(clippy::disallowed_methods, reason = "it works on temporary folders, not on a node")]
+
+mod common;
+
+use castoff::{
+    apply::{self as engine, Options, Refusal, Silent},
+    model::{Outcome, RunState},
+};
+use common::{
+    sim::{LEASE, Sim},
+    tree,
+    world::{World, applied, apply, expect, newest, none, options, plan_of, refusal, resume},
+};
+
+#[test]
+fn a_job_that_fails_is_taken_back() {
+    let scout = Sim::new();
+    applied(&scout);
+    let jobs: Vec<String> = scout
+        .units
+        .calls()
+        .into_iter()
+        .skip(5)
+        .filter(|call| ["start ", "stop ", "restart "].iter().any(|verb| call.starts_with(verb)))
+        .collect();
+    assert!(jobs.len() >= 5, "{jobs:?}");
+    for job in &jobs {
+        for result in ["failed", "timeout", "canceled"] {
+            let world = Sim::new();
+            let (old, plan) = (world.state(), plan_of(&world));
+            world.units.fail_once(job, result);
+            let report = apply(&world, &plan, &none()).unwrap();
+            assert_eq!((report.outcome, report.exit_code), (Outcome::RolledBack, 4), "{job} {result}: {report:#?}");
+            expect(&old, &world);
+            assert_eq!(world.violations(), [""; 0]);
+        }
+    }
+}
+
+#[test]
+fn a_unit_that_crashes_after_its_start_is_taken_back() {
+    for unit in ["containerd.service", "kubelet.service"] {
+        let world = Sim::new();
+        let (old, plan) = (world.state(), plan_of(&world));
+        let (sick, well) = (world.units.clone(), world.units.clone());
+        let verb = if unit == "kubelet.service" { "start" } else { "restart" };
+        // It dies of its new configuration, and is well with the old one.
+        let mut starts = 0;
+        world.units.when(&format!("{verb} {unit}"), move || {
+            starts += 1;
+            if starts == 1 { sick.crash_loop(unit) } else { well.heal(unit) }
+        });
+        let report = apply(&world, &plan, &none()).unwrap();
+        assert_eq!((report.outcome, report.exit_code), (Outcome::RolledBack, 4), "{unit}: {report:#?}");
+        expect(&old, &world);
+    }
+}
+
+#[test]
+fn a_lost_systemd_is_told_with_what_is_left_to_do() {
+    let world = Sim::new();
+    let (old, plan) = (world.state(), plan_of(&world));
+    let units = world.units.clone();
+    world.units.when("stop docker.service", move || units.go_down("the bus went away"));
+    let report = apply(&world, &plan, &none()).unwrap();
+    assert_eq!((report.outcome, report.exit_code), (Outcome::Stuck, 5));
+    let hands = report.by_hand.join("\n");
+    assert!(hands.contains("the bus went away") && hands.contains("systemctl start docker.service"), "{hands}");
+    assert!(hands.contains("systemctl start kubelet.service"), "{hands}");
+    assert_eq!(newest(&world), Some(RunState::Stuck));
+    // The bus is back: trying again is all there is to do.
+    world.units.come_back();
+    assert!(matches!(refusal(apply(&world, &plan, &none())), Refusal::Dirty(_)));
+    assert_eq!(resume(&world, &none()).unwrap().outcome, Outcome::RolledBack);
+    expect(&old, &world);
+}
+
+#[test]
+fn a_node_that_is_not_proven_goes_back_unless_it_is_to_be_kept() {
+    for keep in [false, true] {
+        let world = Sim::new();
+        let (old, plan) = (world.state(), plan_of(&world));
+        let containerd = world.containerd.clone();
+        world.units.when("start kubelet.service", move || containerd.set_plugins(Ok(Vec::new())));
+        let options = Options { keep_on_verify_failure: keep, ..options() };
+        let report = engine::apply(&world.host(&none()), &plan, &options, &mut Silent).unwrap();
+        if keep {
+            assert_eq!((report.outcome, report.exit_code, report.committed), (Outcome::Applied, 6, false));
+            assert_eq!(newest(&world), Some(RunState::Applied));
+        } else {
+            assert_eq!((report.outcome, report.exit_code), (Outcome::RolledBack, 4));
+            expect(&old, &world);
+        }
+    }
+}
+
+#[test]
+fn networks_of_pods_are_given_back_and_a_plugin_that_fails_stops_nothing() {
+    for status in [0, 1] {
+        let world = Sim::new();
+        let procs = world.procs.clone().answer("/opt/cni/bin/bridge", status, "{\"code\":11}", "");
+        applied(&world);
+        let calls = procs.calls();
+        let asked = |call: &&String| call.contains("CNI_COMMAND=DEL") && call.contains("CNI_NETNS=/proc/77/ns/net");
+        assert_eq!(calls.iter().filter(asked).count(), 1, "{calls:#?}");
+        assert_eq!(tree::at(world.root(), LEASE.0).exists(), status != 0, "what was not given back is remembered");
+    }
+}
