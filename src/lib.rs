@@ -14,7 +14,7 @@
 //! | [`inspect`] | host → facts | the above |
 //! | [`images`], [`verify`] | carrying images; proving the node | the above |
 //! | [`apply`] | plan → journal: do, undo, resume | the above |
-//! | [`cli`], [`ui`] | people | everything |
+//! | [`cli`], `ui` | people | everything |
 //!
 //! `tests/house.rs` fails when an import goes the wrong way, and `clippy.toml` keeps files, environment, processes and
 //! clocks out of every room but `host`.
