@@ -116,6 +116,12 @@ pub struct Desired {
 /// containerd's endpoint unless a profile says otherwise (every release's default).
 pub const DEFAULT_ENDPOINT: &str = "unix:///run/containerd/containerd.sock";
 
+/// True when two endpoints are the same socket: with or without scheme, and `/var/run` is `/run` everywhere today.
+pub fn same_endpoint(a: &str, b: &str) -> bool {
+    let path = |text: &str| text.strip_prefix("unix://").unwrap_or(text).replacen("/var/run/", "/run/", 1);
+    path(a) == path(b)
+}
+
 impl Desired {
     /// Joins the goal, a profile and the checks skipped on the command line.
     pub fn resolve(goal: Goal, profile: &Profile, skip_checks: &[String]) -> Result<Self, String> {
@@ -146,6 +152,12 @@ impl Desired {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn endpoints_are_compared_by_their_socket() {
+        assert!(same_endpoint("/var/run/containerd/containerd.sock", DEFAULT_ENDPOINT));
+        assert!(!same_endpoint("unix:///run/crio/crio.sock", DEFAULT_ENDPOINT));
+    }
 
     #[test]
     fn a_profile_is_checked_key_by_key() {

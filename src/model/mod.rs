@@ -15,7 +15,7 @@ mod state;
 mod verdict;
 mod words;
 
-pub use desired::{DEFAULT_ENDPOINT, Desired, DockerFate, Goal, ImagePolicy, Profile, Timeouts};
+pub use desired::{DEFAULT_ENDPOINT, Desired, DockerFate, Goal, ImagePolicy, Profile, Timeouts, same_endpoint};
 pub use digest::Digest;
 pub use duration::Span;
 pub use facts::{

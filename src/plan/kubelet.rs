@@ -8,7 +8,7 @@ use crate::{
         kubelet_flags::{self, rewrite},
         package_db::version_pair,
     },
-    model::{Facts, Finding, KubeletFlag, OriginKind, Severity},
+    model::{Facts, Finding, KubeletFlag, OriginKind, Severity, same_endpoint},
 };
 use std::collections::BTreeSet;
 
@@ -61,11 +61,6 @@ pub fn endpoint(draft: &mut Draft<'_>) {
     let set: Vec<(&str, String)> =
         set.into_iter().filter(|(name, _)| !(same && *name == "container-runtime-endpoint")).collect();
     rewrite_flags(draft, &remove, &set, WHY_ENDPOINT);
-}
-
-fn same_endpoint(a: &str, b: &str) -> bool {
-    let path = |text: &str| text.strip_prefix("unix://").unwrap_or(text).replacen("/var/run/", "/run/", 1);
-    path(a) == path(b)
 }
 
 fn edit_config(draft: &mut Draft<'_>, path: &str, changes: &[(&str, Option<&str>)], why: &str) {

@@ -5,7 +5,7 @@
 use super::{Look, Verdict};
 use crate::{
     formats::crictl,
-    model::{CRICTL_YAML, CgroupDriver, Sourced},
+    model::{CRICTL_YAML, CgroupDriver, Sourced, same_endpoint},
 };
 use anyhow::Result;
 use std::fmt::Display;
@@ -37,15 +37,9 @@ pub fn containerd_driver(look: &Look<'_>) -> Result<Verdict> {
 pub fn kubelet_endpoint(look: &Look<'_>) -> Result<Verdict> {
     let wanted = &look.desired.endpoint;
     Ok(match &look.facts.kubelet.endpoint {
-        Some(there) if same(&there.value, wanted) => Verdict::Pass(there.to_string()),
+        Some(there) if same_endpoint(&there.value, wanted) => Verdict::Pass(there.to_string()),
         other => expect(other.as_ref(), wanted, "kubelet's endpoint"),
     })
-}
-
-/// `/var/run` is `/run` on every distribution in use.
-pub fn same(a: &str, b: &str) -> bool {
-    let path = |text: &str| text.strip_prefix("unix://").unwrap_or(text).replacen("/var/run/", "/run/", 1);
-    path(a) == path(b)
 }
 
 pub fn kubelet_driver(look: &Look<'_>) -> Result<Verdict> {

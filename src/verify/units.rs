@@ -2,8 +2,8 @@
 
 #![allow(clippy::unnecessary_wraps)] // Every probe has one signature, and most ask something that can fail.
 
-use super::{Look, Verdict, files::same};
-use crate::formats::kubelet_flags;
+use super::{Look, Verdict};
+use crate::{formats::kubelet_flags, model::same_endpoint};
 use anyhow::Result;
 
 fn is_active(look: &Look<'_>, unit: &str) -> Result<Verdict> {
@@ -52,11 +52,11 @@ pub fn command_line(look: &Look<'_>) -> Result<Verdict> {
     }
     let value = |name: &str| flags.iter().rev().find(|flag| flag.name == name).and_then(|flag| flag.value.as_deref());
     Ok(match (value("container-runtime-endpoint"), &look.facts.kubelet.endpoint) {
-        (Some(endpoint), _) if same(endpoint, &look.desired.endpoint) => {
+        (Some(endpoint), _) if same_endpoint(endpoint, &look.desired.endpoint) => {
             Verdict::Pass(format!("--container-runtime-endpoint={endpoint} ({})", live.origin))
         }
         (Some(endpoint), _) => Verdict::Fail(format!("kubelet runs with endpoint {endpoint} ({})", live.origin)),
-        (None, Some(file)) if same(&file.value, &look.desired.endpoint) => {
+        (None, Some(file)) if same_endpoint(&file.value, &look.desired.endpoint) => {
             Verdict::Pass(format!("no flag beats {}", file.origin))
         }
         (None, _) => Verdict::Fail(format!("kubelet runs without a runtime endpoint ({})", live.origin)),
