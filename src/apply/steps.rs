@@ -181,7 +181,10 @@ impl Work<'_> {
             Action::MaskUnit { unit } => unit_links::mask(&self.host.root, unit)?,
             Action::DaemonReload => self.host.units.reload()?,
             Action::StopDockerPods => return pods::stop(self),
-            Action::ImportImages { images, .. } => return self.import(images),
+            Action::ImportImages { images, bytes, root } => {
+                images::check_room(self.host, root, *bytes)?;
+                return self.import(images);
+            }
             Action::AwaitCri { endpoint } => self.await_cri(endpoint)?,
             Action::AwaitPods { pods, endpoint } => return pods::await_on_cri(self, endpoint, pods),
             Action::AwaitDockerPods { pods } => return pods::await_on_docker(self, pods),

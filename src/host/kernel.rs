@@ -2,8 +2,11 @@
 
 use crate::model::CgroupMode;
 use anyhow::{Context as _, Result};
-use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, FsType, TMPFS_MAGIC, statfs};
-use std::fmt::Debug;
+use nix::sys::{
+    statfs::{CGROUP2_SUPER_MAGIC, FsType, TMPFS_MAGIC, statfs},
+    statvfs::statvfs,
+};
+use std::{fmt::Debug, path::Path};
 
 /// Magic number of cgroup v1 (linux/magic.h).
 const CGROUP_SUPER_MAGIC: FsType = FsType(0x0027_e0eb);
@@ -18,6 +21,8 @@ pub trait Kernel: Debug {
     fn arch(&self) -> Result<String>;
     /// The cgroup mode, told by the file systems below `/sys/fs/cgroup`.
     fn cgroup_mode(&self) -> Result<CgroupMode>;
+    /// Bytes that may still be written to the file system of `path`, or of the nearest directory above it that is there.
+    fn free_bytes(&self, path: &Path) -> Result<u64>;
     /// True for root.
     fn is_root(&self) -> bool;
 }
@@ -59,6 +64,12 @@ impl Kernel for RealKernel {
         Ok(CgroupMode::Legacy)
     }
 
+    fn free_bytes(&self, path: &Path) -> Result<u64> {
+        let found = path.ancestors().find_map(|dir| statvfs(dir).ok());
+        let found = found.with_context(|| format!("cannot ask for the free space of {}", path.display()))?;
+        Ok(found.blocks_available().saturating_mul(found.fragment_size()))
+    }
+
     fn is_root(&self) -> bool {
         nix::unistd::geteuid().is_root()
     }
@@ -90,6 +101,10 @@ impl Kernel for FakeKernel {
 
     fn cgroup_mode(&self) -> Result<CgroupMode> {
         Ok(self.cgroup_mode)
+    }
+
+    fn free_bytes(&self, _: &Path) -> Result<u64> {
+        Ok(u64::MAX)
     }
 
     fn is_root(&self) -> bool {

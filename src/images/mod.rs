@@ -16,6 +16,21 @@ pub struct Carried {
     pub bytes: u64,
 }
 
+/// Fails when containerd's file system has no room for a second copy of `bytes`. Asked before anything stops.
+///
+/// # Errors
+/// When there is too little room, with both figures.
+pub fn check_room(host: &Host, containerd_root: &str, bytes: u64) -> Result<()> {
+    // Blobs and unpacked layers both: an import takes about twice what Docker reports (measured on a 2.1 GB image).
+    let needed = bytes.saturating_mul(2);
+    let free = host.kernel.free_bytes(&host.root.outside(containerd_root))?;
+    if free < needed {
+        let (needed, free) = (needed / 1_000_000, free / 1_000_000);
+        bail!("{containerd_root} has room for {free} MB, and the images need about {needed} MB there");
+    }
+    Ok(())
+}
+
 /// Carries `images` (names as Docker knows them) into the containerd behind `socket`, and checks that each is there.
 ///
 /// # Errors
@@ -64,7 +79,79 @@ pub fn canonical(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::canonical;
+    use super::*;
+    use crate::{
+        host::{
+            Containerd, Cri, Doors, FakeClock, FakeEngine, FakeProcs, FakeUnits, Faults, Kernel, Parts, RealKernel,
+            Root,
+        },
+        model::CgroupMode,
+    };
+    use std::path::Path;
+
+    #[derive(Debug)]
+    struct Closed;
+
+    impl Doors for Closed {
+        fn cri(&self, _: &str) -> Result<Box<dyn Cri>> {
+            bail!("nobody is there")
+        }
+
+        fn containerd(&self, _: &str) -> Result<Box<dyn Containerd>> {
+            bail!("nobody is there")
+        }
+    }
+
+    /// A kernel whose disks have this much room.
+    #[derive(Debug)]
+    struct Room(u64);
+
+    impl Kernel for Room {
+        fn hostname(&self) -> String {
+            "node".to_owned()
+        }
+
+        fn release(&self) -> Result<String> {
+            RealKernel.release()
+        }
+
+        fn arch(&self) -> Result<String> {
+            RealKernel.arch()
+        }
+
+        fn cgroup_mode(&self) -> Result<CgroupMode> {
+            Ok(CgroupMode::Unified)
+        }
+
+        fn free_bytes(&self, path: &Path) -> Result<u64> {
+            assert!(RealKernel.free_bytes(path)? > 0, "the nearest directory that is there is asked");
+            Ok(self.0)
+        }
+
+        fn is_root(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn too_little_room_is_found_before_anything_stops() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = |free| {
+            Host::from_parts(Parts {
+                root: Root::open(dir.path(), Faults::none()).unwrap(),
+                units: Some(Box::new(FakeUnits::new(Faults::none()))),
+                engine: Box::new(FakeEngine::new("/run/docker.sock", Faults::none())),
+                procs: Box::new(FakeProcs::new(Faults::none())),
+                kernel: Box::new(Room(free)),
+                clock: Box::new(FakeClock::new()),
+                doors: Box::new(Closed),
+                live: true,
+            })
+        };
+        check_room(&host(200_000_000), "/var/lib/containerd", 100_000_000).unwrap();
+        let error = check_room(&host(199_000_000), "/var/lib/containerd", 100_000_000).unwrap_err().to_string();
+        assert_eq!(error, "/var/lib/containerd has room for 199 MB, and the images need about 200 MB there");
+    }
 
     #[test]
     fn names_as_containerd_stores_them() {

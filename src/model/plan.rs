@@ -152,6 +152,8 @@ pub enum Action {
         images: Vec<String>,
         /// Bytes Docker reports for them together.
         bytes: u64,
+        /// containerd's root, where the copy is kept.
+        root: String,
     },
     /// Waits until CRI answers on the endpoint and its runtime is ready.
     AwaitCri {
@@ -335,7 +337,7 @@ impl Plan {
                     Action::WriteFile { path, before, after, diff: String::new(), content: None }
                 }
                 // Image sizes change by reporting, not by decision.
-                Action::ImportImages { images, .. } => Action::ImportImages { images, bytes: 0 },
+                Action::ImportImages { images, root, .. } => Action::ImportImages { images, bytes: 0, root },
                 action => action,
             })
             .collect();

@@ -32,6 +32,7 @@ pub fn import(draft: &mut Draft<'_>) {
         return;
     }
     let bytes = wanted.iter().filter(|image| !image.tags.is_empty()).map(|image| image.size).sum();
+    let root = facts.containerd.root.as_ref().map_or("/var/lib/containerd", |root| root.value.as_str()).to_owned();
     draft.step(
         "import-images",
         Phase::Images,
@@ -39,7 +40,7 @@ pub fn import(draft: &mut Draft<'_>) {
         Risk::None,
         UndoKind::None,
         "containerd keeps images of its own; without this every image is pulled again",
-        Action::ImportImages { images, bytes },
+        Action::ImportImages { images, bytes, root },
     );
 }
 

@@ -52,7 +52,7 @@ pub fn plan(plan: &Plan, look: Look, diffs: bool) -> String {
 fn line(step: &Step, look: Look) -> String {
     let symbol = paint(style::of_change(step.change), step.change.symbol());
     let mut object = step.action.object();
-    if let Action::ImportImages { images, bytes: size } = &step.action {
+    if let Action::ImportImages { images, bytes: size, .. } = &step.action {
         object = format!("{object} ({}): {}", bytes(*size), images.join(", "));
     }
     let risk = if step.risk == Risk::RestartsPods { paint(CAUTION, " [pods stop or restart]") } else { String::new() };
