@@ -2,7 +2,7 @@
 
 use crate::{
     apply::Refusal,
-    host::{DaemonError, UnitError},
+    host::{DaemonError, FileError, UnitError},
     ui::Printer,
 };
 use std::process::ExitCode;
@@ -87,7 +87,8 @@ fn judge(error: &anyhow::Error) -> (Exit, Vec<String>) {
         let hint = "castoff starts and stops units over D-Bus; for a file tree that does not run, use `--root DIR`";
         return (Exit::FAILURE, vec![hint.to_owned()]);
     }
-    if let Some(DaemonError::Permission { .. }) = DaemonError::of(error) {
+    let forbidden = error.downcast_ref::<FileError>().is_some_and(FileError::is_permission);
+    if forbidden || matches!(DaemonError::of(error), Some(DaemonError::Permission { .. })) {
         return (Exit::FAILURE, vec!["run castoff as root".to_owned()]);
     }
     (Exit::FAILURE, Vec::new())
