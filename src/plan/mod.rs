@@ -72,16 +72,7 @@ fn from_docker_to_containerd(draft: &mut Draft<'_>) {
         images::import(draft);
         stop_kubelet(draft);
         if draft.facts.docker.running {
-            let why = "kubelet's pods must not run twice, and live-restore would leave them";
-            draft.step(
-                "stop-docker-pods",
-                Phase::Stop,
-                Change::Run,
-                Risk::RestartsPods,
-                UndoKind::RestoreUnitState,
-                why,
-                Action::StopDockerPods,
-            );
+            stop_docker_pods(draft, "kubelet's pods must not run twice, and live-restore would leave them");
         }
         for unit in docker_units(draft.facts) {
             if matches!(draft.facts.unit(unit).active.as_str(), "active" | "activating" | "reloading") {
@@ -154,16 +145,7 @@ fn unify_on_docker(draft: &mut Draft<'_>) {
     let files = draft.steps.split_off(before);
     let pods = docker_pods(draft.facts);
     stop_kubelet(draft);
-    let why = "a container keeps the cgroup it was made in";
-    draft.step(
-        "stop-docker-pods",
-        Phase::Stop,
-        Change::Run,
-        Risk::RestartsPods,
-        UndoKind::RestoreUnitState,
-        why,
-        Action::StopDockerPods,
-    );
+    stop_docker_pods(draft, "a container keeps the cgroup it was made in");
     draft.steps.extend(files);
     let why = "dockerd reads its cgroup driver at start only";
     draft.step(
@@ -295,6 +277,18 @@ fn stop_kubelet(draft: &mut Draft<'_>) {
             Action::StopUnit { unit: "kubelet.service".to_owned() },
         );
     }
+}
+
+fn stop_docker_pods(draft: &mut Draft<'_>, why: &str) {
+    draft.step(
+        "stop-docker-pods",
+        Phase::Stop,
+        Change::Run,
+        Risk::RestartsPods,
+        UndoKind::RestoreUnitState,
+        why,
+        Action::StopDockerPods,
+    );
 }
 
 fn start_containerd(draft: &mut Draft<'_>) {
