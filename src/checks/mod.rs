@@ -1,23 +1,38 @@
 //! Facts → findings. A registry: one entry per id, each with its long explanation, so that `check`, `explain` and
 //! `--skip-check` know the same names.
 
+mod containerd;
+mod docker;
+mod kubelet;
 mod node;
 mod registry;
 
 pub use node::UNITS_UNSEEN;
 pub use registry::{CheckInfo, find, registry};
 
-use crate::model::{Facts, Finding};
+use crate::{
+    formats::package_db::version_pair,
+    model::{Facts, Finding, RuntimeKind, Sourced},
+};
+
+/// True when the node's pods run on Docker today.
+fn on_docker(facts: &Facts) -> bool {
+    let runtime = facts.kubelet.runtime.as_ref().map(|runtime| runtime.value);
+    matches!(runtime, Some(RuntimeKind::Dockershim | RuntimeKind::CriDockerd))
+}
+
+fn version(of: Option<&Sourced<String>>) -> Option<(u32, u32)> {
+    version_pair(&of?.value)
+}
 
 /// Runs every check.
 pub fn run(facts: &Facts) -> Vec<Finding> {
-    registry().iter().filter_map(|check| check.run).flat_map(|run| run(facts)).collect()
+    registry().filter_map(|check| check.run).flat_map(|run| run(facts)).collect()
 }
 
 /// Ids close to a mistyped one, best first.
 pub fn suggestions(wrong: &str) -> Vec<&'static str> {
     let mut close: Vec<(usize, &'static str)> = registry()
-        .iter()
         .map(|check| (distance(wrong, check.id), check.id))
         .filter(|(distance, id)| *distance <= 3 || id.contains(wrong) && wrong.len() > 3)
         .collect();
@@ -55,8 +70,8 @@ mod tests {
 
     #[test]
     fn ids_are_kebab_case_unique_and_explained() {
-        let ids: BTreeSet<&str> = registry().iter().map(|check| check.id).collect();
-        assert_eq!(ids.len(), registry().len(), "an id stands twice");
+        let ids: BTreeSet<&str> = registry().map(|check| check.id).collect();
+        assert_eq!(ids.len(), registry().count(), "an id stands twice");
         for check in registry() {
             assert!(check.id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{}", check.id);
             assert!(check.explanation.len() > 80, "{} is hardly explained", check.id);

@@ -1,127 +1,96 @@
-//! How each finding is found.
+//! Findings about the node as a whole: what each means, and how it is found in facts.
 
+use super::{CheckInfo, on_docker};
 use crate::{
     formats::package_db::version_pair,
-    model::{Facts, Finding, Origin, RuntimeKind, Severity, Sourced},
+    model::{Facts, Finding, Severity},
 };
 
 /// What `inspect` notes when units cannot be asked.
 pub const UNITS_UNSEEN: &str = "which units run";
 
-fn on_docker(facts: &Facts) -> bool {
-    let runtime = facts.kubelet.runtime.as_ref().map(|runtime| runtime.value);
-    matches!(runtime, Some(RuntimeKind::Dockershim | RuntimeKind::CriDockerd))
-}
+/// The entries of this subject.
+pub const CHECKS: &[CheckInfo] = &[
+    CheckInfo {
+        id: "cri-version-mismatch",
+        severity: Severity::Block,
+        summary: "kubelet and containerd have no version of CRI in common",
+        explanation: "containerd up to 1.5 speaks CRI v1alpha2 only, 1.6 and 1.7 speak both, 2.x speaks v1 only. kubelet \
+            up to 1.22 speaks v1alpha2 only, 1.23 to 1.25 both, and from 1.26 on v1 only. This pair cannot talk; upgrade \
+            the older side first.",
+        run: Some(cri_version_mismatch),
+    },
+    CheckInfo {
+        id: "cgroup-driver-mismatch",
+        severity: Severity::Warn,
+        summary: "Docker, containerd and kubelet do not use the same cgroup driver",
+        explanation: "When kubelet and its runtime put processes into cgroups in different ways, two managers fight over \
+            the same tree: under memory pressure pods are killed together, limits do not hold, metrics vanish. The plan \
+            sets all of them to `systemd`, which is right wherever systemd is PID 1.",
+        run: Some(cgroup_driver_mismatch),
+    },
+    CheckInfo {
+        id: "cgroup-mode-unknown",
+        severity: Severity::Note,
+        summary: "the cgroup mode cannot be seen in a file tree",
+        explanation: "Which cgroup hierarchy the kernel mounts is decided at boot. For a file tree, state it with \
+            `--assume cgroup.mode=unified`, `hybrid` or `legacy`; it decides Docker's default cgroup driver.",
+        run: Some(cgroup_mode_unknown),
+    },
+    CheckInfo {
+        id: "no-cni",
+        severity: Severity::Block,
+        summary: "there is no CNI configuration, so pods would get no network",
+        explanation: "With kubenet, or with no `--network-plugin` at all, Docker's own bridge gave pods their network. \
+            containerd always uses CNI and stays NetworkReady=false until a configuration is in its directory. Install a \
+            CNI plugin and its configuration first. A node that runs only hostNetwork pods can skip this check.",
+        run: Some(no_cni),
+    },
+    CheckInfo {
+        id: "not-everything-seen",
+        severity: Severity::Warn,
+        summary: "parts of this node could not be seen",
+        explanation: "Files that only root may read, or daemons that did not answer, are listed under `unseen`. A plan made \
+            from half of the facts may be half a plan: run castoff as root on the node.",
+        run: Some(not_everything_seen),
+    },
+    CheckInfo {
+        id: "systemd-silent",
+        severity: Severity::Block,
+        summary: "systemd does not answer, so it is not known what runs",
+        explanation: "castoff asks systemd over D-Bus which units run, and has it stop and start them. Without an answer a \
+            plan would not know whether Docker or kubelet runs, and could not be applied. Inside a container, or where \
+            D-Bus is not installed, castoff can only work on a file tree: `--root DIR`.",
+        run: Some(systemd_silent),
+    },
+    CheckInfo {
+        id: "file-unreadable",
+        severity: Severity::Block,
+        summary: "a configuration file cannot be understood",
+        explanation: "The file is not text, not in the format it should have, or no regular file. castoff edits only what it \
+            understands completely, and the daemon that reads the file could not read it either. The finding shows the \
+            place and the parser's reason.",
+        run: None,
+    },
+    CheckInfo {
+        id: "config-not-editable",
+        severity: Severity::Block,
+        summary: "a configuration file cannot be edited safely",
+        explanation: "castoff edits documents in place and reads the result back with a second, independent parser. Here the \
+            document has a shape in which the setting cannot be placed without touching more than it should. Make the \
+            change by hand as the finding says, then plan again.",
+        run: None,
+    },
+];
 
-fn version(of: Option<&Sourced<String>>) -> Option<(u32, u32)> {
-    version_pair(&of?.value)
-}
-
-pub fn no_kubelet(facts: &Facts) -> Vec<Finding> {
-    if facts.kubelet.installed {
-        return Vec::new();
-    }
-    vec![
-        Finding::new("no-kubelet", Severity::Note, "there is no kubelet here, so there are no pods to move")
-            .cause("no kubelet.service and no kubelet package was found"),
-    ]
-}
-
-pub fn no_docker(facts: &Facts) -> Vec<Finding> {
-    if facts.docker.installed {
-        return Vec::new();
-    }
-    vec![
-        Finding::new("no-docker", Severity::Note, "there is no Docker here")
-            .cause("no docker.service and no Docker package was found"),
-    ]
-}
-
-pub fn on_containerd_already(facts: &Facts) -> Vec<Finding> {
-    let Some(runtime) = facts.kubelet.runtime.as_ref().filter(|kind| kind.value == RuntimeKind::Containerd) else {
-        return Vec::new();
-    };
-    vec![
-        Finding::new("on-containerd-already", Severity::Note, "kubelet runs its pods on containerd already")
-            .at(runtime.origin.clone()),
-    ]
-}
-
-pub fn runtime_unsupported(facts: &Facts) -> Vec<Finding> {
-    let Some(runtime) = &facts.kubelet.runtime else { return Vec::new() };
-    if !matches!(runtime.value, RuntimeKind::CriO | RuntimeKind::Other) {
-        return Vec::new();
-    }
-    let endpoint = facts.kubelet.endpoint.as_ref().map_or("?", |endpoint| endpoint.value.as_str());
-    let summary = format!("kubelet runs its pods on {}, which castoff cannot move away from", runtime.value);
-    vec![
-        Finding::new("runtime-unsupported", Severity::Block, summary)
-            .cause(format!("its endpoint is {endpoint}"))
-            .fix("castoff moves nodes from Docker only; `castoff inspect` and `castoff verify` work here")
-            .at(runtime.origin.clone()),
-    ]
-}
-
-pub fn runtime_unknown(facts: &Facts) -> Vec<Finding> {
-    if !facts.kubelet.installed || facts.kubelet.runtime.is_some() {
-        return Vec::new();
-    }
-    vec![
-        Finding::new("runtime-unknown", Severity::Block, "it is not clear what kubelet runs its pods on")
-            .cause("no runtime endpoint is set, and kubelet's default depends on its version")
-            .fix("on a file tree: `--assume kubelet.version=1.23.17`; on a node: run castoff as root"),
-    ]
-}
-
-pub fn kubelet_version_unknown(facts: &Facts) -> Vec<Finding> {
-    if !on_docker(facts) || version(facts.kubelet.version.as_ref()).is_some() {
-        return Vec::new();
-    }
-    let summary = "kubelet's version is unknown, so its flags cannot be rewritten safely";
-    vec![
-        Finding::new("kubelet-version-unknown", Severity::Block, summary)
-            .cause("neither the kubelet binary nor the package database tells it")
-            .fix("state it: `--assume kubelet.version=1.23.17`"),
-    ]
-}
-
-pub fn containerd_missing(facts: &Facts) -> Vec<Finding> {
-    if facts.containerd.installed || !on_docker(facts) {
-        return Vec::new();
-    }
-    let managed = facts.docker.managed_containerd.as_ref().filter(|managed| managed.value);
-    let cause = if managed.is_some() {
-        "dockerd runs a private containerd as its child, and there is no containerd.service"
-    } else {
-        "no containerd.service and no containerd package was found"
-    };
-    vec![
-        Finding::new("containerd-missing", Severity::Block, "containerd is not installed as a system service")
-            .cause(cause)
-            .fix("install the package `containerd` (or `containerd.io`), then plan again"),
-    ]
-}
-
-pub fn containerd_version_unknown(facts: &Facts) -> Vec<Finding> {
-    if !facts.containerd.installed || !on_docker(facts) || version(facts.containerd.version.as_ref()).is_some() {
-        return Vec::new();
-    }
-    let summary = "containerd's version is unknown, so its configuration schema cannot be chosen";
-    vec![
-        Finding::new("containerd-version-unknown", Severity::Block, summary)
-            .cause("neither the containerd binary nor the package database tells it")
-            .fix("state it: `--assume containerd.version=1.6.20`"),
-    ]
+/// Which CRI versions a containerd serves: (v1alpha2, v1). Source scan per tag, `config-facts` §1.1.
+fn containerd_serves(version: (u32, u32)) -> (bool, bool) {
+    (version < (2, 0), version >= (1, 6))
 }
 
 /// Which CRI versions a kubelet speaks: (v1alpha2, v1). RN1.23#106501, RN1.26#110618.
 fn kubelet_speaks(version: (u32, u32)) -> (bool, bool) {
     (version < (1, 26), version >= (1, 23))
-}
-
-/// Which CRI versions a containerd serves: (v1alpha2, v1). Source scan per tag, `config-facts` §1.1.
-fn containerd_serves(version: (u32, u32)) -> (bool, bool) {
-    (version < (2, 0), version >= (1, 6))
 }
 
 pub fn cri_version_mismatch(facts: &Facts) -> Vec<Finding> {
@@ -143,18 +112,6 @@ pub fn cri_version_mismatch(facts: &Facts) -> Vec<Finding> {
             .fix("upgrade the older of the two first")
             .at(kubelet.origin.clone())
             .at(containerd.origin.clone()),
-    ]
-}
-
-pub fn cri_plugin_disabled(facts: &Facts) -> Vec<Finding> {
-    let Some(enabled) = facts.containerd.cri_enabled.as_ref().filter(|enabled| !enabled.value) else {
-        return Vec::new();
-    };
-    vec![
-        Finding::new("cri-plugin-disabled", Severity::Note, "containerd's CRI plugin is switched off")
-            .cause("`disabled_plugins` names it, as Docker's package ships the file")
-            .fix("the plan switches it on")
-            .at(enabled.origin.clone()),
     ]
 }
 
@@ -192,85 +149,6 @@ pub fn cgroup_mode_unknown(facts: &Facts) -> Vec<Finding> {
     ]
 }
 
-pub fn docker_only_containers(facts: &Facts) -> Vec<Finding> {
-    let others: Vec<&str> = facts
-        .docker
-        .containers
-        .iter()
-        .filter(|container| !container.kubernetes && container.state == "running")
-        .map(|container| container.name.as_str())
-        .collect();
-    if others.is_empty() || !on_docker(facts) {
-        return Vec::new();
-    }
-    let summary = format!("{} containers run on Docker that kubelet did not make", others.len());
-    vec![
-        Finding::new("docker-only-containers", Severity::Block, summary)
-            .cause(others.join(", "))
-            .fix("move or stop them; `--skip-check docker-only-containers` stops them with Docker"),
-    ]
-}
-
-pub fn docker_not_running(facts: &Facts) -> Vec<Finding> {
-    if !on_docker(facts) || facts.docker.running {
-        return Vec::new();
-    }
-    let summary = "Docker does not run, so its images cannot be brought along";
-    vec![
-        Finding::new("docker-not-running", Severity::Warn, summary)
-            .cause(if facts.live { "docker.service is not active" } else { "this is a file tree" })
-            .fix("have a registry ready from which the images can be pulled"),
-    ]
-}
-
-pub fn docker_cgroup_flag(facts: &Facts) -> Vec<Finding> {
-    let flag = facts.docker.settings.iter().find(|setting| {
-        setting.origin.kind == crate::model::OriginKind::Flag
-            && setting.key == "exec-opts"
-            && setting.value.as_str().is_some_and(|value| value == "native.cgroupdriver=cgroupfs")
-    });
-    let Some(flag) = flag else { return Vec::new() };
-    let summary = "Docker's cgroup driver is set by a flag, which castoff does not edit";
-    vec![
-        Finding::new("docker-cgroup-flag", Severity::Warn, summary)
-            .cause("`--exec-opt native.cgroupdriver=cgroupfs` stands in Docker's command line")
-            .fix("change the flag by hand if Docker is to be used again")
-            .at(flag.origin.clone()),
-    ]
-}
-
-pub fn live_restore(facts: &Facts) -> Vec<Finding> {
-    let Some(on) = facts.docker.live_restore.as_ref().filter(|on| on.value) else { return Vec::new() };
-    let summary = "Docker leaves containers running when it stops (live-restore)";
-    vec![
-        Finding::new("live-restore", Severity::Note, summary)
-            .fix("the plan stops the containers of pods before it stops Docker")
-            .at(on.origin.clone()),
-    ]
-}
-
-pub fn kubelet_requires_docker(facts: &Facts) -> Vec<Finding> {
-    let unit = facts.unit("kubelet.service");
-    let Some(name) = unit.requires.iter().find(|name| name.starts_with("docker.") || name.starts_with("cri-docker."))
-    else {
-        return Vec::new();
-    };
-    if !on_docker(facts) {
-        return Vec::new();
-    }
-    let origin = unit.fragment.clone().unwrap_or_else(|| "kubelet.service".to_owned());
-    vec![
-        Finding::new(
-            "kubelet-requires-docker",
-            Severity::Block,
-            format!("kubelet.service cannot start without {name}"),
-        )
-        .cause("a Requires= or BindsTo= in its unit or a drop-in")
-        .fix("edit that file: `Wants=containerd.service` and `After=containerd.service` instead")
-        .at(Origin::unit(origin, None)),
-    ]
-}
-
 pub fn no_cni(facts: &Facts) -> Vec<Finding> {
     if !on_docker(facts) || facts.cni.config.is_some() {
         return Vec::new();
@@ -292,30 +170,6 @@ pub fn no_cni(facts: &Facts) -> Vec<Finding> {
         Some(flag) => finding.at(flag.origin.clone()),
         None => finding,
     }]
-}
-
-pub fn log_format_changes(facts: &Facts) -> Vec<Finding> {
-    if !on_docker(facts) {
-        return Vec::new();
-    }
-    vec![
-        Finding::new("log-format-changes", Severity::Warn, "log files change their place and format")
-            .cause("containerd writes CRI text lines below /var/log/pods, Docker wrote JSON below its data root")
-            .fix("tell log agents that read /var/lib/docker/containers or parse JSON"),
-    ]
-}
-
-pub fn containerd_imports(facts: &Facts) -> Vec<Finding> {
-    if facts.containerd.imports.is_empty() {
-        return Vec::new();
-    }
-    let names: Vec<&str> = facts.containerd.imports.iter().map(|import| import.value.as_str()).collect();
-    let summary = "containerd's configuration imports other files, which castoff does not judge yet";
-    let mut finding = Finding::new("containerd-imports", Severity::Warn, summary)
-        .cause(names.join(", "))
-        .fix("look at them by hand; the verification after the switch catches what they break");
-    finding.origins = facts.containerd.imports.iter().map(|import| import.origin.clone()).collect();
-    vec![finding]
 }
 
 pub fn not_everything_seen(facts: &Facts) -> Vec<Finding> {

@@ -10,7 +10,7 @@ use crate::{
     host::{Engine, EngineContainer, Host},
     model::{
         Assumptions, CgroupDriver, DAEMON_JSON, DockerContainer, DockerFacts, DockerImage, DockerSetting, Facts,
-        Origin, Sourced, redact_text,
+        Origin, Secret, Sourced, redact_text,
     },
 };
 use serde_json::Value;
@@ -142,7 +142,12 @@ fn take_setting(key: &str, value: &Value, origin: Origin, docker: &mut DockerFac
         }
         _ => {}
     }
-    docker.settings.push(DockerSetting { key: key.to_owned(), value: redact(value), origin });
+    docker.settings.push(DockerSetting {
+        key: key.to_owned(),
+        value: redact(value),
+        raw: Secret::new(value.clone()),
+        origin,
+    });
 }
 
 /// Masks credentials inside a JSON value.

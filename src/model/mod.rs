@@ -27,7 +27,7 @@ pub use journal::{Entry, Record, Seconds, Undo, UnitLink, UnitSnapshot};
 pub use origin::{Origin, OriginKind, Sourced};
 pub use plan::{Action, Change, FileAfter, FileBefore, Plan, Risk, Step, Summary, UndoKind};
 pub use run::{Check, CheckStatus, Downtime, Level, Outcome, Phase, RunReport, StepResult, StepStatus, Verification};
-pub use secret::redact_text;
+pub use secret::{Secret, redact_text};
 pub use state::{RunState, RunSummary};
 pub use verdict::{SettingVerdict, Verdict};
 pub use words::{CgroupDriver, CgroupMode, RuntimeKind};

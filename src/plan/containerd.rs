@@ -36,6 +36,7 @@ pub fn config(draft: &mut Draft<'_>) {
         sandbox_image: sandbox.as_deref(),
         cni_bin_dir: bin_dir.as_deref(),
         cni_conf_dir: conf_dir.as_deref(),
+        settings: &draft.containerd,
     };
     match config.with_cri(&target) {
         Ok(after) => {

@@ -2,7 +2,7 @@
 
 use super::{Options, diff};
 use crate::{
-    formats::FormatError,
+    formats::{FormatError, containerd::Setting},
     model::{
         Action, Change, Desired, Digest, Facts, FileAfter, FileBefore, Finding, Origin, Risk, SettingVerdict, Severity,
         Step, Summary, UndoKind,
@@ -45,13 +45,16 @@ pub struct Draft<'a> {
     pub findings: Vec<Finding>,
     pub verdicts: Vec<SettingVerdict>,
     pub deferred: Vec<String>,
+    /// What containerd's configuration must hold besides CRI itself; gathered before that file is planned.
+    pub containerd: Vec<Setting>,
     options: Options,
 }
 
 impl<'a> Draft<'a> {
     pub fn new(facts: &'a Facts, desired: &'a Desired, options: Options) -> Self {
         let (steps, findings, verdicts, deferred) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { facts, desired, steps, findings, verdicts, deferred, options }
+        let containerd = Vec::new();
+        Self { facts, desired, steps, findings, verdicts, deferred, containerd, options }
     }
 
     /// Adds a step.

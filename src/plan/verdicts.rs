@@ -180,7 +180,7 @@ fn log_driver(setting: &DockerSetting) -> Judged {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Origin;
+    use crate::model::{Origin, Secret};
     use std::collections::BTreeSet;
 
     #[test]
@@ -189,6 +189,7 @@ mod tests {
         assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len());
         let setting = |key: &str, value: serde_json::Value| DockerSetting {
             key: key.into(),
+            raw: Secret::new(value.clone()),
             value,
             origin: Origin::file("/etc/docker/daemon.json", 2),
         };

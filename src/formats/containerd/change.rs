@@ -6,11 +6,15 @@
 use super::splice::{quoted, remove, remove_items, rename_item, rename_plugin, set};
 
 /// A value as castoff writes it.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Literal {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Literal {
+    /// `true` or `false`.
     Bool(bool),
+    /// A whole number.
     Integer(u32),
+    /// A text.
     Text(String),
+    /// A list of texts.
     List(Vec<String>),
 }
 

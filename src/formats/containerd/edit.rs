@@ -20,6 +20,51 @@ pub struct CriTarget<'a> {
     pub cni_bin_dir: Option<&'a str>,
     /// The directory of CNI configurations; `None` leaves it.
     pub cni_conf_dir: Option<&'a str>,
+    /// Whatever else must hold.
+    pub settings: &'a [Setting],
+}
+
+/// One more setting the file must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Where it lives.
+    pub place: Place,
+    /// What it must say; `None`: it must not be there.
+    pub value: Option<Literal>,
+}
+
+/// Where a setting lives, said without naming a schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A path from the top of the file that all schemas share, such as `root` or `debug.level`.
+    Top(Vec<String>),
+    /// A path below the runtime half of CRI; in schema 1 and 2 below the one CRI table.
+    Runtime(Vec<String>),
+    /// A path below the image half of CRI; in schema 1 and 2 below the one CRI table.
+    Images(Vec<String>),
+    /// The default snapshotter.
+    Snapshotter,
+    /// A path inside the table of a runtime handler, which is made when it is missing.
+    Handler(String, Vec<String>),
+}
+
+impl Place {
+    fn path(&self, places: Places) -> Vec<String> {
+        let joined = |base: Vec<&'static str>, rest: &[String]| -> Vec<String> {
+            base.into_iter().map(str::to_owned).chain(rest.iter().cloned()).collect()
+        };
+        match self {
+            Self::Top(path) => path.clone(),
+            Self::Runtime(rest) => joined(places.runtime(&[]), rest),
+            Self::Images(rest) => joined(places.images(&[]), rest),
+            Self::Snapshotter => joined(places.snapshotter(), &[]),
+            Self::Handler(name, rest) => {
+                let mut path = joined(places.runtimes(), std::slice::from_ref(name));
+                path.extend(rest.iter().cloned());
+                path
+            }
+        }
+    }
 }
 
 /// Keys of a handler that only the shim of containerd 1.0-1.2 accepts, and the runc option that took over.
@@ -169,8 +214,14 @@ impl ContainerdConfig {
         let runtimes = places.runtimes();
         plan.check_table(&runtimes)?;
         let mut handlers: Vec<String> = self.runtimes().into_iter().map(|handler| handler.name).collect();
-        if !handlers.iter().any(|name| name == "runc") {
-            handlers.push("runc".to_owned());
+        let wanted = target.settings.iter().filter_map(|setting| match (&setting.place, &setting.value) {
+            (Place::Handler(name, _), Some(_)) => Some(name.clone()),
+            _ => None,
+        });
+        for name in std::iter::once("runc".to_owned()).chain(wanted) {
+            if !handlers.contains(&name) {
+                handlers.push(name);
+            }
         }
         for name in &handlers {
             plan.handler(&[&runtimes[..], &[name]].concat(), target.systemd_cgroup)?;
@@ -184,6 +235,15 @@ impl ContainerdConfig {
             }
         }
         plan.legacy_no_pivot(places)?;
+        for setting in target.settings {
+            let path = setting.place.path(places);
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            match &setting.value {
+                Some(literal) => plan.set(&path, literal.clone())?,
+                None if self.item(&path).is_some() => plan.changes.push(Change::Remove(owned(&path))),
+                None => {}
+            }
+        }
         Ok(plan.changes)
     }
 }
@@ -207,7 +267,9 @@ impl Plan<'_> {
             Literal::Bool(value) => item.as_bool() == Some(*value),
             Literal::Integer(value) => item.as_integer() == Some(i64::from(*value)),
             Literal::Text(value) => item.as_str() == Some(value),
-            Literal::List(_) => false,
+            Literal::List(wanted) => item.as_array().is_some_and(|array| {
+                array.len() == wanted.len() && array.iter().zip(wanted).all(|(item, text)| item.as_str() == Some(text))
+            }),
         });
         if let Some(item) = item
             && item.as_value().is_none_or(toml_edit::Value::is_inline_table)

@@ -12,7 +12,8 @@ mod splice;
 #[cfg(test)]
 mod tests;
 
-pub use edit::CriTarget;
+pub use change::Literal;
+pub use edit::{CriTarget, Place, Setting};
 
 use super::{At, FormatError, line_of, split_bom};
 use schema::{CRI, CRI_SPELLINGS, Places};

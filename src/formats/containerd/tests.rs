@@ -11,7 +11,14 @@ const DOCKER: &str = "#   Copyright 2018-2022 Docker Inc.\n\n# CRI is off\ndisab
 const DEBIAN: &str = "version = 2\n\n[plugins]\n  [plugins.\"io.containerd.grpc.v1.cri\"]\n    [plugins.\"io.containerd.grpc.v1.cri\".cni]\n      bin_dir = \"/usr/lib/cni\"\n      conf_dir = \"/etc/cni/net.d\"\n  [plugins.\"io.containerd.internal.v1.opt\"]\n    path = \"/var/lib/containerd/opt\"\n";
 
 fn target(schema: u32) -> CriTarget<'static> {
-    CriTarget { schema, systemd_cgroup: true, sandbox_image: None, cni_bin_dir: None, cni_conf_dir: None }
+    CriTarget {
+        schema,
+        systemd_cgroup: true,
+        sandbox_image: None,
+        cni_bin_dir: None,
+        cni_conf_dir: None,
+        settings: &[],
+    }
 }
 
 fn parse(text: &str) -> ContainerdConfig {

@@ -1,0 +1,107 @@
+//! Findings about containerd: what each means, and how it is found in facts.
+
+use super::{CheckInfo, on_docker, version};
+use crate::model::{Facts, Finding, Severity};
+
+/// The entries of this subject.
+pub const CHECKS: &[CheckInfo] = &[
+    CheckInfo {
+        id: "containerd-missing",
+        severity: Severity::Block,
+        summary: "containerd is not installed as a system service",
+        explanation: "kubelet needs a containerd that lives longer than Docker. Here there is no containerd.service: \
+            either containerd is not installed, or dockerd runs a private one as its child. Install your distribution's \
+            `containerd` or Docker's `containerd.io` package first; castoff installs nothing.",
+        run: Some(containerd_missing),
+    },
+    CheckInfo {
+        id: "containerd-version-unknown",
+        severity: Severity::Block,
+        summary: "containerd's version is unknown, so its configuration schema cannot be chosen",
+        explanation: "containerd 1.x reads schema 2, containerd 2.x reads schema 3, and a file of the wrong one is often \
+            accepted in silence with every CRI setting ignored. castoff asks the binary on a running node, and the \
+            package database in a file tree. Where both are silent, use `--assume containerd.version=…`.",
+        run: Some(containerd_version_unknown),
+    },
+    CheckInfo {
+        id: "cri-plugin-disabled",
+        severity: Severity::Note,
+        summary: "containerd's CRI plugin is switched off",
+        explanation: "Docker's package ships a containerd configuration with `disabled_plugins = [\"cri\"]`. containerd then \
+            runs and Docker works, but kubelet finds no CRI service. The plan removes every spelling of it and proves \
+            over gRPC that CRI really answers.",
+        run: Some(cri_plugin_disabled),
+    },
+    CheckInfo {
+        id: "containerd-imports",
+        severity: Severity::Warn,
+        summary: "containerd's configuration imports other files, which castoff does not judge yet",
+        explanation: "An imported file wins over the main one: before containerd 2.0 it replaces a whole plugin table, \
+            later it is merged. castoff edits the main file only and proves the result over CRI; if an import switches \
+            CRI off or sets another driver, the verification fails and the node is rolled back.",
+        run: Some(containerd_imports),
+    },
+    CheckInfo {
+        id: "sandbox-image-default",
+        severity: Severity::Warn,
+        summary: "containerd will use its own default sandbox image",
+        explanation: "Neither kubelet's --pod-infra-container-image nor the profile names a sandbox (pause) image, and none \
+            was found running. containerd then pulls the one its release was built with. Without a registry no pod can \
+            start: name one with `sandbox-image` in the profile.",
+        run: None,
+    },
+];
+
+pub fn containerd_missing(facts: &Facts) -> Vec<Finding> {
+    if facts.containerd.installed || !on_docker(facts) {
+        return Vec::new();
+    }
+    let managed = facts.docker.managed_containerd.as_ref().filter(|managed| managed.value);
+    let cause = if managed.is_some() {
+        "dockerd runs a private containerd as its child, and there is no containerd.service"
+    } else {
+        "no containerd.service and no containerd package was found"
+    };
+    vec![
+        Finding::new("containerd-missing", Severity::Block, "containerd is not installed as a system service")
+            .cause(cause)
+            .fix("install the package `containerd` (or `containerd.io`), then plan again"),
+    ]
+}
+
+pub fn containerd_version_unknown(facts: &Facts) -> Vec<Finding> {
+    if !facts.containerd.installed || !on_docker(facts) || version(facts.containerd.version.as_ref()).is_some() {
+        return Vec::new();
+    }
+    let summary = "containerd's version is unknown, so its configuration schema cannot be chosen";
+    vec![
+        Finding::new("containerd-version-unknown", Severity::Block, summary)
+            .cause("neither the containerd binary nor the package database tells it")
+            .fix("state it: `--assume containerd.version=1.6.20`"),
+    ]
+}
+
+pub fn cri_plugin_disabled(facts: &Facts) -> Vec<Finding> {
+    let Some(enabled) = facts.containerd.cri_enabled.as_ref().filter(|enabled| !enabled.value) else {
+        return Vec::new();
+    };
+    vec![
+        Finding::new("cri-plugin-disabled", Severity::Note, "containerd's CRI plugin is switched off")
+            .cause("`disabled_plugins` names it, as Docker's package ships the file")
+            .fix("the plan switches it on")
+            .at(enabled.origin.clone()),
+    ]
+}
+
+pub fn containerd_imports(facts: &Facts) -> Vec<Finding> {
+    if facts.containerd.imports.is_empty() {
+        return Vec::new();
+    }
+    let names: Vec<&str> = facts.containerd.imports.iter().map(|import| import.value.as_str()).collect();
+    let summary = "containerd's configuration imports other files, which castoff does not judge yet";
+    let mut finding = Finding::new("containerd-imports", Severity::Warn, summary)
+        .cause(names.join(", "))
+        .fix("look at them by hand; the verification after the switch catches what they break");
+    finding.origins = facts.containerd.imports.iter().map(|import| import.origin.clone()).collect();
+    vec![finding]
+}

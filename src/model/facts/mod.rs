@@ -1,0 +1,102 @@
+//! Everything castoff saw on a node: the `Facts` document of `castoff inspect -o json`.
+
+mod assumptions;
+mod containerd;
+mod docker;
+mod kubelet;
+mod node;
+
+pub use assumptions::Assumptions;
+pub use containerd::ContainerdFacts;
+pub use docker::{DockerContainer, DockerFacts, DockerImage, DockerSetting};
+pub use kubelet::{KubeletFacts, KubeletFlag, StaticPod};
+pub use node::{CgroupFacts, CniFacts, FileFacts, NodeFacts, PodFacts, UnitFacts, Unseen};
+
+use crate::model::Finding;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Everything castoff saw on a node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Facts {
+    /// [`crate::model::API_VERSION`].
+    pub api_version: String,
+    /// `Facts`.
+    pub kind: String,
+    /// castoff's version.
+    pub tool: String,
+    /// True when a running system was looked at, false for a file tree.
+    pub live: bool,
+    /// The machine.
+    pub node: NodeFacts,
+    /// Its cgroups.
+    pub cgroup: CgroupFacts,
+    /// Docker.
+    pub docker: DockerFacts,
+    /// containerd.
+    pub containerd: ContainerdFacts,
+    /// kubelet.
+    pub kubelet: KubeletFacts,
+    /// CNI.
+    pub cni: CniFacts,
+    /// Running pods.
+    pub pods: Vec<PodFacts>,
+    /// The units that matter here, by name.
+    pub units: BTreeMap<String, UnitFacts>,
+    /// Digests of every file read.
+    pub files: BTreeMap<String, FileFacts>,
+    /// What could not be seen.
+    pub unseen: Vec<Unseen>,
+    /// What is notable.
+    pub findings: Vec<Finding>,
+    /// Text of the files a plan may edit. Never printed: it may hold secrets.
+    #[serde(skip)]
+    pub texts: BTreeMap<String, String>,
+}
+
+impl Facts {
+    /// Facts of which nothing is known yet.
+    pub fn empty(live: bool) -> Self {
+        Self {
+            api_version: crate::model::API_VERSION.to_owned(),
+            kind: "Facts".to_owned(),
+            tool: crate::model::TOOL_VERSION.to_owned(),
+            live,
+            node: NodeFacts::default(),
+            cgroup: CgroupFacts::default(),
+            docker: DockerFacts::default(),
+            containerd: ContainerdFacts::default(),
+            kubelet: KubeletFacts::default(),
+            cni: CniFacts::default(),
+            pods: Vec::new(),
+            units: BTreeMap::new(),
+            files: BTreeMap::new(),
+            unseen: Vec::new(),
+            findings: Vec::new(),
+            texts: BTreeMap::new(),
+        }
+    }
+
+    /// The node's name for people.
+    pub fn name(&self) -> &str {
+        self.node.hostname.as_ref().map_or("this node", |name| name.value.as_str())
+    }
+
+    /// State of a unit; the default (nothing known) when it was not looked at.
+    pub fn unit(&self, name: &str) -> UnitFacts {
+        self.units.get(name).cloned().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_texts_never_reach_json() {
+        let mut facts = Facts::empty(true);
+        facts.texts.insert("/etc/containerd/config.toml".into(), "password = \"hunter2\"".into());
+        assert!(!serde_json::to_string(&facts).unwrap().contains("hunter2"));
+    }
+}

@@ -1,0 +1,103 @@
+//! The machine as facts: its system, cgroups, CNI, pods, units and files.
+
+use crate::model::{CgroupMode, Digest, Sourced};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The machine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeFacts {
+    /// Host name: the node's name unless kubelet overrides it.
+    pub hostname: Option<Sourced<String>>,
+    /// `PRETTY_NAME` of os-release.
+    pub os: Option<Sourced<String>>,
+    /// `ID` of os-release, such as `debian`.
+    pub os_id: Option<Sourced<String>>,
+    /// Kernel release.
+    pub kernel: Option<Sourced<String>>,
+    /// Machine hardware name, such as `x86_64`.
+    pub arch: Option<Sourced<String>>,
+    /// systemd's version.
+    pub systemd: Option<Sourced<String>>,
+}
+
+/// The cgroup hierarchy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CgroupFacts {
+    /// Its mode; absent when it cannot be seen (a file tree) and was not assumed.
+    pub mode: Option<Sourced<CgroupMode>>,
+}
+
+/// A pod that runs on the node, whatever runs it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodFacts {
+    /// Namespace.
+    pub namespace: String,
+    /// Name as the runtime knows it.
+    pub name: String,
+    /// `docker` or `containerd`.
+    pub runtime: String,
+    /// Names of its running containers.
+    pub containers: Vec<String>,
+}
+
+/// CNI on the node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CniFacts {
+    /// The configuration that wins: the lexically first file.
+    pub config: Option<Sourced<String>>,
+    /// Plugin binaries by directory.
+    pub plugins: BTreeMap<String, Vec<String>>,
+}
+
+/// One systemd unit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnitFacts {
+    /// `loaded`, `not-found`, `masked`, …
+    pub load: String,
+    /// `active`, `inactive`, `failed`, …; empty for a file tree.
+    pub active: String,
+    /// `enabled`, `disabled`, `masked`, `static`, …
+    pub file_state: String,
+    /// The unit file.
+    pub fragment: Option<String>,
+    /// Its drop-ins in systemd's order.
+    pub drop_ins: Vec<String>,
+    /// Units it cannot run without (`Requires=`, `BindsTo=`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<String>,
+}
+
+impl UnitFacts {
+    /// True when systemd knows a unit file of that name.
+    pub fn is_there(&self) -> bool {
+        self.fragment.is_some() || matches!(self.load.as_str(), "loaded" | "masked" | "bad-setting" | "error")
+    }
+}
+
+/// One file that was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileFacts {
+    /// Digest of its content.
+    pub digest: Digest,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+/// Something castoff could not see, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unseen {
+    /// What.
+    pub what: String,
+    /// Why not.
+    pub why: String,
+}
