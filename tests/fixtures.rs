@@ -35,7 +35,7 @@ fn normal(plan: &Plan) -> Plan {
 
 fn plan_of(fixture: &Fixture, root: &Path) -> Plan {
     let host = tree_host(root, &Faults::none(), FakeClock::new());
-    fixture::plan(&host, &fixture.assumptions(), &[])
+    fixture::plan_for(&host, &fixture.assumptions(), &fixture.desired())
 }
 
 fn updating() -> bool {

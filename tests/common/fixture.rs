@@ -3,6 +3,8 @@
 //! git keeps neither empty directories nor modes nor absolute links that lead nowhere, so beside `in/` and `out/` stand
 //! `in.tree` and `out.tree`, one line each: `dir PATH MODE`, `mode PATH MODE`, `link PATH -> TARGET`. What is not
 //! named there is a file of mode 0644 or a directory of mode 0755.
+//!
+//! `assume` holds what would be `--assume`, `goal` the word of `--goal`, `profile.toml` a profile; each may be missing.
 
 use super::tree;
 use castoff::{
@@ -118,6 +120,18 @@ impl Fixture {
     pub fn assumptions(&self) -> Assumptions {
         assumptions(&self.assumed())
     }
+
+    /// What is wanted of this node.
+    pub fn desired(&self) -> Desired {
+        let text = |name: &str| fs::read_to_string(self.dir.join(name)).ok();
+        let goal = match text("goal").as_deref().map(str::trim) {
+            None | Some("containerd") => Goal::Containerd,
+            Some("cgroup-driver") => Goal::CgroupDriver,
+            Some(other) => panic!("{}: there is no goal `{other}`", self.name),
+        };
+        let profile: Profile = toml::from_str(&text("profile.toml").unwrap_or_default()).unwrap();
+        Desired::resolve(goal, &profile, &[]).unwrap()
+    }
 }
 
 /// Assumptions out of `KEY=VALUE` pairs.
@@ -135,10 +149,9 @@ pub fn desired(skip_checks: &[&str]) -> Desired {
     Desired::resolve(Goal::Containerd, &Profile::default(), &skip).unwrap()
 }
 
-/// The plan of a host.
-pub fn plan(host: &Host, assumptions: &Assumptions, skip_checks: &[&str]) -> Plan {
-    let desired = desired(skip_checks);
-    plan::plan(&inspect::inspect(host, assumptions, &desired.endpoint), &desired, plan::Options::default())
+/// The plan of a host for somebody's wishes.
+pub fn plan_for(host: &Host, assumptions: &Assumptions, desired: &Desired) -> Plan {
+    plan::plan(&inspect::inspect(host, assumptions, &desired.endpoint), desired, plan::Options::default())
 }
 
 /// A map of names for messages.

@@ -10,7 +10,7 @@ use castoff::{
     apply::{self, Options, Refusal, Silent, Store},
     host::{Containerd, Cri, Doors},
     host::{FakeClock, FakeEngine, FakeKernel, FakeProcs, Faults, Host, Parts, Root},
-    model::{Assumptions, CgroupMode, Outcome, Plan, RunReport, RunState},
+    model::{Assumptions, CgroupMode, Desired, Outcome, Plan, RunReport, RunState},
 };
 use std::{fs, path::Path, sync::atomic::AtomicBool};
 use tempfile::TempDir;
@@ -61,6 +61,10 @@ pub trait World {
     fn skip_checks(&self) -> &[&'static str] {
         &[]
     }
+    /// What is wanted of it.
+    fn desired(&self) -> Desired {
+        fixture::desired(self.skip_checks())
+    }
     /// What must never happen and did, such as a pod on two runtimes.
     fn violations(&self) -> Vec<String> {
         Vec::new()
@@ -75,6 +79,7 @@ pub struct TreeWorld {
     dir: TempDir,
     clock: FakeClock,
     assumptions: Assumptions,
+    desired: Desired,
 }
 
 /// Files of fixtures that migrations write.
@@ -95,7 +100,7 @@ impl TreeWorld {
         let dir = tree::scratch();
         fixture.lay_out("in", dir.path());
         tree::dress(dir.path(), &WRITTEN);
-        Self { dir, clock: FakeClock::new(), assumptions: fixture.assumptions() }
+        Self { dir, clock: FakeClock::new(), assumptions: fixture.assumptions(), desired: fixture.desired() }
     }
 }
 
@@ -114,6 +119,10 @@ impl World for TreeWorld {
 
     fn assumptions(&self) -> Assumptions {
         self.assumptions.clone()
+    }
+
+    fn desired(&self) -> Desired {
+        self.desired.clone()
     }
 }
 
@@ -181,7 +190,7 @@ pub const fn options() -> Options<'static> {
 
 /// The plan of a world as it is now.
 pub fn plan_of(world: &dyn World) -> Plan {
-    fixture::plan(&world.host(&Faults::none()), &world.assumptions(), world.skip_checks())
+    fixture::plan_for(&world.host(&Faults::none()), &world.assumptions(), &world.desired())
 }
 
 /// Applies in a new process.
