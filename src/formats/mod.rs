@@ -16,6 +16,7 @@ pub mod daemon_json;
 pub mod env_file;
 pub mod kubelet_config;
 pub mod kubelet_flags;
+pub mod mounts;
 pub mod os_release;
 pub mod package_db;
 pub mod unit_file;

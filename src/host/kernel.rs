@@ -11,6 +11,19 @@ use std::{fmt::Debug, path::Path};
 /// Magic number of cgroup v1 (linux/magic.h).
 const CGROUP_SUPER_MAGIC: FsType = FsType(0x0027_e0eb);
 
+/// The room on a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Size.
+    pub total_bytes: u64,
+    /// What may still be written without root's reserve.
+    pub free_bytes: u64,
+    /// Inodes; 0 where the file system makes them as needed.
+    pub total_inodes: u64,
+    /// Inodes that are free.
+    pub free_inodes: u64,
+}
+
 /// What the kernel says.
 pub trait Kernel: Debug {
     /// The host name.
@@ -21,8 +34,12 @@ pub trait Kernel: Debug {
     fn arch(&self) -> Result<String>;
     /// The cgroup mode, told by the file systems below `/sys/fs/cgroup`.
     fn cgroup_mode(&self) -> Result<CgroupMode>;
-    /// Bytes that may still be written to the file system of `path`, or of the nearest directory above it that is there.
-    fn free_bytes(&self, path: &Path) -> Result<u64>;
+    /// The room on the file system of `path`, or of the nearest directory above it that is there.
+    fn space(&self, path: &Path) -> Result<Space>;
+    /// Bytes that may still be written there.
+    fn free_bytes(&self, path: &Path) -> Result<u64> {
+        self.space(path).map(|space| space.free_bytes)
+    }
     /// True for root.
     fn is_root(&self) -> bool;
 }
@@ -64,10 +81,15 @@ impl Kernel for RealKernel {
         Ok(CgroupMode::Legacy)
     }
 
-    fn free_bytes(&self, path: &Path) -> Result<u64> {
+    fn space(&self, path: &Path) -> Result<Space> {
         let found = path.ancestors().find_map(|dir| statvfs(dir).ok());
         let found = found.with_context(|| format!("cannot ask for the free space of {}", path.display()))?;
-        Ok(found.blocks_available().saturating_mul(found.fragment_size()))
+        Ok(Space {
+            total_bytes: found.blocks().saturating_mul(found.fragment_size()),
+            free_bytes: found.blocks_available().saturating_mul(found.fragment_size()),
+            total_inodes: found.files(),
+            free_inodes: found.files_available(),
+        })
     }
 
     fn is_root(&self) -> bool {
@@ -103,8 +125,8 @@ impl Kernel for FakeKernel {
         Ok(self.cgroup_mode)
     }
 
-    fn free_bytes(&self, _: &Path) -> Result<u64> {
-        Ok(u64::MAX)
+    fn space(&self, _: &Path) -> Result<Space> {
+        Ok(Space { total_bytes: u64::MAX, free_bytes: u64::MAX, total_inodes: 1 << 32, free_inodes: 1 << 32 })
     }
 
     fn is_root(&self) -> bool {

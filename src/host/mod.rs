@@ -28,7 +28,7 @@ pub use cri::*;
 pub use daemon_error::DaemonError;
 pub use engine::*;
 pub use faults::{FaultMode, Faults, Injected};
-pub use kernel::{FakeKernel, Kernel, RealKernel};
+pub use kernel::{FakeKernel, Kernel, RealKernel, Space};
 pub use lock::{LOCK_PATH, Lock, Locked};
 pub use procs::*;
 pub use root::{Append, Attributes, EntryKind, Expect, FileError, FileRead, Meta, Root};

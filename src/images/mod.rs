@@ -83,7 +83,7 @@ mod tests {
     use crate::{
         host::{
             Containerd, Cri, Doors, FakeClock, FakeEngine, FakeProcs, FakeUnits, Faults, Kernel, Parts, RealKernel,
-            Root,
+            Root, Space,
         },
         model::CgroupMode,
     };
@@ -123,9 +123,10 @@ mod tests {
             Ok(CgroupMode::Unified)
         }
 
-        fn free_bytes(&self, path: &Path) -> Result<u64> {
-            assert!(RealKernel.free_bytes(path)? > 0, "the nearest directory that is there is asked");
-            Ok(self.0)
+        fn space(&self, path: &Path) -> Result<Space> {
+            let space = RealKernel.space(path)?;
+            assert!(space.free_bytes > 0, "the nearest directory that is there is asked");
+            Ok(Space { free_bytes: self.0, ..space })
         }
 
         fn is_root(&self) -> bool {

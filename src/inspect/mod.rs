@@ -5,6 +5,7 @@
 
 mod cni;
 mod containerd;
+mod disks;
 mod docker;
 mod files;
 mod kubelet;
@@ -42,6 +43,7 @@ pub fn inspect(host: &Host, assumptions: &Assumptions, endpoint: &str) -> Facts 
     kubelet::probe(host, assumptions, &mut files, &mut facts);
     // Only read here, so that a plan may edit it.
     let _ = files.text(CRICTL_YAML);
+    disks::probe(host, &mut files, &mut facts);
     cni::probe(host, &mut facts);
     workload::probe(host, endpoint, &mut facts);
     files.finish(&mut facts);

@@ -89,6 +89,23 @@ fn node(page: &mut Page, facts: &Facts) {
     page.row("kernel", facts.node.kernel.as_ref());
     page.row("systemd", facts.node.systemd.as_ref());
     page.row("cgroups", facts.cgroup.mode.as_ref());
+    for disk in &facts.node.disks {
+        let place = disk.target.as_ref().unwrap_or(&disk.path);
+        let room = match (disk.free_bytes, disk.total_bytes) {
+            (Some(free), Some(total)) => format!(", {} of {} free", size(free), size(total)),
+            _ => String::new(),
+        };
+        let value = format!("{place} on {} ({}{room})", disk.mount_point, disk.fs_type);
+        page.line(&format!("disk {}", disk.of), &value, &disk.origin);
+    }
+}
+
+/// Bytes for people: whole numbers of a decimal unit.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000_000 => format!("{} MB", bytes / 1_000_000),
+        _ => format!("{} GB", bytes / 1_000_000_000),
+    }
 }
 
 fn state(installed: bool, facts: &Facts, unit: &str) -> &'static str {

@@ -2,12 +2,14 @@
 
 mod assumptions;
 mod containerd;
+mod disk;
 mod docker;
 mod kubelet;
 mod node;
 
 pub use assumptions::Assumptions;
 pub use containerd::ContainerdFacts;
+pub use disk::{DiskFacts, DiskUse};
 pub use docker::{DockerContainer, DockerFacts, DockerImage, DockerSetting};
 pub use kubelet::{KubeletFacts, KubeletFlag, StaticPod};
 pub use node::{CgroupFacts, CniFacts, FileFacts, NodeFacts, PodFacts, UnitFacts, Unseen};

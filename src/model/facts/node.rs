@@ -1,6 +1,6 @@
 //! The machine as facts: its system, cgroups, CNI, pods, units and files.
 
-use crate::model::{CgroupMode, Digest, Sourced};
+use crate::model::{CgroupMode, Digest, DiskFacts, DiskUse, Sourced};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -20,6 +20,16 @@ pub struct NodeFacts {
     pub arch: Option<Sourced<String>>,
     /// systemd's version.
     pub systemd: Option<Sourced<String>>,
+    /// The file systems of the directories that matter here; empty when no mount table could be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<DiskFacts>,
+}
+
+impl NodeFacts {
+    /// The file system of the directory for that use.
+    pub fn disk(&self, of: DiskUse) -> Option<&DiskFacts> {
+        self.disks.iter().find(|disk| disk.of == of)
+    }
 }
 
 /// The cgroup hierarchy.

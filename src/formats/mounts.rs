@@ -1,0 +1,151 @@
+//! What is mounted where: `/proc/self/mountinfo` of a running system, `/etc/fstab` and mount units of a file tree.
+
+use super::{count, unit_file::UnitFile};
+
+/// One mounted file system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// Where.
+    pub point: String,
+    /// What: a device, `UUID=…`, `tmpfs`, a server's path.
+    pub source: String,
+    /// `ext4`, `xfs`, …
+    pub fs_type: String,
+    /// Line of the table, counted from 1.
+    pub line: u32,
+}
+
+/// Reads `/proc/PID/mountinfo` (proc(5)): `ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [TAG…] - TYPE SOURCE SUPER`.
+pub fn mountinfo(text: &str) -> Vec<Mount> {
+    let mount = |(index, line): (usize, &str)| {
+        let (left, right) = line.split_once(" - ")?;
+        let point = left.split(' ').nth(4)?;
+        let mut right = right.split(' ');
+        let (fs_type, source) = (right.next()?, right.next()?);
+        Some(Mount {
+            point: unescape(point),
+            source: unescape(source),
+            fs_type: unescape(fs_type),
+            line: count(index + 1),
+        })
+    };
+    text.lines().enumerate().filter_map(mount).collect()
+}
+
+/// Reads `/etc/fstab` (fstab(5)). Swap and entries without a mount point are left out.
+pub fn fstab(text: &str) -> Vec<Mount> {
+    let mount = |(index, line): (usize, &str)| {
+        let mut fields = line.split_whitespace();
+        let source = fields.next().filter(|field| !field.starts_with('#'))?;
+        let (point, fs_type) = (fields.next()?, fields.next()?);
+        let point = unescape(point);
+        if !point.starts_with('/') || fs_type == "swap" {
+            return None;
+        }
+        // systemd mounts a directory once, whatever number of slashes names it.
+        let point = if point.len() > 1 { point.trim_end_matches('/').to_owned() } else { point };
+        Some(Mount { point, source: unescape(source), fs_type: unescape(fs_type), line: count(index + 1) })
+    };
+    text.lines().enumerate().filter_map(mount).collect()
+}
+
+/// Reads a mount unit (systemd.mount(5)).
+pub fn mount_unit(text: &str) -> Option<Mount> {
+    let unit = UnitFile::parse(text);
+    let entry = |key: &str| unit.entries().iter().rev().find(|entry| entry.section == "Mount" && entry.key == key);
+    let point = entry("Where")?;
+    if !point.value.starts_with('/') {
+        return None;
+    }
+    Some(Mount {
+        point: point.value.clone(),
+        source: entry("What")?.value.clone(),
+        fs_type: entry("Type").map_or_else(|| "auto".to_owned(), |entry| entry.value.clone()),
+        line: point.line,
+    })
+}
+
+/// The mount that holds `path`: the deepest one, and of several at one place the last, which hides the others.
+pub fn holder<'m>(mounts: &'m [Mount], path: &str) -> Option<&'m Mount> {
+    mounts.iter().filter(|mount| is_below(path, &mount.point)).max_by_key(|mount| mount.point.len())
+}
+
+/// True for `dir` itself and whatever is below it.
+pub fn is_below(path: &str, dir: &str) -> bool {
+    let rest = path.strip_prefix(dir.trim_end_matches('/'));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Blanks and backslashes stand as `\040` and so on in both tables.
+fn unescape(field: &str) -> String {
+    let mut out = Vec::with_capacity(field.len());
+    let mut rest = field.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let octal = after.get(..3).filter(|_| *first == b'\\').and_then(|digits| {
+            let text = std::str::from_utf8(digits).ok()?;
+            u8::from_str_radix(text, 8).ok().filter(|_| digits.iter().all(u8::is_ascii_digit))
+        });
+        match octal {
+            Some(byte) => {
+                out.push(byte);
+                rest = after.get(3..).unwrap_or_default();
+            }
+            None => {
+                out.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_kernels_table() {
+        let mounts = mountinfo(
+            "24 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n\
+             40 24 8:17 / /data\\040disk rw shared:2 master:3 - xfs /dev/sdb1 rw,noquota\n\
+             41 24 0:30 / /run rw - tmpfs tmpfs rw\n\
+             damaged\n\
+             42 40 8:33 / /data\\040disk rw - btrfs /dev/sdc1 rw\n",
+        );
+        assert_eq!(mounts.len(), 4);
+        assert_eq!(holder(&mounts, "/var/lib/docker").unwrap().source, "/dev/sda1");
+        assert_eq!(holder(&mounts, "/data disk/docker").unwrap().fs_type, "btrfs", "the later mount hides the other");
+        assert_eq!(holder(&mounts, "/runner").unwrap().point, "/");
+        assert_eq!(holder(&mounts, "/").unwrap().line, 1);
+        assert_eq!(holder(&[], "/"), None);
+    }
+
+    #[test]
+    fn an_administrators_table() {
+        let mounts = fstab(
+            "# /etc/fstab\n\nUUID=1 / ext4 defaults 0 1\n/dev/sdb1\t/var/lib/docker/  xfs noatime 0 2\nUUID=2 none swap sw 0 0\nUUID=3 swap swap sw 0 0\nLABEL=x /mnt/a\\040b ext4\nbroken\n",
+        );
+        assert_eq!(mounts.len(), 3);
+        let disk = holder(&mounts, "/var/lib/docker/overlay2").unwrap();
+        assert_eq!((disk.point.as_str(), disk.fs_type.as_str(), disk.line), ("/var/lib/docker", "xfs", 4));
+        assert_eq!(holder(&mounts, "/mnt/a b").unwrap().source, "LABEL=x");
+    }
+
+    #[test]
+    fn mount_units() {
+        let mount = mount_unit("[Mount]\nWhat=/dev/sdb1\nWhere=/data\nType=xfs\n").unwrap();
+        assert_eq!((mount.point.as_str(), mount.fs_type.as_str(), mount.line), ("/data", "xfs", 3));
+        assert_eq!(mount_unit("[Mount]\nWhat=/dev/sdb1\n"), None);
+        assert_eq!(mount_unit("[Mount]\nWhat=/dev/sdb1\nWhere=%h\n"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_table_breaks_it(text in "\\PC*", odd in "[0-9 /\\\\\\n-]{0,60}") {
+            for text in [&text, &odd] {
+                let _ = (mountinfo(text), fstab(text), mount_unit(text));
+            }
+        }
+    }
+}
