@@ -16,6 +16,8 @@ pub enum Literal {
     Text(String),
     /// A list of texts.
     List(Vec<String>),
+    /// A list of pairs of texts.
+    Pairs(Vec<(String, String)>),
 }
 
 impl Literal {
@@ -27,6 +29,10 @@ impl Literal {
             Self::List(items) => {
                 format!("[{}]", items.iter().map(|item| quoted(item)).collect::<Vec<_>>().join(", "))
             }
+            Self::Pairs(pairs) => {
+                let pairs = pairs.iter().map(|(left, right)| format!("[{}, {}]", quoted(left), quoted(right)));
+                format!("[{}]", pairs.collect::<Vec<_>>().join(", "))
+            }
         }
     }
 
@@ -36,16 +42,20 @@ impl Literal {
             Self::Integer(value) => toml::Value::Integer(i64::from(*value)),
             Self::Text(value) => toml::Value::String(value.clone()),
             Self::List(items) => items.iter().map(String::as_str).map(toml::Value::from).collect::<Vec<_>>().into(),
+            Self::Pairs(pairs) => {
+                let pair = |(left, right): &(String, String)| toml::Value::from(vec![left.as_str(), right.as_str()]);
+                pairs.iter().map(pair).collect::<Vec<_>>().into()
+            }
         }
     }
 }
 
 /// One change.
 #[derive(Clone, Debug)]
-pub(super) enum Change {
+pub(in crate::formats) enum Change {
     /// Gives a key a value, adding key and tables where they are missing.
     Set(Vec<String>, Literal),
-    /// Takes a key out.
+    /// Takes a key or a table out, however it is written.
     Remove(Vec<String>),
     /// Renames `plugins.OLD`, wherever it is written.
     RenamePlugin(String, String),
@@ -125,7 +135,7 @@ fn array_at<'a>(root: &'a mut toml::Table, path: &[String]) -> Option<&'a mut Ve
 
 /// Whether two documents say the same. An empty table and a missing one count as equal: taking the last dotted key of a
 /// table out takes the table with it.
-pub(super) fn same(left: &toml::Table, right: &toml::Table) -> bool {
+pub(in crate::formats) fn same(left: &toml::Table, right: &toml::Table) -> bool {
     // Each pair is compared once: going down from both sides would double the work at every level.
     let known = left.iter().all(|(key, value)| match right.get(key) {
         Some(twin) => same_value(value, twin),
@@ -178,6 +188,29 @@ mod tests {
     fn deep_documents_are_compared_in_time() {
         let text = format!("x = {}1{}\n", "{ a = ".repeat(60), " }".repeat(60));
         assert!(same(&table(&text), &table(&text)));
+    }
+
+    #[test]
+    fn tables_go_however_they_are_written() {
+        let path: Vec<String> = ["p", "x.y", "m"].map(str::to_owned).to_vec();
+        for (before, after) in [
+            (
+                "[p.'x.y']\na = 1\n\n[p.'x.y'.m]\n\n# why\n[p.'x.y'.m.h]\ne = ['u', # c\n'v']\n\n[z]\n",
+                "[p.'x.y']\na = 1\n\n# why\n\n[z]\n",
+            ),
+            ("[p.'x.y']\nm.h.e = []\nb = 2 # b\nm.i = { e = 1 }\n", "[p.'x.y']\nb = 2 # b\n"),
+            ("[p]\n\"x.y\" = { m.a = 1, c = 2, m.b = 3 }\n", "[p]\n\"x.y\" = { c = 2 }\n"),
+            ("[p]\n\"x.y\" = { c = 2, m = { a = 1 } }\n", "[p]\n\"x.y\" = { c = 2 }\n"),
+            ("[p.'x.y'.mm]\na = 1\n", "[p.'x.y'.mm]\na = 1\n"),
+            ("[[p.'x.y'.m]]\na = 1\n[q]\r\n", "[q]\r\n"),
+        ] {
+            let change = Change::Remove(path.clone());
+            let mut value = table(before);
+            change.in_value(&mut value);
+            let edited = change.in_text(before);
+            assert!(same(&table(&edited), &value), "{edited}");
+            assert_eq!(edited, after);
+        }
     }
 
     #[test]

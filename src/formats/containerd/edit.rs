@@ -270,6 +270,7 @@ impl Plan<'_> {
             Literal::List(wanted) => item.as_array().is_some_and(|array| {
                 array.len() == wanted.len() && array.iter().zip(wanted).all(|(item, text)| item.as_str() == Some(text))
             }),
+            Literal::Pairs(_) => false,
         });
         if let Some(item) = item
             && item.as_value().is_none_or(toml_edit::Value::is_inline_table)

@@ -4,9 +4,10 @@
 //! every question here is answered for the version the file declares. Imports are named but not followed: merging
 //! differs between containerd 1.x and 2.x, and files are the caller's business.
 
-mod change;
+pub(in crate::formats) mod change;
 mod edit;
 mod lex;
+mod registry;
 mod schema;
 mod splice;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod tests;
 
 pub use change::Literal;
 pub use edit::{CriTarget, Place, Setting};
+pub use registry::{ClientTls, HostConfig, Mirror, OldRegistry};
 
 use super::{At, FormatError, line_of, split_bom};
 use schema::{CRI, CRI_SPELLINGS, Places};

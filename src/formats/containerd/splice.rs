@@ -8,7 +8,7 @@ use super::lex::{Entry, Statement, array_items, inline_entries, statements};
 use std::ops::Range;
 
 /// A basic string: the one kind that every TOML parser of every containerd reads the same.
-pub(super) fn quoted(text: &str) -> String {
+pub(in crate::formats) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {
@@ -50,17 +50,16 @@ fn get<'a>(text: &'a str, range: &Range<usize>) -> &'a str {
     text.get(range.clone()).unwrap_or_default()
 }
 
-/// A value and what has to go when its key goes.
+/// Where a value stands.
 struct Found {
     value: Range<usize>,
-    removal: Range<usize>,
 }
 
 fn find(text: &str, path: &[String]) -> Option<Found> {
     statements(text).iter().filter(|statement| !statement.is_header()).find_map(|statement| {
         let own = statement.path();
         if is_path(&own, path) {
-            return Some(Found { value: statement.value.clone(), removal: statement.lines.clone() });
+            return Some(Found { value: statement.value.clone() });
         }
         let inside = path.get(own.len()..).unwrap_or_default();
         let leads_in = path.get(..own.len()).is_some_and(|prefix| is_path(&own, prefix));
@@ -73,10 +72,10 @@ fn find_inline(text: &str, range: &Range<usize>, path: &[String]) -> Option<Foun
         return None;
     }
     let entries = inline_entries(text, range);
-    entries.iter().enumerate().find_map(|(index, entry)| {
+    entries.iter().find_map(|entry| {
         let own: Vec<&str> = entry.keys.iter().map(|segment| segment.name.as_str()).collect();
         if is_path(&own, path) {
-            return Some(Found { value: entry.value.clone(), removal: inline_removal(&entries, index) });
+            return Some(Found { value: entry.value.clone() });
         }
         let inside = path.get(own.len()..).unwrap_or_default();
         let leads_in = path.get(..own.len()).is_some_and(|prefix| is_path(&own, prefix));
@@ -96,13 +95,59 @@ fn inline_removal(entries: &[Entry], index: usize) -> Range<usize> {
     }
 }
 
-/// The text without a key.
-pub(super) fn remove(text: &str, path: &[String]) -> String {
-    find(text, path).map_or_else(|| text.to_owned(), |found| splice(text, found.removal, ""))
+/// The text without a key, a table or whatever else is written below `path`: as headers, dotted keys or inline.
+/// Comments stay, but for those on the lines that go.
+pub(in crate::formats) fn remove(text: &str, path: &[String]) -> String {
+    let mut text = text.to_owned();
+    // Inline entries first, one at a time: each cut moves the others.
+    while let Some(cut) = inline_cut(&text, path) {
+        text = splice(&text, cut, "");
+    }
+    let all = statements(&text);
+    let gone: Vec<&Statement> = all.iter().filter(|statement| starts_with(&statement.path(), path)).collect();
+    gone.iter().rev().fold(text.clone(), |text, statement| {
+        let start = if statement.is_header() { gap_start(&text, statement.lines.start) } else { statement.lines.start };
+        splice(&text, start..statement.lines.end, "")
+    })
+}
+
+/// The first entry of an inline table that is `path` or lies below it.
+fn inline_cut(text: &str, path: &[String]) -> Option<Range<usize>> {
+    statements(text).iter().filter(|statement| !statement.is_header()).find_map(|statement| {
+        let own = statement.path();
+        let leads_in = own.len() < path.len() && path.get(..own.len()).is_some_and(|prefix| is_path(&own, prefix));
+        if leads_in { cut_within(text, &statement.value, path.get(own.len()..)?) } else { None }
+    })
+}
+
+fn cut_within(text: &str, range: &Range<usize>, path: &[String]) -> Option<Range<usize>> {
+    if !get(text, range).starts_with('{') {
+        return None;
+    }
+    let entries = inline_entries(text, range);
+    entries.iter().enumerate().find_map(|(index, entry)| {
+        let own: Vec<&str> = entry.keys.iter().map(|segment| segment.name.as_str()).collect();
+        if starts_with(&own, path) {
+            return Some(inline_removal(&entries, index));
+        }
+        let leads_in = path.get(..own.len()).is_some_and(|prefix| is_path(&own, prefix));
+        if leads_in { cut_within(text, &entry.value, path.get(own.len()..)?) } else { None }
+    })
+}
+
+/// Where the blank lines above a line begin: they set its section apart and go with it.
+fn gap_start(text: &str, at: usize) -> usize {
+    let before = text.get(..at).unwrap_or_default();
+    before
+        .split_inclusive('\n')
+        .rev()
+        .take_while(|line| line.trim().is_empty())
+        .map(str::len)
+        .fold(at, |at, len| at - len)
 }
 
 /// The text with a key set to a rendered value.
-pub(super) fn set(text: &str, path: &[String], literal: &str) -> String {
+pub(in crate::formats) fn set(text: &str, path: &[String], literal: &str) -> String {
     match find(text, path) {
         Some(found) => {
             let like_before = requoted(get(text, &found.value), literal);
