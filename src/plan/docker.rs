@@ -3,7 +3,7 @@
 use super::draft::Draft;
 use crate::{
     formats::daemon_json::DaemonJson,
-    model::{CgroupDriver, DAEMON_JSON, OriginKind},
+    model::{CgroupDriver, DAEMON_JSON, OriginKind, Verdict},
 };
 
 /// Adds the step that sets Docker's cgroup driver to systemd.
@@ -24,4 +24,24 @@ pub fn daemon_json(draft: &mut Draft<'_>) {
         }
         Err(error) => draft.not_editable(DAEMON_JSON, &error, "set native.cgroupdriver=systemd by hand"),
     }
+}
+
+/// Says what becomes of the cgroup driver in `exec-opts`: everything is on systemd's afterwards.
+pub fn judge_driver(draft: &mut Draft<'_>) {
+    let Some(setting) = draft.facts.docker.setting("exec-opts") else { return };
+    // Any other option is a person's to look at.
+    let drivers = |text: &str| text.trim().to_ascii_lowercase().starts_with("native.cgroupdriver=");
+    let only = match &setting.value {
+        serde_json::Value::Array(items) => items.iter().all(|item| item.as_str().is_some_and(drivers)),
+        other => other.as_str().is_some_and(drivers),
+    };
+    if !only {
+        return;
+    }
+    let note = match draft.facts.docker.cgroup_driver.as_ref().map(|driver| driver.value) {
+        Some(CgroupDriver::Systemd) => "containerd uses systemd's driver too",
+        _ => "changed on the way: everything uses systemd's driver afterwards",
+    };
+    let target = "SystemdCgroup in containerd's configuration, cgroupDriver in kubelet's";
+    draft.judge("exec-opts", Verdict::Carried, Some(target), note);
 }

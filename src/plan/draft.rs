@@ -1,11 +1,11 @@
 //! A plan while it is being made.
 
-use super::{Options, diff};
+use super::{Options, diff, verdicts::Said};
 use crate::{
     formats::{FormatError, containerd::Setting},
     model::{
         Action, Change, Desired, Digest, Facts, FileAfter, FileBefore, Finding, Origin, Risk, SettingVerdict, Severity,
-        Step, Summary, UndoKind,
+        Step, Summary, UndoKind, Verdict,
     },
 };
 
@@ -44,6 +44,8 @@ pub struct Draft<'a> {
     pub steps: Vec<Step>,
     pub findings: Vec<Finding>,
     pub verdicts: Vec<SettingVerdict>,
+    /// What parts of the planner say of settings they have dealt with; see [`Draft::judge`].
+    pub said: Vec<Said>,
     pub deferred: Vec<String>,
     /// What containerd's configuration must hold besides CRI itself; gathered before that file is planned.
     pub containerd: Vec<Setting>,
@@ -53,8 +55,8 @@ pub struct Draft<'a> {
 impl<'a> Draft<'a> {
     pub fn new(facts: &'a Facts, desired: &'a Desired, options: Options) -> Self {
         let (steps, findings, verdicts, deferred) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let containerd = Vec::new();
-        Self { facts, desired, steps, findings, verdicts, deferred, containerd, options }
+        let (said, containerd) = (Vec::new(), Vec::new());
+        Self { facts, desired, steps, findings, verdicts, said, deferred, containerd, options }
     }
 
     /// Adds a step.
@@ -121,6 +123,14 @@ impl<'a> Draft<'a> {
     /// Adds a finding of the planner.
     pub fn find(&mut self, id: &str, severity: Severity, summary: &str, cause: &str, fix: &str, path: &str) {
         self.findings.push(Finding::new(id, severity, summary).cause(cause).fix(fix).at(Origin::path(path)));
+    }
+
+    /// Says what becomes of Docker's setting `key`, by the part of the planner that has just dealt with it. `Carried`
+    /// is said only where the value is really written. The last word counts.
+    pub fn judge(&mut self, key: &str, verdict: Verdict, target: Option<&str>, note: &str) {
+        self.said.retain(|said| said.key != key);
+        let (key, target, note) = (key.to_owned(), target.map(str::to_owned), note.to_owned());
+        self.said.push(Said { key, verdict, target, note });
     }
 
     /// Notes that a file cannot be edited.

@@ -65,7 +65,6 @@ pub fn plan(facts: &Facts, desired: &Desired, options: Options) -> Plan {
 
 /// The main job.
 fn from_docker_to_containerd(draft: &mut Draft<'_>) {
-    draft.verdicts = verdicts::judge(draft.facts);
     let live = draft.facts.live;
     let pods: Vec<String> = docker_pods(draft.facts);
     if live {
@@ -106,6 +105,8 @@ fn from_docker_to_containerd(draft: &mut Draft<'_>) {
             "images are pulled at next boot, unless they are put into containerd's store some other way".to_owned(),
         ]);
     }
+    docker::judge_driver(draft);
+    draft.verdicts = verdicts::judge(draft);
 }
 
 /// A node that is on containerd: only what is different from what is wanted.
