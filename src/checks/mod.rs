@@ -6,6 +6,7 @@ mod docker;
 mod kubelet;
 mod node;
 mod registry;
+mod users;
 
 pub use node::UNITS_UNSEEN;
 pub use registry::{CheckInfo, find, registry};

@@ -59,6 +59,21 @@ pub struct EngineContainer {
     /// Labels. Those of dockershim and cri-dockerd begin with `io.kubernetes.`.
     #[serde(rename = "Labels", deserialize_with = "or_default")]
     pub labels: BTreeMap<String, String>,
+    /// What is mounted into it.
+    #[serde(rename = "Mounts", deserialize_with = "or_default")]
+    pub mounts: Vec<EngineMount>,
+}
+
+/// Something mounted into a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EngineMount {
+    /// `bind`, `volume`, `tmpfs`.
+    #[serde(rename = "Type", deserialize_with = "or_default")]
+    pub kind: String,
+    /// The host's path.
+    #[serde(rename = "Source", deserialize_with = "or_default")]
+    pub source: String,
 }
 
 impl EngineContainer {

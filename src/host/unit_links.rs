@@ -13,7 +13,7 @@ use anyhow::{Result, bail};
 pub const ADMIN_DIR: &str = "/etc/systemd/system";
 
 /// Unit file directories in systemd's order (systemd.unit(5)), without those that only exist at run time.
-const UNIT_DIRS: [&str; 4] =
+pub const UNIT_DIRS: [&str; 4] =
     [ADMIN_DIR, "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
 
 const MASK: &str = "/dev/null";

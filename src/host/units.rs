@@ -53,6 +53,15 @@ pub struct UnitState {
     pub required_by: Vec<String>,
     /// Units that are bound to this one.
     pub bound_by: Vec<String>,
+    /// Units that this one must run for already.
+    #[serde(default)]
+    pub requisite_of: Vec<String>,
+    /// Units that are stopped and restarted with this one.
+    #[serde(default)]
+    pub consists_of: Vec<String>,
+    /// Units that want this one.
+    #[serde(default)]
+    pub wanted_by: Vec<String>,
     /// Result of the last run: `success`, `exit-code`, `signal`, `timeout`, …; empty where the unit has none.
     pub result: String,
     /// Command of ExecStart= with its arguments as configured: variables are not expanded.

@@ -225,6 +225,7 @@ fn from_info(info: &Value, docker: &mut DockerFacts) {
 fn container(container: EngineContainer) -> DockerContainer {
     let label = |name: &str| container.labels.get(name).cloned();
     let kind = label("io.kubernetes.docker.type");
+    let compose = label("com.docker.compose.project");
     let name = container.names.first().cloned().unwrap_or_default();
     DockerContainer {
         kubernetes: container.is_kubernetes(),
@@ -237,5 +238,7 @@ fn container(container: EngineContainer) -> DockerContainer {
         image: container.image,
         image_id: container.image_id,
         state: container.state,
+        mounts: container.mounts.into_iter().filter(|mount| mount.kind == "bind").map(|mount| mount.source).collect(),
+        compose,
     }
 }

@@ -11,6 +11,7 @@ mod files;
 mod kubelet;
 mod node;
 mod service;
+mod users;
 mod workload;
 
 use crate::{
@@ -45,6 +46,7 @@ pub fn inspect(host: &Host, assumptions: &Assumptions, endpoint: &str) -> Facts 
     let _ = files.text(CRICTL_YAML);
     disks::probe(host, &mut files, &mut facts);
     cni::probe(host, &mut facts);
+    users::probe(host, &mut facts);
     workload::probe(host, endpoint, &mut facts);
     files.finish(&mut facts);
     facts.findings.extend(checks::run(&facts));

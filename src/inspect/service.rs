@@ -8,7 +8,7 @@ use crate::{
         unit_file::{self, UnitFile},
     },
     host::{Host, TreeUnits, UnitState, Units as _},
-    model::{Facts, Origin, UnitFacts, Unseen},
+    model::{Dependent, Facts, Origin, UnitFacts, Unseen},
 };
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -35,11 +35,13 @@ pub fn probe_units(host: &Host, facts: &mut Facts) {
 }
 
 fn unit_facts(state: UnitState, live: bool) -> UnitFacts {
+    let dependents = if live && state.name.starts_with("docker.") { dependents(&state) } else { Vec::new() };
     let mut requires = state.requires;
     requires.extend(state.binds_to);
     requires.sort();
     requires.dedup();
     UnitFacts {
+        dependents,
         load: state.load,
         active: if live { state.active } else { String::new() },
         file_state: state.file_state,
@@ -47,6 +49,25 @@ fn unit_facts(state: UnitState, live: bool) -> UnitFacts {
         drop_ins: state.drop_ins,
         requires,
     }
+}
+
+/// Who depends on a unit, as systemd says. Targets that want it are how it is enabled, and Docker's units need each
+/// other.
+fn dependents(state: &UnitState) -> Vec<Dependent> {
+    let kinds = [
+        ("Requires", &state.required_by),
+        ("BindsTo", &state.bound_by),
+        ("Requisite", &state.requisite_of),
+        ("PartOf", &state.consists_of),
+        ("Wants", &state.wanted_by),
+    ];
+    let of = |(kind, units): (&str, &Vec<String>)| {
+        let others = units.iter().filter(|unit| !unit.ends_with(".target") && !unit.starts_with("docker."));
+        others.map(|unit| Dependent { unit: unit.clone(), kind: kind.to_owned() }).collect::<Vec<_>>()
+    };
+    let mut all: Vec<Dependent> = kinds.into_iter().flat_map(of).collect();
+    all.sort();
+    all
 }
 
 /// One word of a command line, with where it stands.

@@ -19,8 +19,9 @@ pub use desired::{DEFAULT_ENDPOINT, Desired, DockerFate, Goal, ImagePolicy, Prof
 pub use digest::Digest;
 pub use duration::Span;
 pub use facts::{
-    Assumptions, CgroupFacts, CniFacts, ContainerdFacts, DiskFacts, DiskUse, DockerContainer, DockerFacts, DockerImage,
-    DockerSetting, Facts, FileFacts, KubeletFacts, KubeletFlag, NodeFacts, PodFacts, StaticPod, UnitFacts, Unseen,
+    Assumptions, CgroupFacts, CniFacts, ContainerdFacts, Dependent, DiskFacts, DiskUse, DockerContainer, DockerFacts,
+    DockerImage, DockerSetting, DockerUser, Facts, FileFacts, KubeletFacts, KubeletFlag, NodeFacts, PodFacts,
+    StaticPod, Tie, UnitFacts, Unseen, UserKind,
 };
 pub use finding::{Explanation, Finding, Severity};
 pub use journal::{Entry, Record, Seconds, Undo, UnitLink, UnitSnapshot};

@@ -36,7 +36,7 @@ impl Default for Options {
 }
 
 /// Findings about leaving Docker, which say nothing to a node that stays.
-const MIGRATION_ONLY: [&str; 10] = [
+const MIGRATION_ONLY: &[&str] = &[
     "containerd-missing",
     "containerd-version-unknown",
     "containerd-imports",
@@ -47,6 +47,16 @@ const MIGRATION_ONLY: [&str; 10] = [
     "live-restore",
     "log-format-changes",
     "no-cni",
+    // Others that use Docker.
+    "compose-projects",
+    "cron-uses-docker",
+    "host-restarts-docker",
+    "log-agents-read-docker",
+    "logrotate-reads-docker",
+    "pods-mount-docker-socket",
+    "pods-mount-socket-folder",
+    "units-need-docker",
+    "units-use-docker",
 ];
 
 /// Makes the plan that brings a node from what it is to what it should be.

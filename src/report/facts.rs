@@ -58,6 +58,7 @@ pub fn facts(facts: &Facts, look: Look) -> String {
     page.head("CNI", if facts.cni.config.is_some() { "" } else { "no configuration" });
     page.row("configuration", facts.cni.config.as_ref());
     pods(&mut page, facts);
+    users(&mut page, facts);
     for unseen in &facts.unseen {
         let line = format!("{}: {}", unseen.what, unseen.why);
         page.text.push_str(&format!("\n{} {}\n", paint(CAUTION, "not seen"), wrap(&line, look.width, 9)));
@@ -194,6 +195,16 @@ fn kubelet(page: &mut Page, facts: &Facts) {
     }
     if let Some(line) = &kubelet.command_line {
         page.line("runs as", &format!("{} arguments", line.value.len().saturating_sub(1)), &line.origin);
+    }
+}
+
+fn users(page: &mut Page, facts: &Facts) {
+    if facts.docker_users.is_empty() {
+        return;
+    }
+    page.head("uses Docker", "");
+    for user in &facts.docker_users {
+        page.line(&user.kind.to_string(), &format!("{}: {}", user.name, user.detail), &user.origin);
     }
 }
 

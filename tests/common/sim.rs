@@ -149,6 +149,7 @@ impl Sim {
             image_id: format!("sha256:{image}"),
             state: "exited".to_owned(),
             labels: labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            ..EngineContainer::default()
         };
         let mut containers = vec![container(OTHER, "registry", IMAGE, &[])];
         for (namespace, pod) in PODS {

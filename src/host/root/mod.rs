@@ -148,10 +148,10 @@ impl Root {
     /// # Errors
     /// [`FileError`] when it cannot be read, is no regular file, or is larger than any configuration file.
     pub fn read(&self, path: &str) -> Result<Option<FileRead>, FileError> {
-        self.read_inner(path).map_err(|source| FileError { action: "read", path: path.to_owned(), source })
+        self.read_inner(path, MAX_FILE).map_err(|source| FileError { action: "read", path: path.to_owned(), source })
     }
 
-    fn read_inner(&self, path: &str) -> std::io::Result<Option<FileRead>> {
+    fn read_inner(&self, path: &str, limit: u64) -> std::io::Result<Option<FileRead>> {
         let Some(place) = found(self.resolve(path, true))? else { return Ok(None) };
         // O_NONBLOCK: a FIFO at that path must not hang us.
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
@@ -164,9 +164,9 @@ impl Root {
         }
         let mut file = File::from(fd);
         let mut bytes = Vec::new();
-        (&mut file).take(MAX_FILE + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > MAX_FILE {
-            return Err(std::io::Error::other("it is larger than 16 MiB"));
+        (&mut file).take(limit + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > limit {
+            return Err(std::io::Error::other(format!("it is larger than {} KiB", limit / 1024)));
         }
         let meta = meta_of(&stat, &file);
         Ok(Some(FileRead { bytes, meta, target: place.path.to_string_lossy().into_owned() }))
@@ -190,6 +190,12 @@ impl Root {
                 Err(FileError { action: "read", path: path.to_owned(), source })
             }
         }
+    }
+
+    /// The text of a regular file of at most `limit` bytes; `None` for anything else, whatever the reason.
+    pub fn text_within(&self, path: &str, limit: u64) -> Option<String> {
+        let read = self.read_inner(path, limit).ok()??;
+        String::from_utf8(read.bytes).ok()
     }
 
     /// Names and kinds in a directory, sorted; empty when it is not there.

@@ -324,6 +324,9 @@ fn unit_state(unit: &str, mut all: Properties) -> UnitState {
         after: take(&mut all, "After"),
         required_by: take(&mut all, "RequiredBy"),
         bound_by: take(&mut all, "BoundBy"),
+        requisite_of: take(&mut all, "RequisiteOf"),
+        consists_of: take(&mut all, "ConsistsOf"),
+        wanted_by: take(&mut all, "WantedBy"),
         result: take(&mut all, "Result"),
         exec_start: all.get("ExecStart").map(|value| last_command(value)).unwrap_or_default(),
     }

@@ -31,6 +31,12 @@ pub struct DockerContainer {
     pub image_id: String,
     /// `running`, `exited`, …
     pub state: String,
+    /// Folders and files of the host it mounts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<String>,
+    /// The compose project that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compose: Option<String>,
     /// True when the kubelet made it.
     pub kubernetes: bool,
     /// True for a pod's sandbox (pause) container.

@@ -6,13 +6,15 @@ mod disk;
 mod docker;
 mod kubelet;
 mod node;
+mod users;
 
 pub use assumptions::Assumptions;
 pub use containerd::ContainerdFacts;
 pub use disk::{DiskFacts, DiskUse};
 pub use docker::{DockerContainer, DockerFacts, DockerImage, DockerSetting};
 pub use kubelet::{KubeletFacts, KubeletFlag, StaticPod};
-pub use node::{CgroupFacts, CniFacts, FileFacts, NodeFacts, PodFacts, UnitFacts, Unseen};
+pub use node::{CgroupFacts, CniFacts, Dependent, FileFacts, NodeFacts, PodFacts, UnitFacts, Unseen};
+pub use users::{DockerUser, Tie, UserKind};
 
 use crate::model::Finding;
 use serde::{Deserialize, Serialize};
@@ -44,6 +46,9 @@ pub struct Facts {
     pub cni: CniFacts,
     /// Running pods.
     pub pods: Vec<PodFacts>,
+    /// Who else uses Docker.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub docker_users: Vec<DockerUser>,
     /// The units that matter here, by name.
     pub units: BTreeMap<String, UnitFacts>,
     /// Digests of every file read.
@@ -72,6 +77,7 @@ impl Facts {
             kubelet: KubeletFacts::default(),
             cni: CniFacts::default(),
             pods: Vec::new(),
+            docker_users: Vec::new(),
             units: BTreeMap::new(),
             files: BTreeMap::new(),
             unseen: Vec::new(),

@@ -81,6 +81,19 @@ pub struct UnitFacts {
     /// Units it cannot run without (`Requires=`, `BindsTo=`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<String>,
+    /// Units that depend on it, for Docker's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dependents: Vec<Dependent>,
+}
+
+/// A unit that depends on another one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Dependent {
+    /// Its name.
+    pub unit: String,
+    /// How, as its file says it: `Requires`, `Requisite`, `BindsTo`, `PartOf`, `Wants`; `WantedBy` for a unit that the
+    /// other one starts.
+    pub kind: String,
 }
 
 impl UnitFacts {
