@@ -144,6 +144,17 @@ mod tests {
     }
 
     #[test]
+    fn documents_that_are_empty_values_are_edited_or_refused() {
+        assert_eq!(edit("{}\n", &[("a", Some("x"))]), "{a: x}\n");
+        assert_eq!(edit("# c\r\n--- \r\n", &[("a", Some("x"))]), "# c\r\n--- \r\na: x\r\n");
+        for text in ["~\n", "null", "---\n~\n", "# c\r~", "%YAML 1.2\n---\n"] {
+            let Ok(config) = KubeletConfig::parse(text) else { continue };
+            let error = config.with(&[("a", Some("x"))]).unwrap_err();
+            assert!(!error.message.starts_with("internal"), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
     fn faults_name_their_place() {
         for (text, line) in [("a: b\na: c\n", 2), ("a: [\n", 1), ("a: 1\n---\nb: 2\n", 3), ("a:\n\t- b\n", 2)] {
             let error = KubeletConfig::parse(text).unwrap_err();

@@ -98,7 +98,7 @@ impl Mapping {
         {
             return Err(FormatError::at_line(&self.text, at.line, format!("{key} is not a single value")));
         }
-        let edited = if self.entries.is_empty() { self.started(&wanted) } else { self.edited(&wanted)? };
+        let edited = if self.is_open() { self.started(&wanted) } else { self.edited(&wanted)? };
         self.check(&edited, &wanted)?;
         Ok(edited)
     }
@@ -123,7 +123,7 @@ impl Mapping {
     fn edited(&self, wanted: &[(&str, Option<Value>)]) -> Result<String, FormatError> {
         let file = yaml_edit::YamlFile::from_str(&self.text).map_err(|error| FormatError::new(error.to_string()))?;
         let mapping = file.document().and_then(|document| document.as_mapping());
-        let mapping = mapping.ok_or_else(|| FormatError::internal("no mapping found in the document"))?;
+        let mapping = mapping.ok_or_else(|| FormatError::new("the document holds no mapping that could be edited"))?;
         for (key, new) in wanted {
             match new {
                 Some(Value::Bool(new)) => mapping.set(*key, *new),
@@ -140,7 +140,15 @@ impl Mapping {
         Ok(file.to_string())
     }
 
-    /// A document without entries has comments at most: the new lines go behind them.
+    /// Whether there is nothing but comments, so that lines put behind them are the document. `~` and `{}` have no
+    /// entries either, but are values already.
+    fn is_open(&self) -> bool {
+        let (_, body) = split_bom(&self.text);
+        let mut lines = body.split(['\n', '\r']).map(str::trim);
+        self.entries.is_empty() && lines.all(|line| line.is_empty() || line == "---" || line.starts_with('#'))
+    }
+
+    /// An open document: the new lines go behind its comments.
     fn started(&self, wanted: &[(&str, Option<Value>)]) -> String {
         let newline = newline_of(&self.text);
         let (_, body) = split_bom(&self.text);

@@ -148,7 +148,7 @@ def status():
     def size(path):
         return config.output(["du", "-sh", path], check=False).split("\t")[0] if path.exists() else "-"
     for c in kubelet.COMMANDS:
-        path = kubelet.folder() / c
+        path = kubelet.path(c)
         print("kube   %-24s %s" % (c, size(path) if path.exists() else "not built"))
     for s in config.SUITES:
         path = images.folder(s)

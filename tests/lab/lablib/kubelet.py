@@ -17,8 +17,11 @@ ORIG_SHA256 = "b83c0780efb182d928dc63d46488a847f161f04e40a94b96bf5247dd671ecdfc"
 
 # What can be built out of that tree. kube-apiserver needs `make generated_files` first (jq, rsync,
 # and a few more minutes); add it here together with that step when a scenario needs it.
-COMMANDS = ("kubelet", "kubeadm", "kube-scheduler")
+COMMANDS = ("kubelet", "kubeadm", "kube-scheduler", "standin")
 DEFAULT = ("kubelet",)
+
+# Ours, built inside that tree for its libraries: it stands in for a kubelet of a release that cannot be built.
+STANDIN = config.LAB / "standin"
 
 
 def key():
@@ -29,12 +32,18 @@ def folder():
     return CACHE / "kube" / ("%s-%s" % (VERSION, key()))
 
 
+def path(command):
+    """Where the cached binary is, or will be."""
+    if command == "standin":
+        return folder() / ("standin-" + config.sha(STANDIN))
+    return folder() / command
+
+
 def binary(command="kubelet"):
     """Path of the cached binary, building it when it is not there yet."""
-    path = folder() / command
-    if not path.exists():
+    if not path(command).exists():
         build([command])
-    return path
+    return path(command)
 
 
 def _fetch(work):
@@ -72,7 +81,7 @@ def build(commands=DEFAULT):
         if c not in COMMANDS:
             raise LabError("cannot build %r; known: %s" % (c, " ".join(COMMANDS)))
     with config.locked("kube"):
-        todo = [c for c in commands if not (folder() / c).exists()]
+        todo = [c for c in commands if not path(c).exists()]
         if not todo:
             return
         config.need_root()
@@ -86,6 +95,7 @@ def build(commands=DEFAULT):
         tree = work / "go" / "src" / "k8s.io" / "kubernetes"
         tree.mkdir(parents=True)
         config.run(["tar", "-xf", orig, "--strip-components=1", "-C", tree])
+        shutil.copytree(STANDIN, tree / "cmd" / "standin")
         version = "k8s.io/kubernetes/vendor/k8s.io/component-base/version"
         flags = "-s -w " + " ".join("-X %s.%s=%s" % (version, k, v) for k, v in (
             # Without these the binary calls itself v0.0.0 and refuses configs by version.
@@ -96,7 +106,7 @@ def build(commands=DEFAULT):
         folder().mkdir(parents=True, exist_ok=True)
         log = folder() / "build.log"
         for c in todo:
-            say("building %s (about 4.5 CPU minutes; log: %s)" % (c, log))
+            say("building %s (kubelet: about 4.5 CPU minutes; log: %s)" % (c, log))
             out = folder() / (c + ".new")
             with open(log, "ab") as f:
                 config.run(["nice", "-n", "5", "go", "build", "-ldflags", flags, "-o", out,
@@ -104,7 +114,7 @@ def build(commands=DEFAULT):
             got = subprocess.run([str(out), "--version"], stdout=subprocess.PIPE).stdout.decode()
             if c == "kubelet" and VERSION not in got:
                 raise LabError("the built %s calls itself %r" % (c, got))
-            out.rename(folder() / c)
+            out.rename(path(c))
             say("%s built in %.0f s" % (c, time.monotonic() - began))
         # 2 GB of sources and object files that nobody needs again.
         config.run(["chmod", "-R", "u+w", work], check=False)

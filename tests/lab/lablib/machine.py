@@ -31,6 +31,10 @@ class Machine(Node):
     def disk(self):
         return self.dir / "disk.qcow2"
 
+    @property
+    def data_disks(self):
+        return [self.dir / ("data%d.qcow2" % n) for n in range(1, self.state.get("disks", 0) + 1)]
+
     def overlay(self, backing):
         config.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", backing, self.disk])
 
@@ -53,8 +57,12 @@ class Machine(Node):
                "-kernel", "%s/vmlinuz" % image, "-initrd", "%s/initrd.img" % image,
                "-append", " ".join([BASE_CMDLINE, self.state.get("cmdline", "")]).strip(),
                "-drive", "file=%s,if=none,id=root,format=qcow2,cache=writeback,discard=unmap" % self.disk,
-               "-device", "virtio-blk-pci,drive=root",
-               "-netdev", "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:%d-:22" % port,
+               "-device", "virtio-blk-pci,drive=root"]
+        # Behind the root disk, which has to stay vda.
+        for n, disk in enumerate(self.data_disks, 1):
+            cmd += ["-drive", "file=%s,if=none,id=data%d,format=qcow2,cache=writeback,discard=unmap" % (disk, n),
+                    "-device", "virtio-blk-pci,drive=data%d" % n]
+        cmd += ["-netdev", "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:%d-:22" % port,
                "-device", "virtio-net-pci,netdev=net,romfile=",
                "-object", "rng-random,filename=/dev/urandom,id=rng", "-device", "virtio-rng-pci,rng=rng",
                "-chardev", "file,id=con,path=%s/console.log,append=on" % self.dir,

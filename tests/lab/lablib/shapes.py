@@ -12,7 +12,7 @@ from . import config, images, kubelet, machine, node
 from .config import CACHE, SHAPES, LabError, say
 
 TAG = "ready"
-KEYS = {"suite", "kind", "memory", "cmdline", "kubelet", "layers", "ready_deadline", "description"}
+KEYS = {"suite", "kind", "memory", "cmdline", "kubelet", "disks", "layers", "ready_deadline", "description"}
 
 
 class Shape:
@@ -29,14 +29,18 @@ class Shape:
         self.memory = spec.get("memory", 2048)
         self.cmdline = spec.get("cmdline", "")
         self.kubelet = spec.get("kubelet")
+        # Sizes of more disks, empty at first: /dev/vdb and so on.
+        self.disks = spec.get("disks", [])
         self.deadline = spec.get("ready_deadline", 600)
         self.description = spec.get("description", "")
         # Later layers win; the shape's own folder is the last one.
         self.layers = [SHAPES / l for l in spec.get("layers", [])] + [SHAPES / name]
-        if self.kubelet not in (None, kubelet.VERSION):
-            raise LabError("%s: kubelet %r cannot be built, only %s" % (path, self.kubelet, kubelet.VERSION))
+        if self.kubelet not in (None, kubelet.VERSION, "standin"):
+            raise LabError("%s: kubelet %r cannot be built, only %s; or standin" % (path, self.kubelet, kubelet.VERSION))
         if self.kind not in ("machine", "container"):
             raise LabError("%s: kind %r" % (path, self.kind))
+        if self.disks and self.kind != "machine":
+            raise LabError("%s: only a machine has disks" % path)
         if self.kind == "container" and self.suite not in images.CONTAINER_SUITES:
             raise LabError("%s: %s's systemd does not boot on cgroup v1" % (path, self.suite))
 
@@ -46,7 +50,13 @@ class Shape:
             parts.append(machine.qemu_version() + config.ACCEL)
         if self.kubelet:
             parts.append(kubelet.key())
+        if self.kubelet == "standin":
+            parts.append(config.sha(kubelet.STANDIN))
         return config.sha(*parts, *self.layers)
+
+    def command(self):
+        """Which of the binaries is the node's kubelet."""
+        return "standin" if self.kubelet == "standin" else "kubelet"
 
     def folder(self):
         return CACHE / "shapes" / ("%s-%s" % (self.name, self.key()))
@@ -70,14 +80,14 @@ def names():
 
 def new_node(shape, name, image):
     state = {"kind": shape.kind, "shape": shape.name, "image": str(image), "suite": shape.suite,
-             "memory": shape.memory, "cmdline": shape.cmdline}
+             "memory": shape.memory, "cmdline": shape.cmdline, "disks": len(shape.disks)}
     return node.create(name, state)
 
 
 def _dress(shape, n):
     """Copies the layers onto a freshly booted node and runs their setup scripts."""
     if shape.kubelet:
-        n.put(kubelet.binary("kubelet"), "/usr/bin/kubelet")
+        n.put(kubelet.binary(shape.command()), "/usr/bin/kubelet")
     for layer in shape.layers:
         if (layer / "host.sh").exists():
             with tempfile.TemporaryDirectory(prefix="castoff-lab-") as out:
@@ -122,7 +132,7 @@ def base(name, rebuild=False):
     # Before the lock: the image and kubelet builds take locks of their own.
     image = images.image(shape.suite)
     if shape.kubelet:
-        kubelet.binary("kubelet")
+        kubelet.binary(shape.command())
     with config.locked("shape-" + name):
         if (out / "done").exists() and not rebuild:
             return out
@@ -141,6 +151,8 @@ def _make(shape, image, out):
     try:
         if shape.kind == "machine":
             n.overlay(image / "disk.qcow2")
+            for disk, size in zip(n.data_disks, shape.disks):
+                config.run(["qemu-img", "create", "-q", "-f", "qcow2", disk, size])
         else:
             n.copy_root(image / "rootfs")
         n.start()
@@ -157,7 +169,8 @@ def _make(shape, image, out):
         if shape.kind == "machine":
             n.save(TAG)
             n.power_off_saved()
-            n.disk.rename(out / "disk.qcow2")
+            for disk in [n.disk] + n.data_disks:
+                disk.rename(out / disk.name)
         else:
             # In order, so that Docker leaves nothing half-way behind.
             n.exec(["systemctl stop kubelet.service 2>/dev/null; docker ps -q | xargs -r docker rm -f; "
@@ -193,7 +206,8 @@ def up(name, as_name=None, cold=False):
             if from_image:
                 n.overlay(saved / "disk.qcow2")
             else:
-                machine.copy_disk(saved / "disk.qcow2", n.disk)
+                for disk in [n.disk] + n.data_disks:
+                    machine.copy_disk(saved / disk.name, disk)
             n.start(loadvm=None if cold else TAG)
             n.wait_ssh()
             n.set_clock()
