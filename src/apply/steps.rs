@@ -181,9 +181,9 @@ impl Work<'_> {
             Action::MaskUnit { unit } => unit_links::mask(&self.host.root, unit)?,
             Action::DaemonReload => self.host.units.reload()?,
             Action::StopDockerPods => return pods::stop(self),
-            Action::ImportImages { images, bytes, root } => {
+            Action::ImportImages { images, bytes, root, new_root } => {
                 images::check_room(self.host, root, *bytes)?;
-                return self.import(images);
+                return self.import(images, new_root.then_some(root.as_str()));
             }
             Action::AwaitCri { endpoint } => self.await_cri(endpoint)?,
             Action::AwaitPods { pods, endpoint } => return pods::await_on_cri(self, endpoint, pods),
@@ -255,9 +255,12 @@ impl Work<'_> {
         Ok(format!("{} after {:.1} s{pid}", state.active, job.seconds))
     }
 
-    fn import(&mut self, images: &[String]) -> Result<Option<String>> {
-        let socket = self.plan.desired.socket().to_owned();
-        let carried = images::carry(self.host, &socket, images, self.timeouts.images.duration())?;
+    fn import(&mut self, images: &[String], new_root: Option<&str>) -> Result<Option<String>> {
+        let timeout = self.timeouts.images.duration();
+        let carried = match new_root {
+            Some(root) => images::private::carry(self.host, root, images, timeout, self.timeouts.unit.duration())?,
+            None => images::carry(self.host, self.plan.desired.socket(), images, timeout)?,
+        };
         Ok(Some(format!("{} kB streamed", carried.bytes / 1000)))
     }
 

@@ -6,6 +6,7 @@ mod docker;
 mod kubelet;
 mod node;
 mod registry;
+mod settings;
 mod users;
 
 pub use node::UNITS_UNSEEN;

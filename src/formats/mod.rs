@@ -9,6 +9,7 @@
 
 use std::ops::Range;
 
+pub mod boot_files;
 pub mod cni;
 pub mod containerd;
 pub mod crictl;

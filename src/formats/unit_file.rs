@@ -275,6 +275,22 @@ pub fn environment_assignments(value: &str) -> Vec<(String, String)> {
     pairs.filter(|(name, _)| is_variable(name)).collect()
 }
 
+/// One assignment for `Environment=`, written so that systemd reads exactly this value back.
+pub fn quoted_assignment(name: &str, value: &str) -> String {
+    let mut out = format!("\"{name}=");
+    for c in value.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '%' => out.push_str("%%"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
 fn is_variable(name: &str) -> bool {
     !name.starts_with(|c: char| c.is_ascii_digit())
         && !name.is_empty()
@@ -376,6 +392,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn assignments_are_read_back(value in "[a-z0-9:/@%$\"'\\\\ ,.#;\n\r\t-]{0,40}") {
+            let text = format!("[Service]\nEnvironment={}\n", quoted_assignment("HTTP_PROXY", &value));
+            let unit = parse(&text);
+            let read = effective(&[("/x", &unit)], "Service", "Environment");
+            let pairs = environment_assignments(&read[0].0);
+            prop_assert_eq!(pairs, [("HTTP_PROXY".to_owned(), value)]);
+        }
+
         #[test]
         fn any_text_is_survived(text in ".{0,60}", names in "[$a{} \\\\\"']{0,30}") {
             parse(&text);

@@ -2,6 +2,8 @@
 //!
 //! No temporary file is written, so the only room needed is containerd's own copy.
 
+pub mod private;
+
 use crate::host::Host;
 use anyhow::{Context as _, Result, bail};
 use std::time::Duration;

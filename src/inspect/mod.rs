@@ -3,6 +3,7 @@
 //! Inspecting never fails: a node in a strange shape is data. A file that cannot be understood becomes a finding, a
 //! daemon that does not answer is something unseen.
 
+mod cluster;
 mod cni;
 mod containerd;
 mod disks;
@@ -11,6 +12,7 @@ mod files;
 mod kubelet;
 mod node;
 mod service;
+mod surroundings;
 mod users;
 mod workload;
 
@@ -46,6 +48,7 @@ pub fn inspect(host: &Host, assumptions: &Assumptions, endpoint: &str) -> Facts 
     let _ = files.text(CRICTL_YAML);
     disks::probe(host, &mut files, &mut facts);
     cni::probe(host, &mut facts);
+    surroundings::probe(host, &mut files, &mut facts);
     users::probe(host, &mut facts);
     workload::probe(host, endpoint, &mut facts);
     files.finish(&mut facts);

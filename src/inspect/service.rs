@@ -123,7 +123,7 @@ pub fn read(unit: &UnitFacts, files: &mut Files<'_>) -> Service {
 }
 
 /// `Environment=` first, `EnvironmentFile=` over it, later files over earlier ones (systemd.exec(5)).
-fn environment(units: &[(&str, &UnitFile)], files: &mut Files<'_>) -> BTreeMap<String, (String, Origin)> {
+pub(super) fn environment(units: &[(&str, &UnitFile)], files: &mut Files<'_>) -> BTreeMap<String, (String, Origin)> {
     let mut environment = BTreeMap::new();
     for (value, path, line) in unit_file::effective(units, "Service", "Environment") {
         for (name, value) in unit_file::environment_assignments(&value) {

@@ -19,9 +19,9 @@ pub use desired::{DEFAULT_ENDPOINT, Desired, DockerFate, Goal, ImagePolicy, Prof
 pub use digest::Digest;
 pub use duration::Span;
 pub use facts::{
-    Assumptions, CgroupFacts, CniFacts, ContainerdFacts, Dependent, DiskFacts, DiskUse, DockerContainer, DockerFacts,
-    DockerImage, DockerSetting, DockerUser, Facts, FileFacts, KubeletFacts, KubeletFlag, NodeFacts, PodFacts,
-    StaticPod, Tie, UnitFacts, Unseen, UserKind,
+    Assumptions, CgroupFacts, ClusterFacts, CniFacts, ContainerdFacts, Dependent, DiskFacts, DiskUse, DockerContainer,
+    DockerFacts, DockerImage, DockerSetting, DockerUser, Facts, FileFacts, KernelSwitch, KubeletFacts, KubeletFlag,
+    NodeFacts, PodFacts, ServiceFacts, StaticPod, Surroundings, Tie, UnitFacts, Unseen, UserKind,
 };
 pub use finding::{Explanation, Finding, Severity};
 pub use journal::{Entry, Record, Seconds, Undo, UnitLink, UnitSnapshot};

@@ -154,6 +154,9 @@ pub enum Action {
         bytes: u64,
         /// containerd's root, where the copy is kept.
         root: String,
+        /// True when the running containerd keeps its data elsewhere and gets this root only with the plan.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        new_root: bool,
     },
     /// Waits until CRI answers on the endpoint and its runtime is ready.
     AwaitCri {
@@ -337,7 +340,9 @@ impl Plan {
                     Action::WriteFile { path, before, after, diff: String::new(), content: None }
                 }
                 // Image sizes change by reporting, not by decision.
-                Action::ImportImages { images, root, .. } => Action::ImportImages { images, bytes: 0, root },
+                Action::ImportImages { images, root, new_root, .. } => {
+                    Action::ImportImages { images, bytes: 0, root, new_root }
+                }
                 action => action,
             })
             .collect();

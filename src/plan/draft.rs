@@ -46,6 +46,8 @@ pub struct Draft<'a> {
     pub verdicts: Vec<SettingVerdict>,
     /// What parts of the planner say of settings they have dealt with; see [`Draft::judge`].
     pub said: Vec<Said>,
+    /// Verdicts on what is no setting of dockerd but did as much.
+    pub others: Vec<SettingVerdict>,
     pub deferred: Vec<String>,
     /// What containerd's configuration must hold besides CRI itself; gathered before that file is planned.
     pub containerd: Vec<Setting>,
@@ -55,8 +57,8 @@ pub struct Draft<'a> {
 impl<'a> Draft<'a> {
     pub fn new(facts: &'a Facts, desired: &'a Desired, options: Options) -> Self {
         let (steps, findings, verdicts, deferred) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (said, containerd) = (Vec::new(), Vec::new());
-        Self { facts, desired, steps, findings, verdicts, said, deferred, containerd, options }
+        let (said, others, containerd) = (Vec::new(), Vec::new(), Vec::new());
+        Self { facts, desired, steps, findings, verdicts, said, others, deferred, containerd, options }
     }
 
     /// Adds a step.
@@ -89,12 +91,17 @@ impl<'a> Draft<'a> {
 
     /// Adds a step that writes a file, unless it holds that text already. A second edit of a file joins the first.
     pub fn write(&mut self, id: &str, path: &str, text: &str, why: &str) {
+        self.write_as(id, path, text, 0o644, why);
+    }
+
+    /// The same with the mode that a file gets when it is created.
+    pub fn write_as(&mut self, id: &str, path: &str, text: &str, mode: u32, why: &str) {
         if self.text(path) == Some(text) {
             return;
         }
         let before = self.facts.texts.get(path).map(String::as_str);
         let diff = diff::unified(path, before, text, self.options.context);
-        let after = FileAfter { digest: Digest::of(text.as_bytes()), mode: 0o644 };
+        let after = FileAfter { digest: Digest::of(text.as_bytes()), mode };
         let planned = self
             .steps
             .iter_mut()

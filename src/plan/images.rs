@@ -32,7 +32,9 @@ pub fn import(draft: &mut Draft<'_>) {
         return;
     }
     let bytes = wanted.iter().filter(|image| !image.tags.is_empty()).map(|image| image.size).sum();
-    let root = facts.containerd.root.as_ref().map_or("/var/lib/containerd", |root| root.value.as_str()).to_owned();
+    let now = facts.containerd.root.as_ref().map_or("/var/lib/containerd", |root| root.value.as_str());
+    let new_root = draft.new_root().is_some_and(|root| root != now);
+    let root = draft.new_root().unwrap_or(now).to_owned();
     draft.step(
         "import-images",
         Phase::Images,
@@ -40,7 +42,7 @@ pub fn import(draft: &mut Draft<'_>) {
         Risk::None,
         UndoKind::None,
         "containerd keeps images of its own; without this every image is pulled again",
-        Action::ImportImages { images, bytes, root },
+        Action::ImportImages { images, bytes, root, new_root },
     );
 }
 

@@ -9,6 +9,7 @@ mod docker;
 mod draft;
 mod images;
 mod kubelet;
+mod settings;
 mod verdicts;
 
 use crate::{
@@ -42,11 +43,13 @@ const MIGRATION_ONLY: &[&str] = &[
     "containerd-imports",
     "cri-plugin-disabled",
     "cri-version-mismatch",
+    "docker-forward-drop",
     "docker-not-running",
     "kubelet-requires-docker",
     "live-restore",
     "log-format-changes",
     "no-cni",
+    "socket-is-directory",
     // Others that use Docker.
     "compose-projects",
     "cron-uses-docker",
@@ -75,6 +78,7 @@ pub fn plan(facts: &Facts, desired: &Desired, options: Options) -> Plan {
 
 /// The main job.
 fn from_docker_to_containerd(draft: &mut Draft<'_>) {
+    let carried = settings::gather(draft);
     let live = draft.facts.live;
     let pods: Vec<String> = docker_pods(draft.facts);
     if live {
@@ -100,6 +104,7 @@ fn from_docker_to_containerd(draft: &mut Draft<'_>) {
         }
     }
     configure(draft);
+    carried.write(draft);
     docker::daemon_json(draft);
     enable_containerd(draft);
     retire_docker(draft);
@@ -362,7 +367,8 @@ fn start_kubelet(draft: &mut Draft<'_>, pods: Option<Vec<String>>) {
 }
 
 fn finish(draft: Draft<'_>) -> Plan {
-    let Draft { facts, desired, mut steps, findings, verdicts, deferred, .. } = draft;
+    let Draft { facts, desired, mut steps, findings, mut verdicts, others, deferred, .. } = draft;
+    verdicts.extend(others);
     for (at, step) in steps.iter_mut().enumerate() {
         step.index = at + 1;
     }

@@ -49,7 +49,7 @@ pub enum Place {
 }
 
 impl Place {
-    fn path(&self, places: Places) -> Vec<String> {
+    pub(super) fn path(&self, places: Places) -> Vec<String> {
         let joined = |base: Vec<&'static str>, rest: &[String]| -> Vec<String> {
             base.into_iter().map(str::to_owned).chain(rest.iter().cloned()).collect()
         };
@@ -224,7 +224,10 @@ impl ContainerdConfig {
             }
         }
         for name in &handlers {
-            plan.handler(&[&runtimes[..], &[name]].concat(), target.systemd_cgroup)?;
+            // A handler that is to get another shim has no cgroup driver of runc's.
+            if !target.settings.iter().any(|setting| gives_another_shim(setting, name)) {
+                plan.handler(&[&runtimes[..], &[name]].concat(), target.systemd_cgroup)?;
+            }
         }
         // Deprecated since containerd 1.3, but where they name a shim they win over the map.
         for name in ["default_runtime", "untrusted_workload_runtime"] {
@@ -246,6 +249,15 @@ impl ContainerdConfig {
         }
         Ok(plan.changes)
     }
+}
+
+fn gives_another_shim(setting: &Setting, handler: &str) -> bool {
+    let Place::Handler(name, key) = &setting.place else { return false };
+    let shim = match &setting.value {
+        Some(Literal::Text(shim)) => shim.as_str(),
+        _ => return false,
+    };
+    name == handler && *key == ["runtime_type"] && !is_runc_shim(shim)
 }
 
 fn owned(path: &[&str]) -> Vec<String> {

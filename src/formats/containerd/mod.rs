@@ -7,6 +7,7 @@
 pub(in crate::formats) mod change;
 mod edit;
 mod lex;
+mod read;
 mod registry;
 mod schema;
 mod splice;

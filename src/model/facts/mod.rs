@@ -6,6 +6,7 @@ mod disk;
 mod docker;
 mod kubelet;
 mod node;
+mod surroundings;
 mod users;
 
 pub use assumptions::Assumptions;
@@ -14,6 +15,7 @@ pub use disk::{DiskFacts, DiskUse};
 pub use docker::{DockerContainer, DockerFacts, DockerImage, DockerSetting};
 pub use kubelet::{KubeletFacts, KubeletFlag, StaticPod};
 pub use node::{CgroupFacts, CniFacts, Dependent, FileFacts, NodeFacts, PodFacts, UnitFacts, Unseen};
+pub use surroundings::{ClusterFacts, KernelSwitch, ServiceFacts, Surroundings};
 pub use users::{DockerUser, Tie, UserKind};
 
 use crate::model::Finding;
@@ -44,6 +46,9 @@ pub struct Facts {
     pub kubelet: KubeletFacts,
     /// CNI.
     pub cni: CniFacts,
+    /// What containers got from around Docker.
+    #[serde(default)]
+    pub surroundings: Surroundings,
     /// Running pods.
     pub pods: Vec<PodFacts>,
     /// Who else uses Docker.
@@ -76,6 +81,7 @@ impl Facts {
             containerd: ContainerdFacts::default(),
             kubelet: KubeletFacts::default(),
             cni: CniFacts::default(),
+            surroundings: Surroundings::default(),
             pods: Vec::new(),
             docker_users: Vec::new(),
             units: BTreeMap::new(),

@@ -83,7 +83,6 @@ pub const RULES: &[Rule] = &[
             "swarm-default-advertise-addr",
             "experimental",
             "shutdown-timeout",
-            "metrics-addr",
             "userns-remap",
             "raw-logs",
             "pidfile",
@@ -93,28 +92,10 @@ pub const RULES: &[Rule] = &[
         note: "containerd and kubelet have nothing like it",
     },
     Rule {
-        keys: &["log-opts"],
-        verdict: Manual,
-        target: Some("containerLogMaxSize and containerLogMaxFiles in kubelet's configuration"),
-        note: "rotation is kubelet's now (10Mi × 5 unless set); this release does not carry the values over",
-    },
-    Rule {
         keys: &["registry-mirrors", "insecure-registries"],
         verdict: Manual,
         target: Some("/etc/containerd/certs.d"),
         note: "write a hosts.toml; this release does not carry it over",
-    },
-    Rule {
-        keys: &["proxies", "http-proxy", "https-proxy", "no-proxy"],
-        verdict: Manual,
-        target: Some("a drop-in of containerd.service"),
-        note: "this release does not carry it over",
-    },
-    Rule {
-        keys: &["data-root", "graph", "exec-root"],
-        verdict: Manual,
-        target: Some("`root` in containerd's configuration"),
-        note: "containerd keeps its data where that says; check the disks",
     },
     Rule {
         keys: &["exec-opts"],

@@ -1,0 +1,82 @@
+//! Carrying images into a root that the running containerd does not use yet.
+//!
+//! Restarting containerd with the new root would come too late: by then Docker, which has the images, is stopped. And
+//! what is imported into the running one would be left in the old root. So a second containerd of the node's own
+//! program serves the new root on a socket of its own while the images come in, without CRI, NRI or anything else that
+//! could be mistaken for the node's runtime, and ends before anything on the node stops.
+
+use super::{Carried, carry as carry_into};
+use crate::host::{Attributes, Expect, Host};
+use anyhow::{Context as _, Result};
+use std::time::Duration;
+
+/// A transient unit: systemd ends it when castoff no longer can.
+const UNIT: &str = "castoff-import.service";
+const DIR: &str = "/run/castoff-import";
+
+/// The configuration it runs with. Every containerd since 1.3 reads schema 2.
+fn config(root: &str) -> String {
+    let disabled = [
+        "io.containerd.cri.v1.images",
+        "io.containerd.cri.v1.runtime",
+        "io.containerd.grpc.v1.cri",
+        "io.containerd.internal.v1.opt",
+        "io.containerd.internal.v1.restart",
+        "io.containerd.monitor.container.v1.restart",
+        "io.containerd.nri.v1.nri",
+    ];
+    let disabled: Vec<String> = disabled.iter().map(|name| format!("{name:?}")).collect();
+    format!(
+        "version = 2\nroot = {root:?}\nstate = \"{DIR}/state\"\ndisabled_plugins = [{}]\n\n[grpc]\naddress = \"{DIR}/containerd.sock\"\n",
+        disabled.join(", ")
+    )
+}
+
+/// Carries images into `root`.
+///
+/// # Errors
+/// When the second containerd does not start, and whatever [`super::carry`] fails with.
+pub fn carry(host: &Host, root: &str, images: &[String], timeout: Duration, start: Duration) -> Result<Carried> {
+    // One that an earlier run of castoff left behind would hold the root's database.
+    clear(host, start);
+    let path = format!("{DIR}/config.toml");
+    host.root.make_dirs(DIR, 0o700)?;
+    if host.root.exists(&path) {
+        host.root.remove_file(&path)?;
+    }
+    host.root.write_atomic(&path, config(root).as_bytes(), Expect::Absent, Attributes::Keep { mode: 0o600 })?;
+    let program = host.procs.find("containerd").context("there is no program `containerd`")?;
+    let limit = format!("--property=RuntimeMaxSec={}", timeout.as_secs().saturating_add(60));
+    let unit = format!("--unit={UNIT}");
+    let words =
+        ["--quiet", &unit, "--property=Type=notify", "--property=Delegate=yes", &limit, &program, "--config", &path];
+    let started = host.procs.run("systemd-run", &words, start).and_then(|ran| ran.ok("systemd-run"));
+    let carried = started
+        .with_context(|| format!("cannot start a second containerd with the root {root}"))
+        .and_then(|_| carry_into(host, &format!("{DIR}/containerd.sock"), images, timeout));
+    clear(host, start);
+    host.root.remove_file(&path)?;
+    carried
+}
+
+/// Ends it; that it was not there is no error.
+fn clear(host: &Host, timeout: Duration) {
+    if host.units.state(UNIT).is_ok_and(|state| state.is_active()) {
+        let _ = host.units.stop(UNIT, timeout);
+    }
+    let _ = host.units.reset_failed(UNIT);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_one_serves_nothing_but_images() {
+        let text = config("/data/containerd");
+        let value: toml::Table = toml::from_str(&text).unwrap();
+        assert_eq!(value["root"].as_str(), Some("/data/containerd"));
+        assert_eq!(value["grpc"]["address"].as_str(), Some("/run/castoff-import/containerd.sock"));
+        assert!(value["disabled_plugins"].as_array().unwrap().len() > 5);
+    }
+}
