@@ -10,13 +10,13 @@ usage: ./test.sh                    every gate, then the lab's smoke tier
        ./test.sh lab --smoke|--full all scenarios of the smoke tier, or all there are
        ./test.sh --help
 
-Gates: format, shell scripts, clippy, tests, docs, dependencies, install. Missing tools are installed: Debian packages
-with apt when this is root, cargo-deny with cargo into the cache. What cannot be done here is skipped, with the
-reason, and counted; the last line adds up gates, tests and lab checks. Exit code 1 if anything failed.
+Gates: format, shell scripts, clippy, tests, real containerd, docs, dependencies, install. Missing tools are installed:
+Debian packages with apt when this is root, cargo-deny with cargo into the cache. What cannot be done here is skipped,
+with the reason, and counted; the last line adds up gates, tests and lab checks. Exit code 1 if anything failed.
 
   CASTOFF_LAB=required  a lab that cannot run here is a failure (CI sets it)
   CI=true               so is a gate whose tool cannot be had
-  CASTOFF_CACHE=DIR     where built tools are kept (default ~/.cache/castoff)
+  CASTOFF_CACHE=DIR     where built tools and fetched containerds are kept (default ~/.cache/castoff)
   CARGO_TARGET_DIR=DIR  as always; logs of the gates go to its folder `gates`
 END
 }
@@ -111,6 +111,7 @@ all_gates() {
         unavailable clippy "this Rust has no clippy"
     fi
     tests_gate
+    containerd_gate
     RUSTDOCFLAGS="${RUSTDOCFLAGS:-} -D warnings" gate docs cargo doc --locked --no-deps
     deny_gate
     gate install check_install
@@ -203,8 +204,9 @@ check_shell() {
 tests_gate() {
     local from=$EPOCHREALTIME code=0 p f s
     show=yes logged tests cargo test --locked --no-fail-fast || code=$?
-    read -r p f s < <(awk '/^test result: / {
-        for (i = 2; i <= NF; i++) { if ($i == "passed;") p += $(i-1); if ($i == "failed;") f += $(i-1); if ($i == "ignored;") s += $(i-1) }
+    # Those of tests/containerd have a gate of their own.
+    read -r p f s < <(awk '/^ *Running / { own = /tests\/containerd\// } /^test result: / {
+        for (i = 2; i <= NF; i++) { if ($i == "passed;") p += $(i-1); if ($i == "failed;") f += $(i-1); if ($i == "ignored;" && !own) s += $(i-1) }
     } END { print p + 0, f + 0, s + 0 }' "$logs/tests.log")
     # Not built, or a test program that died before it could say so.
     if [ $code != 0 ] && [ "$f" = 0 ]; then f=1; fi
@@ -216,6 +218,51 @@ tests_gate() {
     else
         failures+=("tests")
         printf 'FAIL  %-12s %s: %s passed, %s failed, %s ignored\n' tests "$(took "$from")" "$p" "$f" "$s"
+    fi
+}
+
+# What castoff writes, read by real containerd of four suites.
+containerd_gate() {
+    local from=$EPOCHREALTIME code=0 why='' p f
+    if [ "$(id -u)" != 0 ]; then
+        why="not root (a trial makes namespaces)"
+    else
+        logged containerd-fetch env CASTOFF_CACHE="$cache" tests/containerd/fetch.sh || code=$?
+        case $code in
+        0) ;;
+        3) why=$(grep -m 1 -o 'CANNOT RUN HERE.*' "$logs/containerd-fetch.log" || echo "fetch.sh says so") ;;
+        *)
+            tail -n 20 "$logs/containerd-fetch.log" | sed 's/^/      /'
+            fail containerd "tests/containerd/fetch.sh: exit code $code"
+            return 0
+            ;;
+        esac
+    fi
+    if [ -n "$why" ]; then
+        if [ "${CASTOFF_LAB:-}" = required ] || [ "${CI:-}" = true ]; then
+            fail containerd "cannot run here: $why"
+        else
+            printf '%s\n' '      ##### NOTHING WAS TRIED WITH A REAL CONTAINERD #####'
+            skip containerd "$why"
+        fi
+        return 0
+    fi
+    code=0
+    # One after another: what a trial leaves behind is told by looking at the machine before and after.
+    logged containerd env CASTOFF_CACHE="$cache" \
+        cargo test --locked --test containerd -- --ignored --nocapture --test-threads=1 || code=$?
+    read -r p f < <(awk '/^test result: / {
+        for (i = 2; i <= NF; i++) { if ($i == "passed;") p += $(i-1); if ($i == "failed;") f += $(i-1) }
+    } END { print p + 0, f + 0 }' "$logs/containerd.log")
+    if [ "$f" = 0 ] && { [ $code != 0 ] || [ "$p" = 0 ]; }; then f=1; fi
+    passed=$((passed + p)) failed=$((failed + f))
+    if [ "$f" = 0 ]; then
+        printf 'ok    %-12s %s: %s passed: %s\n' containerd "$(took "$from")" "$p" \
+            "$(sed -n 's/^\([0-9]* \(planned\|expected\) .* came up\)$/\1/p' "$logs/containerd.log" | paste -sd, | sed 's/,/, /g')"
+    else
+        sed 's/^/      /' "$logs/containerd.log"
+        failures+=("containerd")
+        printf 'FAIL  %-12s %s: %s passed, %s failed\n' containerd "$(took "$from")" "$p" "$f"
     fi
 }
 

@@ -50,6 +50,48 @@ pub const CHECKS: &[CheckInfo] = &[
             start: name one with `sandbox-image` in the profile.",
         run: None,
     },
+    CheckInfo {
+        id: "containerd-trial-failed",
+        severity: Severity::Block,
+        summary: "the planned configuration does not bring CRI up in this node's containerd",
+        explanation: "Before anything is touched, castoff starts the node's own containerd on the planned files, shut off \
+            from the node in namespaces of its own, and asks it over gRPC whether its CRI plugin works. Here it does \
+            not; the cause is in containerd's own words. systemd would not have noticed: containerd goes on running \
+            when its CRI plugin fails to load. Usual causes: `config_path` beside `mirrors` or `configs`, a snapshotter \
+            this containerd has not, a `default_runtime_name` without a runtime of that name, a value of the wrong type, \
+            or an import that switches CRI off.",
+        run: None,
+    },
+    CheckInfo {
+        id: "containerd-trial-driver",
+        severity: Severity::Block,
+        summary: "containerd would not use systemd's cgroup driver as planned",
+        explanation: "The node's own containerd was started on the planned files and came up, but at least one of its runtime \
+            handlers would still create cgroups itself (cgroupfs). Then two managers share one tree, and pods are killed \
+            under pressure that is not theirs. Usual causes: an import that replaces the handler's table, or options \
+            under a name this release does not read. kubelet 1.31 and later takes containerd's answer over its own setting.",
+        run: None,
+    },
+    CheckInfo {
+        id: "containerd-trial-undecided",
+        severity: Severity::Warn,
+        summary: "the planned configuration was tried, but nothing can be said about it",
+        explanation: "The trial of the planned configuration came to no result: containerd did not answer in time, no namespaces \
+            could be made, or the configuration needs something that a trial has not, such as a snapshotter with a disk of \
+            its own. Nothing is known to be wrong. The verification after the switch decides, and takes the node back if \
+            it fails.",
+        run: None,
+    },
+    CheckInfo {
+        id: "containerd-trial-skipped",
+        severity: Severity::Note,
+        summary: "the planned configuration was not tried with this node's containerd",
+        explanation: "castoff tries the planned configuration with the node's own containerd where it can: as root, where the \
+            program is there and runs on this machine. A captured copy of a node's files usually has no programs, and an \
+            image for another architecture has some that do not run here. On the node itself it is tried before anything is \
+            touched.",
+        run: None,
+    },
 ];
 
 pub fn containerd_missing(facts: &Facts) -> Vec<Finding> {

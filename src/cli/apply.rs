@@ -2,7 +2,7 @@
 
 use super::{
     args::{ApplyArgs, ChangeArgs, Format, NodeArgs},
-    context::{Context, json, make_plan},
+    context::{Context, Trying, json, make_plan, try_out},
     exit::{Exit, Usage},
 };
 use crate::{
@@ -20,9 +20,14 @@ pub fn run(args: &ApplyArgs, printer: Printer) -> Result<Exit> {
     let context = Context::open(&args.node, &args.change.skip_check)?;
     context.need_rights()?;
     apply::refuse_open_run(&context.host)?;
+    let trying = Trying { wanted: !args.change.no_trial, printer };
     let plan = match &args.plan {
-        Some(path) => load(path, &args.change.skip_check)?,
-        None => make_plan(&context, 3),
+        Some(path) => {
+            let mut plan = load(path, &args.change.skip_check)?;
+            try_out(&context, &context.facts(), &mut plan, trying);
+            plan
+        }
+        None => make_plan(&context, 3, trying),
     };
     if plan.blocking().next().is_none() && is_done(&plan, &context) {
         return nothing_to_do(&plan, &args.change, printer);

@@ -136,6 +136,9 @@ pub struct CheckArgs {
     /// Warnings block too
     #[arg(long)]
     pub fatal_warnings: bool,
+    /// Do not try the planned configuration with the node's containerd
+    #[arg(long)]
+    pub no_trial: bool,
     /// Output format
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
@@ -160,6 +163,9 @@ pub struct PlanArgs {
     /// Let this finding not block (repeatable)
     #[arg(long, value_name = "ID")]
     pub skip_check: Vec<String>,
+    /// Do not try the planned configuration with the node's containerd
+    #[arg(long)]
+    pub no_trial: bool,
     /// Output format
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
@@ -174,6 +180,9 @@ pub struct ChangeArgs {
     /// Let this finding not block (repeatable)
     #[arg(long, value_name = "ID")]
     pub skip_check: Vec<String>,
+    /// Do not try the planned configuration with the node's containerd
+    #[arg(long)]
+    pub no_trial: bool,
     /// Leave the run open after it is proven, until `castoff commit`
     #[arg(long)]
     pub no_commit: bool,

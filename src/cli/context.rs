@@ -6,8 +6,10 @@ use crate::{
     checks,
     host::{Faults, Host, user_files},
     inspect,
-    model::{API_VERSION, Assumptions, Desired, Facts, Profile},
+    model::{API_VERSION, Assumptions, Desired, Facts, Finding, Plan, Profile},
     plan,
+    ui::Printer,
+    verify::trial,
 };
 use anyhow::{Context as _, Result, anyhow};
 use std::path::{Path, PathBuf};
@@ -97,9 +99,35 @@ fn profile(host: &Host, path: Option<&Path>) -> Result<Profile> {
     Ok(profile)
 }
 
-/// Makes the plan for a node.
-pub fn make_plan(context: &Context, lines: usize) -> crate::model::Plan {
-    plan::plan(&context.facts(), &context.desired, plan::Options { context: lines })
+/// Whether and how loudly the planned configuration is tried.
+#[derive(Clone, Copy, Debug)]
+pub struct Trying {
+    /// False with `--no-trial`.
+    pub wanted: bool,
+    /// Where its times go with `-v`.
+    pub printer: Printer,
+}
+
+/// Makes the plan for a node, and tries it.
+pub fn make_plan(context: &Context, lines: usize, trying: Trying) -> Plan {
+    let facts = context.facts();
+    let mut plan = plan::plan(&facts, &context.desired, plan::Options { context: lines });
+    try_out(context, &facts, &mut plan, trying);
+    plan
+}
+
+/// Tries a plan's containerd configuration; what is found joins the plan's findings, which its digest does not cover.
+pub fn try_out(context: &Context, facts: &Facts, plan: &mut Plan, trying: Trying) {
+    let known = |finding: &Finding| finding.id.starts_with("containerd-trial-");
+    plan.findings.retain(|finding| !known(finding));
+    let Some(trial) = trying.wanted.then(|| trial::run(&context.host, facts, plan)).flatten() else { return };
+    if trying.printer.verbose() > 0 {
+        trying.printer.say(&format!("trial: {} ms", trial.took.as_millis()));
+        for line in &trial.learned {
+            trying.printer.say(&format!("trial: {line}"));
+        }
+    }
+    plan.findings.extend(trial.findings);
 }
 
 /// A document as JSON text.

@@ -2,7 +2,7 @@
 
 use super::{
     args::{CheckArgs, ExplainArgs, Format, InspectArgs},
-    context::{Context, json, known_check, list},
+    context::{Context, Trying, json, known_check, list, make_plan},
     exit::Exit,
 };
 use crate::{
@@ -35,7 +35,7 @@ pub fn check(args: &CheckArgs, printer: Printer) -> Result<Exit> {
         return Ok(Exit::OK);
     }
     let context = Context::open(&args.node, &args.skip_check)?;
-    let plan = super::context::make_plan(&context, 0);
+    let plan = make_plan(&context, 0, Trying { wanted: !args.no_trial, printer });
     match args.output {
         Format::Text if plan.findings.is_empty() => printer.data("nothing to note\n"),
         Format::Text => {

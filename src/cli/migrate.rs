@@ -3,7 +3,7 @@
 use super::{
     apply::{carry_out, nothing_to_do, prompter, question, refuse_blocked},
     args::MigrateArgs,
-    context::{Context, PROFILE, make_plan},
+    context::{Context, PROFILE, Trying, make_plan},
     exit::Exit,
 };
 use crate::{
@@ -21,7 +21,8 @@ pub fn run(args: &MigrateArgs, printer: Printer) -> Result<Exit> {
     let mut context = Context::open(&args.node, &args.change.skip_check)?;
     context.need_rights()?;
     apply::refuse_open_run(&context.host)?;
-    let mut plan = make_plan(&context, 3);
+    let trying = Trying { wanted: !args.change.no_trial, printer };
+    let mut plan = make_plan(&context, 3, trying);
     if plan.is_empty() && plan.blocking().next().is_none() {
         return nothing_to_do(&plan, &args.change, printer);
     }
@@ -51,7 +52,7 @@ pub fn run(args: &MigrateArgs, printer: Printer) -> Result<Exit> {
                 if !change(&mut context, &prompter)? {
                     return Ok(cancelled(printer));
                 }
-                plan = make_plan(&context, 3);
+                plan = make_plan(&context, 3, trying);
             }
             Answer::Given(2) => return save(args, &context, printer),
             Answer::Given(_) | Answer::Cancelled => return Ok(cancelled(printer)),

@@ -2,7 +2,7 @@
 
 use super::{
     args::{Format, PlanArgs},
-    context::{Context, json, make_plan},
+    context::{Context, Trying, json, make_plan},
     exit::Exit,
 };
 use crate::{
@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result};
 /// Shows what would be done; saves it with `--out`. Writes nothing else.
 pub fn run(args: &PlanArgs, printer: Printer) -> Result<Exit> {
     let context = Context::open(&args.node, &args.skip_check)?;
-    let plan = make_plan(&context, args.context);
+    let plan = make_plan(&context, args.context, Trying { wanted: !args.no_trial, printer });
     match args.output {
         Format::Text => printer.data(&report::plan(&plan, printer.look(), !args.no_diff)),
         Format::Json => printer.data(&json(&plan.for_reading())?),

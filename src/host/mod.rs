@@ -3,6 +3,7 @@
 //! and attacked with [`Faults`].
 
 mod aio;
+mod cage;
 mod clock;
 mod containerd;
 mod cri;
@@ -22,6 +23,7 @@ mod units;
 pub mod user_files;
 
 pub use aio::Aio;
+pub use cage::{Cage, Caged};
 pub use clock::{Clock, FakeClock, RealClock};
 pub use containerd::{Containerd, ContainerdVersion, FakeContainerd, GrpcContainerd, Plugin};
 pub use cri::*;

@@ -4,9 +4,10 @@
 mod fake;
 mod real;
 
-pub use fake::FakeProcs;
+pub use fake::{FakeCaged, FakeProcs};
 pub use real::RealProcs;
 
+use super::{Cage, Caged};
 use anyhow::bail;
 use std::{fmt::Debug, io::Write, time::Duration};
 
@@ -71,6 +72,11 @@ pub trait Procs: Debug {
 
     /// Runs a program with this added to its environment and `input` on its standard input; counts as a side effect.
     fn talk(&self, program: &str, env: &[(&str, &str)], input: &[u8], timeout: Duration) -> anyhow::Result<Ran>;
+
+    /// Starts a program in a cage, where it cannot change the machine; no side effect.
+    fn caged(&self, cage: &Cage) -> anyhow::Result<Box<dyn Caged>> {
+        bail!("{} cannot be caged here", cage.program)
+    }
 
     /// Where a program is, if it is installed.
     fn find(&self, program: &str) -> Option<String>;

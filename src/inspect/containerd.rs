@@ -36,6 +36,10 @@ pub fn probe(host: &Host, assumptions: &Assumptions, endpoint: &str, files: &mut
         let path = config_path(&service);
         from_config(files, &path.value, endpoint, &mut containerd);
         containerd.config_path = Some(path);
+        containerd.command = service.words.first().map(|word| {
+            let words = service.words.iter().map(|word| word.text.clone()).collect();
+            Sourced::new(words, word.origin.clone())
+        });
     }
     if let Some(version) = &assumptions.containerd_version {
         containerd.version = Some(Sourced::new(version.clone(), Origin::assumed("containerd.version")));

@@ -5,6 +5,7 @@
 mod cri;
 mod files;
 mod pods;
+pub mod trial;
 mod units;
 
 use crate::{

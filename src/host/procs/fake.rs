@@ -1,9 +1,34 @@
 //! A scripted [`Procs`] for tests: answers by command line, records calls in order.
 
 use super::{CgroupLine, Procs, Ran};
-use crate::host::Faults;
+use crate::host::{Cage, Caged, Faults};
 use anyhow::{Context, anyhow};
 use std::{cell::RefCell, collections::BTreeMap, io::Write, rc::Rc, time::Duration};
+
+/// What a caged program does in a test.
+#[derive(Clone, Debug, Default)]
+pub struct FakeCaged {
+    /// Where its socket is.
+    pub socket: String,
+    /// How it ended, if it did.
+    pub ended: Option<String>,
+    /// What it says.
+    pub words: String,
+}
+
+impl Caged for FakeCaged {
+    fn socket(&self) -> String {
+        self.socket.clone()
+    }
+
+    fn ended(&mut self) -> Option<String> {
+        self.ended.clone()
+    }
+
+    fn words(&self) -> String {
+        self.words.clone()
+    }
+}
 
 /// Programs that answer what the test says. Clones share the script.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +40,8 @@ struct Script {
     answers: Vec<(String, Result<Ran, String>)>,
     calls: Vec<String>,
     fed: Vec<u8>,
+    caged: Option<Result<FakeCaged, String>>,
+    cages: Vec<Cage>,
     processes: BTreeMap<u32, Process>,
 }
 
@@ -52,6 +79,18 @@ impl FakeProcs {
     pub fn broken(self, start: &str, why: &str) -> Self {
         self.0.borrow_mut().answers.push((start.to_owned(), Err(why.to_owned())));
         self
+    }
+
+    /// Programs in a cage do this from now on; `Err` is why there can be no cage.
+    #[must_use]
+    pub fn cage(self, outcome: Result<FakeCaged, &str>) -> Self {
+        self.0.borrow_mut().caged = Some(outcome.map_err(str::to_owned));
+        self
+    }
+
+    /// Every cage so far.
+    pub fn cages(&self) -> Vec<Cage> {
+        self.0.borrow().cages.clone()
     }
 
     /// Adds a live process.
@@ -134,6 +173,16 @@ impl Procs for FakeProcs {
             self.record(&line);
             self.answered(&line)
         })
+    }
+
+    fn caged(&self, cage: &Cage) -> anyhow::Result<Box<dyn Caged>> {
+        let mut script = self.0.borrow_mut();
+        script.cages.push(cage.clone());
+        match &script.caged {
+            Some(Ok(caged)) => Ok(Box::new(caged.clone())),
+            Some(Err(why)) => Err(anyhow!("{why}")),
+            None => Err(anyhow!("no cage is scripted")),
+        }
     }
 
     fn find(&self, program: &str) -> Option<String> {

@@ -3,7 +3,7 @@
 //! (an image stream of the Docker daemon), so nothing here may enter the runtime.
 
 use super::{CgroupLine, Procs, Ran, parse_cgroup};
-use crate::host::Faults;
+use crate::host::{Cage, Caged, Faults, cage};
 use anyhow::{Context, bail};
 use nix::{
     sys::signal::{Signal, killpg},
@@ -132,6 +132,10 @@ impl Procs for RealProcs {
             running.feed(&mut feed, timeout)?;
             running.finish(began, timeout)
         })
+    }
+
+    fn caged(&self, cage: &Cage) -> anyhow::Result<Box<dyn Caged>> {
+        cage::start(cage)
     }
 
     fn find(&self, program: &str) -> Option<String> {

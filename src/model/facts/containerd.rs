@@ -13,6 +13,9 @@ pub struct ContainerdFacts {
     pub running: bool,
     /// containerd's version.
     pub version: Option<Sourced<String>>,
+    /// Its command line, as its unit says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Sourced<Vec<String>>>,
     /// The configuration file it reads.
     pub config_path: Option<Sourced<String>>,
     /// Schema of that file: 1 when no version is written.
