@@ -2,6 +2,7 @@
 //! `--skip-check` know the same names.
 
 mod containerd;
+mod containerd_config;
 mod docker;
 mod kubelet;
 mod node;
@@ -9,6 +10,7 @@ mod registry;
 mod settings;
 mod users;
 
+pub use containerd_config::effective;
 pub use node::UNITS_UNSEEN;
 pub use registry::{CheckInfo, find, registry};
 

@@ -6,9 +6,12 @@ use super::{
     service::{self, Service},
 };
 use crate::{
-    formats::{At, containerd::ContainerdConfig, package_db},
+    formats::{
+        containerd::{ContainerdConfig, Effective, Handler, Import, Release, segment_meets},
+        package_db,
+    },
     host::{DaemonError, Host},
-    model::{Assumptions, ContainerdFacts, Facts, Origin, Sourced},
+    model::{Assumptions, ContainerdFacts, Facts, HandlerFacts, Origin, Sourced},
 };
 use std::time::Duration;
 
@@ -32,6 +35,9 @@ pub fn probe(host: &Host, assumptions: &Assumptions, endpoint: &str, files: &mut
             && let Some(version) = binary_version(host, &service)
         {
             containerd.version = Some(version);
+        }
+        if let Some(version) = &assumptions.containerd_version {
+            containerd.version = Some(Sourced::new(version.clone(), Origin::assumed("containerd.version")));
         }
         let path = config_path(&service);
         from_config(files, &path.value, endpoint, &mut containerd);
@@ -86,33 +92,96 @@ fn from_config(files: &mut Files<'_>, path: &str, endpoint: &str, containerd: &m
         containerd.systemd_cgroup = Some(Sourced::new(false, default()));
         return;
     };
-    let config = match ContainerdConfig::parse(&text) {
-        Ok(config) => config,
-        Err(error) => return files.broken(path, "TOML", &error),
-    };
-    let at = |at: At<String>| Sourced::new(at.value, Origin::file(path, at.line));
-    let version_origin = config.version_line().map_or_else(|| Origin::path(path), |line| Origin::file(path, line));
-    containerd.config_version = Some(Sourced::new(config.schema(), version_origin));
+    if let Err(error) = ContainerdConfig::parse(&text) {
+        return files.broken(path, "TOML", &error);
+    }
+    let release = containerd.version.as_ref().and_then(|version| Release::parse(&version.value)).unwrap_or_default();
+    read_imports(files, path, release);
+    let Ok(config) = Effective::join(path, release, files.texts()) else { return };
+    let version_line = config.parts.first().and_then(|part| part.version_line);
+    let version_origin = version_line.map_or_else(|| Origin::path(path), |line| Origin::file(path, line));
+    let own = config.parts.first().map_or(1, |part| part.version.max(1));
+    containerd.config_version = Some(Sourced::new(own, version_origin));
     containerd.cri_enabled = Some(match config.cri_disabled_by().into_iter().next() {
-        Some(entry) => Sourced::new(false, Origin::file(path, entry.line).with_detail("disabled_plugins")),
+        Some(entry) => Sourced::new(false, entry.origin.with_detail("disabled_plugins")),
         None => Sourced::new(true, Origin::path(path)),
     });
-    containerd.imports = config.imports().into_iter().map(at).collect();
-    containerd.sandbox_image = config.sandbox_image().map(at);
-    containerd.cni_bin_dir = config.cni_bin_dir().into_iter().next().map(at);
-    containerd.cni_conf_dir = config.cni_conf_dir().map(at);
+    containerd.config_files = config.parts.iter().map(|part| part.path.clone()).collect();
+    containerd.imports = config.imports.iter().map(|imported| imported.entry.clone()).collect();
+    containerd.disabled_plugins = config.disabled_plugins();
+    containerd.required_plugins = config.required_plugins();
+    containerd.sandbox_image = config.sandbox_image();
+    containerd.snapshotter = config.snapshotter();
+    containerd.state = config.state();
+    containerd.registry_config_path = config.registry_config_path();
+    containerd.cni_bin_dir = config.cni_bin_dirs().into_iter().next();
+    containerd.cni_conf_dir = config.cni_conf_dir();
+    containerd.default_runtime = config.default_runtime();
     if let Some(root) = config.root() {
-        containerd.root = Some(at(root));
+        containerd.root = Some(root);
     }
     if let Some(address) = config.grpc_address() {
-        containerd.endpoint = Some(at(address).map(|path| format!("unix://{path}")));
+        containerd.endpoint = Some(address.map(|path| format!("unix://{path}")));
     }
-    let name = config.default_runtime_name().map_or_else(|| "runc".to_owned(), |name| name.value);
-    let handler = config.runtimes().into_iter().find(|handler| handler.name == name);
-    containerd.systemd_cgroup = Some(match handler.and_then(|handler| handler.systemd_cgroup) {
-        Some(on) => Sourced::new(on.value, Origin::file(path, on.line)),
-        None => Sourced::new(false, default()),
-    });
+    let handlers = config.handlers();
+    let name = containerd.default_runtime.as_ref().map_or("runc", |name| name.value.as_str());
+    let driver =
+        handlers.iter().find(|handler| handler.name == name).and_then(|handler| handler.systemd_cgroup.clone());
+    containerd.systemd_cgroup = Some(driver.unwrap_or_else(|| Sourced::new(false, default())));
+    containerd.handlers = handlers
+        .into_iter()
+        .map(|Handler { name, origin, runtime_type, binary_name, systemd_cgroup }| HandlerFacts {
+            name,
+            origin,
+            runtime_type,
+            binary_name,
+            systemd_cgroup,
+        })
+        .collect();
+}
+
+/// Reads what the file imports, and what that imports, each once. What cannot be read has its finding then.
+fn read_imports(files: &mut Files<'_>, main: &str, release: Release) {
+    let (mut seen, mut at) = (vec![main.to_owned()], 0);
+    while let Some(path) = seen.get(at).cloned() {
+        at += 1;
+        let Some(text) = files.text(&path) else { continue };
+        let config = match ContainerdConfig::parse(&text) {
+            Ok(config) => config,
+            Err(error) => {
+                files.broken(&path, "TOML", &error);
+                continue;
+            }
+        };
+        for entry in config.imports() {
+            let found = match release.import(&path, &entry.value) {
+                Import::File(file) => vec![file],
+                Import::Pattern(pattern) => matches(files, &pattern),
+            };
+            for file in found {
+                if !seen.contains(&file) {
+                    seen.push(file);
+                }
+            }
+        }
+    }
+}
+
+/// The paths a pattern matches, in order.
+fn matches(files: &Files<'_>, pattern: &str) -> Vec<String> {
+    let mut found = vec![String::new()];
+    for segment in pattern.split('/').filter(|segment| !segment.is_empty()) {
+        let magic = segment.contains(['*', '?', '[', '\\']);
+        found = found
+            .into_iter()
+            .flat_map(|dir| {
+                let names = if magic { files.names(&format!("{dir}/")) } else { vec![segment.to_owned()] };
+                let fits = names.into_iter().filter(move |name| !magic || segment_meets(segment, name));
+                fits.map(move |name| format!("{dir}/{name}")).collect::<Vec<_>>()
+            })
+            .collect();
+    }
+    found
 }
 
 fn cri_answers(host: &Host, endpoint: &str, files: &mut Files<'_>) -> Option<Sourced<bool>> {

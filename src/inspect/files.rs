@@ -56,6 +56,16 @@ impl<'h> Files<'h> {
         }
     }
 
+    /// Names in a directory; nothing when it is not there or cannot be listed.
+    pub fn names(&self, dir: &str) -> Vec<String> {
+        self.host.root.list(dir).unwrap_or_default().into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// All texts read so far, by path.
+    pub fn texts(&self) -> &BTreeMap<String, String> {
+        &self.texts
+    }
+
     /// False for a file that is there and could not be read or understood: what it says is unknown, not the default.
     pub fn is_understood(&self, path: &str) -> bool {
         self.texts.contains_key(path) || !self.host.root.exists(path)

@@ -20,8 +20,8 @@ pub use digest::Digest;
 pub use duration::Span;
 pub use facts::{
     Assumptions, CgroupFacts, ClusterFacts, CniFacts, ContainerdFacts, Dependent, DiskFacts, DiskUse, DockerContainer,
-    DockerFacts, DockerImage, DockerSetting, DockerUser, Facts, FileFacts, KernelSwitch, KubeletFacts, KubeletFlag,
-    NodeFacts, PodFacts, ServiceFacts, StaticPod, Surroundings, Tie, UnitFacts, Unseen, UserKind,
+    DockerFacts, DockerImage, DockerSetting, DockerUser, Facts, FileFacts, HandlerFacts, KernelSwitch, KubeletFacts,
+    KubeletFlag, NodeFacts, PodFacts, ServiceFacts, StaticPod, Surroundings, Tie, UnitFacts, Unseen, UserKind,
 };
 pub use finding::{Explanation, Finding, Severity};
 pub use journal::{Entry, Record, Seconds, Undo, UnitLink, UnitSnapshot};

@@ -6,17 +6,25 @@
 
 pub(in crate::formats) mod change;
 mod edit;
+mod effective;
+#[cfg(test)]
+mod effective_tests;
 mod lex;
+mod lift;
 mod read;
 mod registry;
+mod release;
 mod schema;
 mod splice;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 pub use change::Literal;
 pub use edit::{CriTarget, Place, Setting};
+pub use effective::{Effective, Handler, Imported, Ineffective, Part};
 pub use registry::{ClientTls, HostConfig, Mirror, OldRegistry};
+pub use release::{Import, Release, segment_meets};
 
 use super::{At, FormatError, line_of, split_bom};
 use schema::{CRI, CRI_SPELLINGS, Places};
@@ -95,6 +103,12 @@ impl ContainerdConfig {
     /// The schema version: 1 where the file names none. Versions above 4 are unknown here.
     pub fn schema(&self) -> u32 {
         self.schema
+    }
+
+    /// The number the file itself writes; 0 where it writes none.
+    fn written_version(&self) -> u32 {
+        let number = self.item(&["version"]).and_then(Item::as_integer).unwrap_or_default();
+        u32::try_from(number).unwrap_or_default()
     }
 
     /// The line of `version`, if the file has one.

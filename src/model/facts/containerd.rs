@@ -1,6 +1,6 @@
 //! containerd as facts.
 
-use crate::model::Sourced;
+use crate::model::{Origin, Sourced};
 use serde::{Deserialize, Serialize};
 
 /// containerd.
@@ -34,8 +34,48 @@ pub struct ContainerdFacts {
     pub cni_bin_dir: Option<Sourced<String>>,
     /// Where CNI configuration is looked up.
     pub cni_conf_dir: Option<Sourced<String>>,
+    /// Every runtime handler, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub handlers: Vec<HandlerFacts>,
+    /// The handler of pods without a RuntimeClass, where a file names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_runtime: Option<Sourced<String>>,
+    /// The default snapshotter, where a file names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshotter: Option<Sourced<String>>,
+    /// Sockets and task state, where a file names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Sourced<String>>,
+    /// `registry.config_path`, where it is not empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry_config_path: Option<Sourced<String>>,
+    /// `disabled_plugins` of all files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disabled_plugins: Vec<Sourced<String>>,
+    /// `required_plugins` of all files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub required_plugins: Vec<Sourced<String>>,
+    /// The configuration files in the order in which they are joined.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub config_files: Vec<String>,
     /// Files named in `imports`, as written.
     pub imports: Vec<Sourced<String>>,
     /// True when the CRI service answered on the endpoint.
     pub cri_answers: Option<Sourced<bool>>,
+}
+
+/// One runtime handler of the CRI plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HandlerFacts {
+    /// Its name, as RuntimeClass objects use it.
+    pub name: String,
+    /// Where it is named.
+    pub origin: Origin,
+    /// The shim.
+    pub runtime_type: Option<Sourced<String>>,
+    /// The OCI runtime's program.
+    pub binary_name: Option<Sourced<String>>,
+    /// Whether it uses systemd's cgroup driver.
+    pub systemd_cgroup: Option<Sourced<bool>>,
 }

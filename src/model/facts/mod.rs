@@ -10,7 +10,7 @@ mod surroundings;
 mod users;
 
 pub use assumptions::Assumptions;
-pub use containerd::ContainerdFacts;
+pub use containerd::{ContainerdFacts, HandlerFacts};
 pub use disk::{DiskFacts, DiskUse};
 pub use docker::{DockerContainer, DockerFacts, DockerImage, DockerSetting};
 pub use kubelet::{KubeletFacts, KubeletFlag, StaticPod};

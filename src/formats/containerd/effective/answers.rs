@@ -1,0 +1,138 @@
+//! What a joined configuration says, each value with the file and line that decides.
+
+use super::super::lift::SERVER_GRPC;
+use super::super::schema::{CRI, CRI_SPELLINGS};
+use super::{Effective, Handler, Node};
+use crate::model::{Origin, Sourced};
+
+impl Effective {
+    /// `disabled_plugins` of all files.
+    pub fn disabled_plugins(&self) -> Vec<Sourced<String>> {
+        self.sourced(&self.disabled)
+    }
+
+    /// `required_plugins` of all files.
+    pub fn required_plugins(&self) -> Vec<Sourced<String>> {
+        self.sourced(&self.required)
+    }
+
+    /// The entries that keep this containerd from serving CRI. A bare `cri` beside a version of 2 or later keeps
+    /// containerd itself from starting.
+    pub fn cri_disabled_by(&self) -> Vec<Sourced<String>> {
+        let bites = |name: &str| match (self.release.merges_plugins(), self.schema) {
+            (false, 1) => name == "cri",
+            (false, _) => name == "cri" || name == CRI,
+            (true, _) => CRI_SPELLINGS.contains(&name),
+        };
+        self.disabled_plugins().into_iter().filter(|entry| bites(&entry.value)).collect()
+    }
+
+    /// Persistent data.
+    pub fn root(&self) -> Option<Sourced<String>> {
+        self.text(&["root"])
+    }
+
+    /// Sockets and task state.
+    pub fn state(&self) -> Option<Sourced<String>> {
+        self.text(&["state"])
+    }
+
+    /// The address containerd serves on.
+    pub fn grpc_address(&self) -> Option<Sourced<String>> {
+        self.text(&["plugins", SERVER_GRPC, "address"])
+    }
+
+    /// The runtime handlers by name. Without any, containerd has one, `runc`, with the cgroupfs driver.
+    pub fn handlers(&self) -> Vec<Handler> {
+        let base = Self::places().runtimes();
+        let map = self.neutral.get(&base).and_then(Node::table);
+        map.into_iter().flatten().map(|(name, node)| self.handler(&base, name, node)).collect()
+    }
+
+    /// A table made of several files stands where its first line is.
+    fn first_origin(&self, node: &Node) -> Origin {
+        let first = node.leaves().into_iter().map(|(_, leaf)| leaf).min_by_key(|leaf| (leaf.file, leaf.line));
+        self.origin(first.unwrap_or(node))
+    }
+
+    fn handler(&self, base: &[&str], name: &str, node: &Node) -> Handler {
+        let at = |rest: &[&'static str]| -> Vec<&str> {
+            base.iter().copied().chain([name]).chain(rest.iter().copied()).collect()
+        };
+        let bool = |path: Vec<&str>| {
+            let node = self.neutral.get(&path)?;
+            Some(Sourced::new(node.bool()?, self.origin(node)))
+        };
+        Handler {
+            name: name.to_owned(),
+            origin: self.first_origin(node),
+            runtime_type: self.text(&at(&["runtime_type"])),
+            binary_name: self.text(&at(&["options", "BinaryName"])),
+            systemd_cgroup: bool(at(&["options", "SystemdCgroup"])),
+        }
+    }
+
+    /// The handler that pods without a RuntimeClass get, where a file names it.
+    pub fn default_runtime(&self) -> Option<Sourced<String>> {
+        self.text(&Self::places().runtime(&["containerd", "default_runtime_name"]))
+            .filter(|name| !name.value.is_empty())
+    }
+
+    /// The sandbox (pause) image.
+    pub fn sandbox_image(&self) -> Option<Sourced<String>> {
+        self.text(&Self::places().sandbox_image())
+    }
+
+    /// The default snapshotter.
+    pub fn snapshotter(&self) -> Option<Sourced<String>> {
+        self.text(&Self::places().snapshotter())
+    }
+
+    /// Directories of CNI plugins.
+    pub fn cni_bin_dirs(&self) -> Vec<Sourced<String>> {
+        let mut dirs = self.texts(&Self::places().runtime(&["cni", "bin_dirs"]));
+        let single = self.text(&Self::places().runtime(&["cni", "bin_dir"]));
+        dirs.extend(single.filter(|dir| !dir.value.is_empty()));
+        dirs
+    }
+
+    /// Directory of CNI configurations.
+    pub fn cni_conf_dir(&self) -> Option<Sourced<String>> {
+        self.text(&Self::places().runtime(&["cni", "conf_dir"]))
+    }
+
+    /// `registry.config_path`, where it is not empty.
+    pub fn registry_config_path(&self) -> Option<Sourced<String>> {
+        self.text(&Self::places().images(&["registry", "config_path"])).filter(|path| !path.value.is_empty())
+    }
+
+    /// The hosts under `registry.mirrors`, `registry.configs` and `registry.auths`, with the name of the table.
+    pub fn registry_tables(&self) -> Vec<(String, Sourced<String>)> {
+        let mut out: Vec<(String, Sourced<String>)> = Vec::new();
+        for table in ["mirrors", "configs", "auths"] {
+            let hosts = self.neutral.get(&Self::places().images(&["registry", table])).and_then(Node::table);
+            for (host, node) in hosts.into_iter().flatten() {
+                out.push((table.to_owned(), Sourced::new(host.clone(), self.origin(node))));
+            }
+        }
+        for gone in &self.gone {
+            if let [_, _, registry, configs, host, ..] = &gone.path[..]
+                && registry == "registry"
+                && !out.iter().any(|(table, known)| table == configs && known.value == *host)
+            {
+                out.push((configs.clone(), Sourced::new(host.clone(), self.origin(&gone.node))));
+            }
+        }
+        out
+    }
+
+    /// `proxy_plugins` by name: the type of each, where it has one.
+    pub fn proxy_plugins(&self) -> Vec<(String, Option<String>, Origin)> {
+        let plugins = self.neutral.get(&["proxy_plugins"]).and_then(Node::table);
+        let one = |(name, node): (&String, &Node)| {
+            let kind = node.get(&["type"]).and_then(Node::text).map(str::to_owned);
+            (name.clone(), kind, self.origin(node))
+        };
+        plugins.into_iter().flatten().map(one).collect()
+    }
+}
