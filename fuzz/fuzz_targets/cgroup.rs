@@ -1,7 +1,7 @@
 //! `/proc/PID/cgroup`.
 #![no_main]
 
-use castoff_fuzz::{procs::parse_cgroup, text};
+use castoff_fuzz::{formats::cgroup_file::parse_cgroup, text};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -12,6 +12,11 @@ pub mod formats;
 #[path = "../../src/model/mod.rs"]
 pub mod model;
 
+/// Docker's answers; see `build.rs`.
+pub mod engine {
+    include!(concat!(env!("OUT_DIR"), "/engine.rs"));
+}
+
 use std::borrow::Cow;
 
 /// The input as text: castoff refuses files that are not UTF-8 before any parser sees them.

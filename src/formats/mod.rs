@@ -10,6 +10,7 @@
 use std::ops::Range;
 
 pub mod boot_files;
+pub mod cgroup_file;
 pub mod cni;
 pub mod containerd;
 pub mod crictl;
