@@ -12,6 +12,7 @@ use std::time::Duration;
 
 /// A transient unit: systemd ends it when castoff no longer can.
 const UNIT: &str = "castoff-import.service";
+/// Its runtime directory: systemd takes it away, with all that is in it, when the unit ends.
 const DIR: &str = "/run/castoff-import";
 
 /// The configuration it runs with. Every containerd since 1.3 reads schema 2.
@@ -24,6 +25,7 @@ fn config(root: &str) -> String {
         "io.containerd.internal.v1.restart",
         "io.containerd.monitor.container.v1.restart",
         "io.containerd.nri.v1.nri",
+        "io.containerd.podsandbox.controller.v1.podsandbox",
     ];
     let disabled: Vec<String> = disabled.iter().map(|name| format!("{name:?}")).collect();
     format!(
@@ -48,14 +50,23 @@ pub fn carry(host: &Host, root: &str, images: &[String], timeout: Duration, star
     let program = host.procs.find("containerd").context("there is no program `containerd`")?;
     let limit = format!("--property=RuntimeMaxSec={}", timeout.as_secs().saturating_add(60));
     let unit = format!("--unit={UNIT}");
-    let words =
-        ["--quiet", &unit, "--property=Type=notify", "--property=Delegate=yes", &limit, &program, "--config", &path];
+    let words = [
+        "--quiet",
+        &unit,
+        "--property=Type=notify",
+        "--property=Delegate=yes",
+        "--property=RuntimeDirectory=castoff-import",
+        "--property=RuntimeDirectoryMode=0700",
+        &limit,
+        &program,
+        "--config",
+        &path,
+    ];
     let started = host.procs.run("systemd-run", &words, start).and_then(|ran| ran.ok("systemd-run"));
     let carried = started
         .with_context(|| format!("cannot start a second containerd with the root {root}"))
         .and_then(|_| carry_into(host, &format!("{DIR}/containerd.sock"), images, timeout));
     clear(host, start);
-    host.root.remove_file(&path)?;
     carried
 }
 
@@ -70,6 +81,24 @@ fn clear(host: &Host, timeout: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        host::{Containerd, Cri, Doors, FakeClock, FakeEngine, FakeKernel, FakeProcs, FakeUnits, Faults, Parts, Root},
+        model::CgroupMode,
+    };
+    use anyhow::bail;
+
+    #[derive(Debug)]
+    struct Closed;
+
+    impl Doors for Closed {
+        fn cri(&self, _: &str) -> Result<Box<dyn Cri>> {
+            bail!("nobody is there")
+        }
+
+        fn containerd(&self, _: &str) -> Result<Box<dyn Containerd>> {
+            bail!("nobody is there")
+        }
+    }
 
     #[test]
     fn the_second_one_serves_nothing_but_images() {
@@ -78,5 +107,34 @@ mod tests {
         assert_eq!(value["root"].as_str(), Some("/data/containerd"));
         assert_eq!(value["grpc"]["address"].as_str(), Some("/run/castoff-import/containerd.sock"));
         assert!(value["disabled_plugins"].as_array().unwrap().len() > 5);
+    }
+
+    #[test]
+    fn it_starts_is_fed_and_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let units = FakeUnits::new(Faults::none()).unit(UNIT, true);
+        let procs = FakeProcs::new(Faults::none())
+            .answer("containerd", 0, "", "")
+            .answer("systemd-run", 0, "", "")
+            .answer("ctr", 0, "docker.io/library/a:1\n", "");
+        let host = Host::from_parts(Parts {
+            root: Root::open(dir.path(), Faults::none()).unwrap(),
+            units: Some(Box::new(units.clone())),
+            engine: Box::new(FakeEngine::new("unix:///run/docker.sock", Faults::none())),
+            procs: Box::new(procs.clone()),
+            kernel: Box::new(FakeKernel { hostname: "n".into(), cgroup_mode: CgroupMode::Unified, root: true }),
+            clock: Box::new(FakeClock::new()),
+            doors: Box::new(Closed),
+            live: true,
+        });
+        let second = Duration::from_secs(1);
+        // Whether the fake engine has the image does not matter here: the second containerd ends either way.
+        let _ = carry(&host, "/data/containerd", &["a:1".to_owned()], second, second);
+        let calls = procs.calls();
+        assert!(calls[0].starts_with("systemd-run --quiet --unit=castoff-import.service "), "{calls:?}");
+        assert!(calls[0].ends_with("/usr/bin/containerd --config /run/castoff-import/config.toml"), "{calls:?}");
+        let to_it = |call: &String| call.starts_with("ctr --address /run/castoff-import/containerd.sock ");
+        assert!(calls.len() > 1 && calls.iter().skip(1).all(to_it), "{calls:?}");
+        assert!(!units.snapshot()[UNIT].is_active(), "it is stopped");
     }
 }

@@ -57,6 +57,7 @@ pub fn probe(host: &Host, files: &mut Files<'_>, facts: &mut Facts) {
             facts.surroundings.services.insert(unit.to_owned(), found);
         }
     }
+    facts.surroundings.cri_dockerd_pause = pause_image(files, facts);
     if facts.docker.installed {
         facts.surroundings.sysctls = sysctls(host, files);
         facts.surroundings.modules = modules(host, files);
@@ -87,6 +88,22 @@ fn service_facts(unit: &UnitFacts, files: &mut Files<'_>) -> ServiceFacts {
             .map(|(name, (value, origin))| (name, Sourced::new(Secret::new(value), origin)))
             .collect(),
     }
+}
+
+/// `--pod-infra-container-image` of cri-dockerd.
+fn pause_image(files: &mut Files<'_>, facts: &Facts) -> Option<Sourced<String>> {
+    let words = service::read(&facts.unit("cri-docker.service"), files).words;
+    let flag = "--pod-infra-container-image";
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        let value = match word.text.strip_prefix(flag) {
+            Some("") => words.next()?.text,
+            Some(rest) => rest.strip_prefix('=')?.to_owned(),
+            None => continue,
+        };
+        return Some(Sourced::new(value, word.origin.with_detail(flag)));
+    }
+    None
 }
 
 /// The files of a kind, in the order in which they are applied.

@@ -6,7 +6,7 @@ use crate::{
         containerd::{ContainerdConfig, CriTarget},
         package_db::version_pair,
     },
-    model::{Facts, Severity},
+    model::{Facts, RuntimeKind, Severity},
 };
 
 /// Where a CNI setup keeps its plugins unless somebody says otherwise; dockershim's and containerd's default.
@@ -62,7 +62,11 @@ fn schema_for(version: (u32, u32), text: &str, config: &ContainerdConfig) -> u32
 fn sandbox_image(draft: &mut Draft<'_>, config: &ContainerdConfig) -> Option<String> {
     let facts = draft.facts;
     let flag = facts.kubelet.flag("pod-infra-container-image").map(|flag| flag.value.clone());
-    if let Some(image) = draft.desired.sandbox_image.clone().or(flag) {
+    // On a node with cri-dockerd its own flag counts; kubelet's only keeps the image from being collected.
+    let runtime = facts.kubelet.runtime.as_ref().map(|runtime| runtime.value);
+    let on_docker = matches!(runtime, Some(RuntimeKind::Dockershim | RuntimeKind::CriDockerd));
+    let shim = facts.surroundings.cri_dockerd_pause.as_ref().filter(|_| on_docker).map(|image| image.value.clone());
+    if let Some(image) = draft.desired.sandbox_image.clone().or(shim).or(flag) {
         return Some(image);
     }
     if config.sandbox_image().is_some() {
@@ -72,6 +76,9 @@ fn sandbox_image(draft: &mut Draft<'_>, config: &ContainerdConfig) -> Option<Str
     if let Some(container) = running {
         let image = facts.docker.images.iter().find(|image| image.id == container.image_id);
         return Some(image.and_then(|image| image.tags.first().cloned()).unwrap_or_else(|| container.image.clone()));
+    }
+    if let Some(image) = thawed(facts).filter(|_| on_docker) {
+        return Some(image.to_owned());
     }
     if facts.docker.installed && facts.live {
         draft.find(
@@ -84,6 +91,17 @@ fn sandbox_image(draft: &mut Draft<'_>, config: &ContainerdConfig) -> Option<Str
         );
     }
     None
+}
+
+/// Old releases default to a registry that is frozen and to be switched off; the same image is in its successor.
+fn thawed(facts: &Facts) -> Option<&'static str> {
+    match version_pair(&facts.containerd.version.as_ref()?.value)? {
+        (1, 3) => Some("registry.k8s.io/pause:3.1"),
+        (1, 4) => Some("registry.k8s.io/pause:3.2"),
+        (1, 5) => Some("registry.k8s.io/pause:3.5"),
+        (1, 6) => Some("registry.k8s.io/pause:3.6"),
+        _ => None,
+    }
 }
 
 /// kubelet's flags named CNI's directories for dockershim; containerd has its own setting for them.

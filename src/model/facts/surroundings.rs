@@ -58,6 +58,9 @@ pub struct Surroundings {
     pub modules: BTreeMap<String, KernelSwitch>,
     /// The cluster's addresses.
     pub cluster: ClusterFacts,
+    /// The sandbox image cri-dockerd was told to use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cri_dockerd_pause: Option<Sourced<String>>,
     /// Paths that settings name, and whether something is there.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub paths: BTreeMap<String, bool>,

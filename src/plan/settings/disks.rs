@@ -3,7 +3,7 @@
 //! Only where nothing is lost by it: containerd's `root` is still its default and holds nothing, and the new place is
 //! beside Docker's data, not inside it, where cleaning up after Docker would take it along.
 
-use super::{Carried, Draft, Judged, PUBLIC, drop_in, path_of, values};
+use super::{Carried, Draft, Judged, PUBLIC, drop_in, limits, path_of, values};
 use crate::{
     formats::containerd::{Literal, Place},
     model::{DiskFacts, DiskUse, Finding, Severity, Verdict},
@@ -59,6 +59,10 @@ fn decide(draft: &mut Draft<'_>, carried: &mut Carried) -> Judged {
     }
 }
 
+/// From this systemd on a transient unit may have what the import into a new root needs (`RuntimeDirectory=`, and to be
+/// forgotten when it failed).
+const TRANSIENT_UNITS: u32 = 236;
+
 /// Where containerd's data can go, or why it cannot.
 fn new_root(draft: &Draft<'_>, docker: &DiskFacts) -> Result<String, String> {
     let around = &draft.facts.surroundings;
@@ -69,6 +73,9 @@ fn new_root(draft: &Draft<'_>, docker: &DiskFacts) -> Result<String, String> {
     }
     if docker.mount_point == *data {
         return Err(format!("the disk is mounted at Docker's own directory {data}: what is inside goes with Docker"));
+    }
+    if limits::systemd(draft.facts).is_some_and(|version| version < TRANSIENT_UNITS) {
+        return Err("this systemd is too old to carry images into a new root before Docker stops".to_owned());
     }
     let driver = values::text(draft.facts, "storage-driver");
     let driver = driver.or_else(|| draft.facts.docker.storage_driver.as_ref().map(|driver| driver.value.clone()));

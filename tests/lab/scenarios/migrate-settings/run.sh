@@ -70,7 +70,11 @@ suite() { # suite NODE MIRROR_DUMP...
     on "$n" rm /etc/kubernetes/manifests/mirrored.yaml
 
     note "-- $n: the rest"
-    check "$n: containerd has Docker's proxies" eval "proxies $n containerd.service | diff $LAB_RESULTS/proxies-$n -"
+    proxies "$n" containerd.service >"$LAB_RESULTS/proxies-after-$n"
+    check "$n: containerd has Docker's proxies" \
+        eval "diff <(grep -v ^NO_PROXY $LAB_RESULTS/proxies-$n) <(grep -v ^NO_PROXY $LAB_RESULTS/proxies-after-$n)"
+    check "$n:   and its exceptions, with the pods' range added for CNI plugins" \
+        grep -Fqx "$(grep ^NO_PROXY "$LAB_RESULTS/proxies-$n"),10.85.0.0/24" "$LAB_RESULTS/proxies-after-$n"
     check_out "$n: containers have Docker's default ulimits" "4096 8192" nofile "$n" 8081
     check_out "$n: logs turn over at the same size" "containerLogMaxSize: 20Mi" on "$n" 'grep "^containerLogMaxSize" /var/lib/kubelet/config.yaml'
     check_out "$n:   and as many are kept" "containerLogMaxFiles: 4" on "$n" 'grep "^containerLogMaxFiles" /var/lib/kubelet/config.yaml'
