@@ -95,7 +95,8 @@ fn planned(plan: &Plan, config_path: &str) -> Vec<(String, String)> {
     let ours = |path: &str| {
         path == config_path
             || ["/etc/containerd", dir].iter().any(|dir| path.strip_prefix(dir).is_some_and(|r| r.starts_with('/')))
-            || path.ends_with("/hosts.toml")
+            // `hosts.toml` and imported files, wherever they are.
+            || path.ends_with(".toml")
     };
     let writes = plan.steps.iter().filter_map(|step| match &step.action {
         Action::WriteFile { path, content: Some(content), .. } if ours(path) => Some((path.clone(), content.clone())),

@@ -9,6 +9,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod live;
 mod node;
 mod settings;
 mod traces;
@@ -56,13 +57,13 @@ fn every_planned_configuration_comes_up_and_loses_nothing() {
                 wrong.push(format!("{name}: {}", told(&trial)));
             }
             let planned = node.planned_config(&plan);
-            for lost in settings::lost(&source, &planned) {
+            for lost in settings::lost(&source, &planned, &node::hosts(&plan)) {
                 wrong.push(format!("{name}: {lost}"));
             }
             // What containerd itself makes of the file, defaults and migrated schemas included. 1.4 shows no options.
             if release.suite != "bullseye" {
                 // The dump names what it took in, and the node's imports are not there outside its tree.
-                let lost = settings::lost(&source, &node::dump(release, &planned));
+                let lost = settings::lost(&source, &node::dump(release, &planned), &node::hosts(&plan));
                 for lost in lost.into_iter().filter(|lost| !lost.starts_with("imports / ")) {
                     wrong.push(format!("{name}, in effect: {lost}"));
                 }

@@ -73,6 +73,15 @@ pub fn sources(release: &Release) -> Vec<Source> {
     found
 }
 
+/// Every `hosts.toml` that a plan writes.
+pub fn hosts(plan: &Plan) -> String {
+    let texts = plan.steps.iter().filter_map(|step| match &step.action {
+        Action::WriteFile { path, content, .. } if path.ends_with("/hosts.toml") => content.clone(),
+        _ => None,
+    });
+    texts.collect()
+}
+
 /// The configuration that a release's containerd makes of a file.
 pub fn dump(release: &Release, text: &str) -> String {
     let file = tempfile::NamedTempFile::new().unwrap();

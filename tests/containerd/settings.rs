@@ -11,11 +11,13 @@ const IM: &str = "io.containerd.cri.v1.images";
 type Said = BTreeMap<Vec<String>, String>;
 
 /// Settings of the source that the result does not have, or has with another value, and nobody meant that.
-pub fn lost(source: &Source, result: &str) -> Vec<String> {
+///
+/// `hosts` is the text of every `hosts.toml` that is written beside it, where old registry tables may have gone.
+pub fn lost(source: &Source, result: &str, hosts: &str) -> Vec<String> {
     let (before, after) = (said(&source.text), said(result));
     let mut wrong = Vec::new();
     for (key, value) in &before {
-        if after.get(key) != Some(value) && !meant(key, value) {
+        if after.get(key) != Some(value) && !meant(key, value, hosts) {
             let now = after.get(key).map_or("nothing", String::as_str);
             wrong.push(format!("{} = {value} became {now}", key.join(" / ")));
         }
@@ -24,15 +26,24 @@ pub fn lost(source: &Source, result: &str) -> Vec<String> {
 }
 
 /// What a migration changes on purpose.
-fn meant(key: &[String], value: &str) -> bool {
+fn meant(key: &[String], value: &str, hosts: &str) -> bool {
     let words: Vec<&str> = key.iter().map(String::as_str).collect();
     match words.as_slice() {
+        // What pods could do on Docker, they can do on containerd.
         ["version"]
+        | ["cri", "enable_unprivileged_ports" | "enable_unprivileged_icmp"]
         | ["cri", "systemd_cgroup" | "sandbox_image"]
         | ["cri", "cni", "bin_dir" | "conf_dir"]
         | ["cri", "containerd", "runtimes", _, "options", "SystemdCgroup"] => true,
         ["disabled_plugins", name] => {
             [R1, RT, IM, "cri", "io.containerd.podsandbox.controller.v1.podsandbox"].contains(name)
+        }
+        ["cri", "registry", "mirrors", _, "endpoint"] => {
+            !hosts.is_empty()
+                && value
+                    .split('"')
+                    .filter(|word| word.contains("://"))
+                    .all(|url| hosts.contains(url.trim_end_matches('/')))
         }
         // A shim that is gone, or none at all.
         ["cri", "containerd", "runtimes", _, "runtime_type"] => {
@@ -119,6 +130,6 @@ fn schemas_are_compared_by_what_they_say() {
     let old = "[plugins.cri]\nsandbox_image = 'p'\n[plugins.cri.containerd]\nsnapshotter = 'native'\n[plugins.cri.x]\ny = 1\n";
     let new = "version = 3\n[plugins.'io.containerd.cri.v1.images']\nsnapshotter = 'native'\n[plugins.'io.containerd.cri.v1.runtime'.x]\ny = 1\n";
     let source = Source { name: String::new(), text: old.to_owned() };
-    assert_eq!(lost(&source, new), Vec::<String>::new());
-    assert_eq!(lost(&source, "version = 2\n").len(), 2);
+    assert_eq!(lost(&source, new, ""), Vec::<String>::new());
+    assert_eq!(lost(&source, "version = 2\n", "").len(), 2);
 }
