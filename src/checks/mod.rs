@@ -6,6 +6,7 @@ mod containerd_config;
 mod docker;
 mod kubelet;
 mod node;
+mod registries;
 mod registry;
 mod settings;
 mod users;

@@ -1,6 +1,6 @@
 //! Every finding castoff can make, with what `castoff explain` says about it.
 
-use super::{containerd, containerd_config, docker, kubelet, node, settings, users};
+use super::{containerd, containerd_config, docker, kubelet, node, registries, settings, users};
 use crate::model::{Explanation, Facts, Finding, Severity};
 
 /// One kind of finding.
@@ -32,15 +32,15 @@ pub fn find(id: &str) -> Option<&'static CheckInfo> {
 
 /// All kinds of findings, by subject.
 pub fn registry() -> impl Iterator<Item = &'static CheckInfo> {
-    [
+    let all = [
         node::CHECKS,
         docker::CHECKS,
         containerd::CHECKS,
-        containerd_config::CHECKS,
         kubelet::CHECKS,
+        containerd_config::CHECKS,
+        registries::CHECKS,
         settings::CHECKS,
         users::CHECKS,
-    ]
-    .into_iter()
-    .flatten()
+    ];
+    all.into_iter().flatten()
 }

@@ -17,6 +17,7 @@ pub mod crictl;
 pub mod daemon_json;
 pub mod env_file;
 pub mod host_paths;
+pub mod hosts_toml;
 pub mod kubelet_config;
 pub mod kubelet_flags;
 pub mod mentions;

@@ -11,6 +11,7 @@ mod docker;
 mod files;
 mod kubelet;
 mod node;
+mod registry;
 mod service;
 mod surroundings;
 mod users;
@@ -43,6 +44,7 @@ pub fn inspect(host: &Host, assumptions: &Assumptions, endpoint: &str) -> Facts 
     service::probe_units(host, &mut facts);
     docker::probe(host, assumptions, &mut files, &mut facts);
     containerd::probe(host, assumptions, endpoint, &mut files, &mut facts);
+    registry::probe(host, &mut files, &mut facts);
     kubelet::probe(host, assumptions, &mut files, &mut facts);
     // Only read here, so that a plan may edit it.
     let _ = files.text(CRICTL_YAML);

@@ -21,7 +21,8 @@ pub use duration::Span;
 pub use facts::{
     Assumptions, CgroupFacts, ClusterFacts, CniFacts, ContainerdFacts, Dependent, DiskFacts, DiskUse, DockerContainer,
     DockerFacts, DockerImage, DockerSetting, DockerUser, Facts, FileFacts, HandlerFacts, KernelSwitch, KubeletFacts,
-    KubeletFlag, NodeFacts, PodFacts, ServiceFacts, StaticPod, Surroundings, Tie, UnitFacts, Unseen, UserKind,
+    KubeletFlag, NodeFacts, PodFacts, RegistryConfig, RegistryDir, RegistryFacts, RegistryMirror, RegistryTls,
+    ServiceFacts, StaticPod, Surroundings, Tie, UnitFacts, Unseen, UserKind,
 };
 pub use finding::{Explanation, Finding, Severity};
 pub use journal::{Entry, Record, Seconds, Undo, UnitLink, UnitSnapshot};
@@ -41,6 +42,12 @@ pub const DAEMON_JSON: &str = "/etc/docker/daemon.json";
 
 /// crictl's configuration file unless `CRI_CONFIG_FILE` says otherwise (cri-tools).
 pub const CRICTL_YAML: &str = "/etc/crictl.yaml";
+
+/// Where containerd's `hosts.toml` files are unless a setting says otherwise.
+pub const CERTS_D: &str = "/etc/containerd/certs.d";
+
+/// Where Docker keeps certificates of registries.
+pub const DOCKER_CERTS_D: &str = "/etc/docker/certs.d";
 
 /// Version of this program, as in `Cargo.toml`.
 pub const TOOL_VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -9,6 +9,7 @@ mod docker;
 mod draft;
 mod images;
 mod kubelet;
+mod registry;
 mod settings;
 mod verdicts;
 
@@ -116,6 +117,7 @@ fn from_docker_to_containerd(draft: &mut Draft<'_>) {
             }
         }
     }
+    registry::from_docker(draft);
     configure(draft);
     carried.write(draft);
     docker::daemon_json(draft);
@@ -134,11 +136,15 @@ fn from_docker_to_containerd(draft: &mut Draft<'_>) {
         ]);
     }
     docker::judge_driver(draft);
+    let others = std::mem::take(&mut draft.verdicts);
     draft.verdicts = verdicts::judge(draft);
+    draft.verdicts.extend(others);
 }
 
 /// A node that is on containerd: only what is different from what is wanted.
 fn keep_containerd_right(draft: &mut Draft<'_>) {
+    // containerd reads hosts.toml at every pull: nothing has to stop for these files.
+    registry::mend(draft);
     let before = draft.steps.len();
     configure(draft);
     let written: Vec<String> = draft.steps.iter().skip(before).map(|step| step.action.object()).collect();
@@ -387,7 +393,7 @@ fn finish(draft: Draft<'_>) -> Plan {
     }
     let mut all = facts.findings.clone();
     if desired.goal == Goal::CgroupDriver {
-        all.retain(|finding| !MIGRATION_ONLY.contains(&finding.id.as_str()));
+        all.retain(|finding| !MIGRATION_ONLY.contains(&finding.id.as_str()) && !finding.id.starts_with("registry-"));
     }
     all.extend(findings);
     all.sort_by(|a, b| (a.severity, &a.id).cmp(&(b.severity, &b.id)));

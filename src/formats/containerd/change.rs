@@ -3,6 +3,7 @@
 //! Each change is made twice: in the text by cutting and pasting, and in the value that an independent parser read.
 //! When both agree afterwards, the cut did what it was meant to do and nothing else.
 
+pub(in crate::formats) use super::splice::append_at_top;
 use super::splice::{quoted, remove, remove_items, rename_item, rename_plugin, set};
 
 /// A value as castoff writes it.
@@ -21,7 +22,8 @@ pub enum Literal {
 }
 
 impl Literal {
-    fn render(&self) -> String {
+    /// The value as text.
+    pub(in crate::formats) fn render(&self) -> String {
         match self {
             Self::Bool(value) => value.to_string(),
             Self::Integer(value) => value.to_string(),

@@ -249,6 +249,13 @@ fn insert_at_top(text: &str, all: &[Statement], line: &str) -> String {
     splice(text, at..at, &format!("{line}{}{gap}", newline_of(text)))
 }
 
+/// The text with a new top-level key behind those that are there; `None` where there are none.
+pub(in crate::formats) fn append_at_top(text: &str, key: &str, literal: &str) -> Option<String> {
+    let all = statements(text);
+    let last = all.iter().take_while(|statement| !statement.is_header()).last()?;
+    Some(add_line(text, last.lines.end, &indent(text, last), &format!("{} = {literal}", key_text(text, key))))
+}
+
 fn comment_block_start(text: &str, at: usize) -> usize {
     let before = text.get(..at).unwrap_or_default();
     before

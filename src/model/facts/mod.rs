@@ -6,6 +6,7 @@ mod disk;
 mod docker;
 mod kubelet;
 mod node;
+mod registry;
 mod surroundings;
 mod users;
 
@@ -15,6 +16,7 @@ pub use disk::{DiskFacts, DiskUse};
 pub use docker::{DockerContainer, DockerFacts, DockerImage, DockerSetting};
 pub use kubelet::{KubeletFacts, KubeletFlag, StaticPod};
 pub use node::{CgroupFacts, CniFacts, Dependent, FileFacts, NodeFacts, PodFacts, UnitFacts, Unseen};
+pub use registry::{RegistryConfig, RegistryDir, RegistryFacts, RegistryMirror, RegistryTls};
 pub use surroundings::{ClusterFacts, KernelSwitch, ServiceFacts, Surroundings};
 pub use users::{DockerUser, Tie, UserKind};
 
@@ -42,6 +44,9 @@ pub struct Facts {
     pub docker: DockerFacts,
     /// containerd.
     pub containerd: ContainerdFacts,
+    /// Registries.
+    #[serde(default)]
+    pub registry: RegistryFacts,
     /// kubelet.
     pub kubelet: KubeletFacts,
     /// CNI.
@@ -79,6 +84,7 @@ impl Facts {
             cgroup: CgroupFacts::default(),
             docker: DockerFacts::default(),
             containerd: ContainerdFacts::default(),
+            registry: RegistryFacts::default(),
             kubelet: KubeletFacts::default(),
             cni: CniFacts::default(),
             surroundings: Surroundings::default(),

@@ -95,7 +95,7 @@ pub const RULES: &[Rule] = &[
         keys: &["registry-mirrors", "insecure-registries"],
         verdict: Manual,
         target: Some("/etc/containerd/certs.d"),
-        note: "write a hosts.toml; this release does not carry it over",
+        note: "write a hosts.toml by hand; containerd's release is not known",
     },
     Rule {
         keys: &["exec-opts"],
