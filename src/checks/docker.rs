@@ -34,11 +34,12 @@ pub const CHECKS: &[CheckInfo] = &[
     CheckInfo {
         id: "docker-cgroup-flag",
         severity: Severity::Warn,
-        summary: "Docker's cgroup driver is set by a flag, which castoff does not edit",
-        explanation: "dockerd refuses to start when the driver is given both as a flag and in daemon.json, so castoff does \
-            not write it into daemon.json while the flag is there. Docker is stopped by the migration anyway; if you mean \
-            to use it again, change the flag in the unit or drop-in that is named.",
-        run: Some(docker_cgroup_flag),
+        summary: "Docker's cgroup driver is set by a flag that castoff cannot find",
+        explanation: "dockerd refuses to start when `exec-opts` is in daemon.json and on its command line, so castoff changes \
+            a flag where it stands: in docker.service or its drop-ins, in the environment file it comes from, or in a \
+            drop-in over what a package ships. Here the flag is in none of these files: dockerd is started by something \
+            else. Set `--exec-opt native.cgroupdriver=systemd` there.",
+        run: None,
     },
     CheckInfo {
         id: "live-restore",
@@ -116,22 +117,6 @@ pub fn docker_not_running(facts: &Facts) -> Vec<Finding> {
         Finding::new("docker-not-running", Severity::Warn, summary)
             .cause(if facts.live { "docker.service is not active" } else { "this is a file tree" })
             .fix("have a registry ready from which the images can be pulled"),
-    ]
-}
-
-pub fn docker_cgroup_flag(facts: &Facts) -> Vec<Finding> {
-    let flag = facts.docker.settings.iter().find(|setting| {
-        setting.origin.kind == crate::model::OriginKind::Flag
-            && setting.key == "exec-opts"
-            && setting.value.as_str().is_some_and(|value| value == "native.cgroupdriver=cgroupfs")
-    });
-    let Some(flag) = flag else { return Vec::new() };
-    let summary = "Docker's cgroup driver is set by a flag, which castoff does not edit";
-    vec![
-        Finding::new("docker-cgroup-flag", Severity::Warn, summary)
-            .cause("`--exec-opt native.cgroupdriver=cgroupfs` stands in Docker's command line")
-            .fix("change the flag by hand if Docker is to be used again")
-            .at(flag.origin.clone()),
     ]
 }
 

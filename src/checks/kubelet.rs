@@ -1,7 +1,7 @@
 //! Findings about kubelet and the runtime it asks: what each means, and how it is found in facts.
 
 use super::{CheckInfo, on_docker, version};
-use crate::model::{Facts, Finding, Origin, RuntimeKind, Severity};
+use crate::model::{Facts, Finding, RuntimeKind, Severity};
 
 /// The entries of this subject.
 pub const CHECKS: &[CheckInfo] = &[
@@ -53,28 +53,20 @@ pub const CHECKS: &[CheckInfo] = &[
     CheckInfo {
         id: "kubelet-requires-docker",
         severity: Severity::Block,
-        summary: "kubelet.service cannot start without docker.service",
-        explanation: "A unit or drop-in says `Requires=` or `BindsTo=docker.service`. Once Docker is masked, systemd would \
-            refuse to start kubelet. systemd cannot take back a dependency in a drop-in: edit the file that declares it, \
-            and use `Wants=containerd.service` and `After=containerd.service` instead.",
-        run: Some(kubelet_requires_docker),
-    },
-    CheckInfo {
-        id: "kubelet-flags-in-unit",
-        severity: Severity::Block,
-        summary: "flags that must change stand in kubelet's unit file itself",
-        explanation: "castoff rewrites flags in environment files (kubeadm-flags.env, /etc/default/kubelet, \
-            /etc/sysconfig/kubelet, or any EnvironmentFile). Here they stand in an ExecStart= line. Move them into an \
-            environment file that the unit reads, then plan again.",
+        summary: "kubelet.service cannot start without Docker's unit, and castoff cannot change it",
+        explanation: "Once Docker is masked, systemd would refuse to start a kubelet that requires it. Where a unit or \
+            drop-in says `Requires=` or `BindsTo=docker.service`, a plan puts containerd.service in its place: in the file \
+            itself below /etc, in a copy of it where a package ships it. What is left, and this finding is about, is a link \
+            in /etc to a package's file, and a package's link below kubelet.service.requires.",
         run: None,
     },
     CheckInfo {
         id: "kubelet-flags-nowhere",
         severity: Severity::Block,
-        summary: "there is no environment file in which kubelet's runtime flags could be set",
-        explanation: "kubelet's unit reads no environment file that castoff may extend. Add `EnvironmentFile=-/etc/default/\
-            kubelet` and `$KUBELET_EXTRA_ARGS` to it in a drop-in, create the file with `KUBELET_EXTRA_ARGS=`, then plan \
-            again.",
+        summary: "kubelet has no command line in which its runtime flags could be set",
+        explanation: "castoff changes flags where they stand: in environment files, in Environment= and ExecStart= of units \
+            and drop-ins, and over what packages ship in a drop-in of its own. kubelet.service has no ExecStart= here, or \
+            its file cannot be read. Give it one that starts kubelet, then plan again.",
         run: None,
     },
 ];
@@ -134,27 +126,5 @@ pub fn kubelet_version_unknown(facts: &Facts) -> Vec<Finding> {
         Finding::new("kubelet-version-unknown", Severity::Block, summary)
             .cause("neither the kubelet binary nor the package database tells it")
             .fix("state it: `--assume kubelet.version=1.23.17`"),
-    ]
-}
-
-pub fn kubelet_requires_docker(facts: &Facts) -> Vec<Finding> {
-    let unit = facts.unit("kubelet.service");
-    let Some(name) = unit.requires.iter().find(|name| name.starts_with("docker.") || name.starts_with("cri-docker."))
-    else {
-        return Vec::new();
-    };
-    if !on_docker(facts) {
-        return Vec::new();
-    }
-    let origin = unit.fragment.clone().unwrap_or_else(|| "kubelet.service".to_owned());
-    vec![
-        Finding::new(
-            "kubelet-requires-docker",
-            Severity::Block,
-            format!("kubelet.service cannot start without {name}"),
-        )
-        .cause("a Requires= or BindsTo= in its unit or a drop-in")
-        .fix("edit that file: `Wants=containerd.service` and `After=containerd.service` instead")
-        .at(Origin::unit(origin, None)),
     ]
 }

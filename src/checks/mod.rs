@@ -5,6 +5,7 @@ mod containerd;
 mod containerd_config;
 mod docker;
 mod kubelet;
+mod kubelet_state;
 mod node;
 mod registries;
 mod registry;

@@ -1,6 +1,6 @@
 //! Every finding castoff can make, with what `castoff explain` says about it.
 
-use super::{containerd, containerd_config, docker, kubelet, node, registries, settings, users};
+use super::{containerd, containerd_config, docker, kubelet, kubelet_state, node, registries, settings, users};
 use crate::model::{Explanation, Facts, Finding, Severity};
 
 /// One kind of finding.
@@ -37,6 +37,7 @@ pub fn registry() -> impl Iterator<Item = &'static CheckInfo> {
         docker::CHECKS,
         containerd::CHECKS,
         kubelet::CHECKS,
+        kubelet_state::CHECKS,
         containerd_config::CHECKS,
         registries::CHECKS,
         settings::CHECKS,

@@ -6,6 +6,7 @@
 
 use super::yaml::Mapping;
 use super::{At, FormatError};
+use serde_json::Value;
 
 /// The API version the kubelet reads.
 pub const API_VERSION: &str = "kubelet.config.k8s.io/v1beta1";
@@ -36,6 +37,16 @@ impl KubeletConfig {
     /// A top-level scalar as text: `true` and `5` too. `null`, lists and mappings are none.
     pub fn string(&self, key: &str) -> Option<At<String>> {
         self.mapping.scalar(key)
+    }
+
+    /// What a drop-in must start with to be one.
+    pub fn empty_drop_in() -> String {
+        format!("apiVersion: {API_VERSION}\nkind: {KIND}\n")
+    }
+
+    /// Any top-level value, `null` too.
+    pub fn value(&self, key: &str) -> Option<&At<Value>> {
+        self.mapping.value(key)
     }
 
     /// A field of a top-level mapping as text, with the line of the mapping's value: `authentication`, `logging`.
@@ -123,6 +134,14 @@ mod tests {
                 &[("cgroupDriver", Some("systemd"))],
                 "{\n  \"kind\": \"K\",\n  \"cgroupDriver\": \"systemd\"\n}\n".into(),
             ),
+            (
+                "{\n  \"kind\": \"K\",\n  \"maxPods\": 5\n}\n".into(),
+                &[("cgroupDriver", Some("systemd")), ("maxPods", Some("7"))],
+                "{\n  \"kind\": \"K\",\n  \"maxPods\": 7,\n  \"cgroupDriver\": \"systemd\"\n}\n".into(),
+            ),
+            ("{\"a\":1}".into(), &[("b", Some("x")), ("c", Some("true"))], "{\"a\":1,\"b\":\"x\",\"c\":true}".into()),
+            ("{\"a\": 1, \"b\": 2}\n".into(), &[("c", Some("x"))], "{\"a\": 1, \"b\": 2, \"c\": \"x\"}\n".into()),
+            ("{}\n".into(), &[("c", Some("x"))], "{\"c\":\"x\"}\n".into()),
             (String::new(), &[("a", Some("x")), ("b", Some("1"))], "a: x\nb: 1\n".into()),
             ("# only\r\n---\r\n".into(), &[("a", Some("t: x"))], "# only\r\n---\r\na: \"t: x\"\r\n".into()),
             ("# c\na: 1 # x\n# d\nb: 2\n".into(), &[("a", None)], "# c\n# d\nb: 2\n".into()),

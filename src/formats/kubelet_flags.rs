@@ -3,7 +3,7 @@
 //! An unknown flag keeps the kubelet from starting, a repeated flag counts by its last occurrence, and a flag always
 //! beats the configuration file. Flags that are not touched keep their spelling and spacing.
 
-use super::words::{Escapes, Word, quote, split};
+use super::words::{Escapes, Piece, Word, appended, joined, quote, split};
 use std::ops::Range;
 
 /// A kubelet release: major and minor version.
@@ -35,6 +35,37 @@ impl Flag {
             Some(_) => None,
         }
     }
+}
+
+/// Where in a command line kubelet's own flags start, or why that cannot be known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// The flags are the words from here on.
+    At(usize),
+    /// Something else is started, named here, that may start kubelet with flags of its own.
+    Other(String),
+    /// There is no command line.
+    None,
+}
+
+const SHELLS: [&str; 7] = ["sh", "bash", "dash", "ash", "ksh", "zsh", "busybox"];
+
+/// Finds kubelet in a command line: as the program itself, behind `nice` and its like, or as a word of `hyperkube`.
+/// What stands in a shell's script cannot be known.
+pub fn program(words: &[String]) -> Program {
+    let Some(first) = words.first() else { return Program::None };
+    let base = |word: &str| word.rsplit('/').next().unwrap_or_default().to_owned();
+    for (at, word) in words.iter().enumerate().take(10) {
+        let name = base(word);
+        if SHELLS.contains(&name.as_str()) {
+            break;
+        }
+        // `kubelet-1.20.2` and the like are kubelet too; whether it is a script is for the caller to see.
+        if name == "kubelet" || name.strip_prefix("kubelet-").is_some_and(|rest| rest.starts_with(['v', '1'])) {
+            return Program::At(at + 1);
+        }
+    }
+    Program::Other(first.clone())
 }
 
 /// The flags among `words` (without the program's name), in order. All words are covered.
@@ -94,7 +125,7 @@ fn is_switch(name: &str) -> bool {
 pub fn rewrite(value: &str, remove: &[&str], set: &[(&str, &str)]) -> String {
     let words = split(value, Escapes::Plain);
     let texts: Vec<String> = words.iter().map(|word| word.text.clone()).collect();
-    let mut pieces: Vec<(Range<usize>, Option<String>)> = Vec::new();
+    let mut pieces: Vec<Piece> = Vec::new();
     let mut found = vec![false; set.len()];
     let mut end = words.len();
     for flag in parse(&texts).iter().rev() {
@@ -116,42 +147,11 @@ pub fn rewrite(value: &str, remove: &[&str], set: &[(&str, &str)]) -> String {
     pieces.reverse();
     let missing =
         set.iter().zip(found).filter(|(_, found)| !found).map(|((name, value), _)| format!("--{name}={value}"));
-    append(joined(value, &words, &pieces), missing)
+    appended(joined(value, &words, &pieces), missing)
 }
 
 fn written(name: &str, value: &str) -> String {
     quote(&format!("--{name}={value}"))
-}
-
-/// The flags that are left, each with the blanks that stood before it.
-fn joined(value: &str, words: &[Word], pieces: &[(Range<usize>, Option<String>)]) -> String {
-    let Some((first, last)) = words.first().zip(words.last()) else { return value.to_owned() };
-    let part = |range: Range<usize>| value.get(range).unwrap_or_default();
-    let mut out = part(0..first.range.start).to_owned();
-    for (index, (own, new)) in pieces.iter().enumerate() {
-        let before = words.iter().rev().map(|word| word.range.end).find(|end| *end <= own.start);
-        if let Some(before) = before.filter(|_| index > 0) {
-            out.push_str(part(before..own.start));
-        }
-        out.push_str(new.as_deref().unwrap_or_else(|| part(own.clone())));
-    }
-    out.push_str(part(last.range.end..value.len()));
-    out
-}
-
-fn append(mut out: String, missing: impl Iterator<Item = String>) -> String {
-    for word in missing {
-        let texts = |text: &str| split(text, Escapes::Plain).into_iter().map(|word| word.text).collect::<Vec<_>>();
-        let wanted = [texts(&out), vec![word.clone()]].concat();
-        let shown = quote(&word);
-        // A quote or backslash that nothing closes would swallow the new word.
-        let cut = out.strip_suffix('\\').unwrap_or(&out);
-        let bases = [out.clone(), cut.to_owned(), format!("{cut}\"\"")];
-        let tries = bases.iter().flat_map(|base| ["", " ", "\" ", "' "].map(|close| format!("{base}{close}{shown}")));
-        let next = tries.into_iter().find(|text| texts(text) == wanted);
-        out = next.unwrap_or_else(|| format!("{out} {shown}"));
-    }
-    out
 }
 
 fn span(words: &[Word], start: usize, end: usize) -> Range<usize> {
@@ -243,12 +243,11 @@ pub fn fatal_from(name: &str) -> Option<Release> {
 /// The flags to remove and to set, by [`rewrite`], so that a kubelet of `version` uses a CRI endpoint.
 ///
 /// Up to 1.26 that takes `--container-runtime=remote`, from 1.27 on this flag is fatal. Flags of dockershim go on every
-/// release: where they are still accepted they mean nothing with a CRI endpoint. An `--image-service-endpoint` goes
-/// because its default is the new endpoint. `--pod-infra-container-image` stays while the kubelet accepts it, because
-/// it keeps the image garbage collection off the sandbox image.
+/// release: where they are still accepted they mean nothing with a CRI endpoint. `--pod-infra-container-image` stays
+/// while the kubelet accepts it, because it keeps the image garbage collection off the sandbox image.
 pub fn for_endpoint(version: Release, endpoint: &str) -> (Vec<&'static str>, Vec<(&'static str, String)>) {
     let fatal = |facts: &FlagFacts| facts.fatal_from.is_some_and(|from| version >= from);
-    let leaves = |facts: &&FlagFacts| facts.docker_only || fatal(facts) || facts.name == "image-service-endpoint";
+    let leaves = |facts: &&FlagFacts| facts.docker_only || fatal(facts);
     let remove = FLAGS.iter().filter(leaves).map(|facts| facts.name).collect();
     let mut set = Vec::new();
     if version < (1, 27) {
@@ -411,6 +410,23 @@ mod tests {
             let out = rewrite(kubeadm, &remove, &set);
             assert_eq!(out, expected);
             assert_eq!(rewrite(&out, &remove, &set), out);
+        }
+    }
+
+    #[test]
+    fn kubelet_is_found_in_its_command_line() {
+        for (line, expected) in [
+            ("/usr/bin/kubelet --a", Program::At(1)),
+            ("/usr/bin/nice -n -5 /usr/local/bin/kubelet-v1.20.2 --a", Program::At(4)),
+            ("/usr/bin/env A=b kubelet --a", Program::At(3)),
+            ("/hyperkube kubelet --a", Program::At(2)),
+            ("/bin/sh -c 'exec /usr/bin/kubelet $A'", Program::Other("/bin/sh".into())),
+            ("/bin/sh -c exec /usr/bin/kubelet", Program::Other("/bin/sh".into())),
+            ("/opt/start-kubelet.sh --a", Program::Other("/opt/start-kubelet.sh".into())),
+            ("/opt/kubelet-wrapper --a", Program::Other("/opt/kubelet-wrapper".into())),
+            ("", Program::None),
+        ] {
+            assert_eq!(program(&split_words(line)), expected, "{line}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! systemd unit files and drop-ins: reading them, their order, and the command lines in them.
 //!
-//! Nothing here edits: castoff changes units by adding drop-ins, never by touching files of packages. The rules are
+//! Nothing here edits; [`super::unit_edit`] does, and never in files of packages. The rules are
 //! those of systemd.unit(5) and of systemd 257's parsers.
 
 use super::words::{Escapes, split};
@@ -108,6 +108,40 @@ pub fn effective<'a>(files: &[(&'a str, &UnitFile)], section: &str, key: &str) -
         }
     }
     out
+}
+
+/// A dependency on another unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// `Requires`, `BindsTo`, `After`, …
+    pub key: String,
+    /// The unit that is named.
+    pub unit: String,
+    /// The file that says so.
+    pub path: String,
+    /// The line of the setting.
+    pub line: u32,
+}
+
+/// Settings that tie a unit to another one.
+pub const NEEDS: [&str; 7] = ["Requires", "BindsTo", "Requisite", "PartOf", "Upholds", "Wants", "After"];
+
+/// The dependencies on some units that a unit's files declare. An empty assignment takes none of them back.
+pub fn needs(files: &[(String, UnitFile)], units: &[&str]) -> Vec<Need> {
+    let mut found = Vec::new();
+    for (path, file) in files {
+        for entry in file.entries.iter().filter(|entry| entry.section == "Unit" && NEEDS.contains(&entry.key.as_str()))
+        {
+            let named = entry.value.split_whitespace().filter(|unit| units.contains(unit));
+            found.extend(named.map(|unit| Need {
+                key: entry.key.clone(),
+                unit: unit.to_owned(),
+                path: path.clone(),
+                line: entry.line,
+            }));
+        }
+    }
+    found
 }
 
 /// Directories of units from the strongest to the weakest.

@@ -107,6 +107,88 @@ fn coded_from(chars: &mut Chars<'_>, mut digits: String, length: usize, radix: u
     }
 }
 
+/// What becomes of one word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// It stays as it is written.
+    Keep,
+    /// It goes.
+    Drop,
+    /// It is replaced by this word.
+    Set(String),
+}
+
+/// The text with one [`Op`] for each of its words, and words added behind them. Words that stay keep their spelling and
+/// the blanks in front of them.
+pub(super) fn edited(text: &str, ops: &[Op], append: &[String]) -> String {
+    let words = split(text, Escapes::Plain);
+    let pieces = words.iter().zip(ops).filter_map(|(word, op)| match op {
+        Op::Keep => Some((word.range.clone(), None)),
+        Op::Drop => None,
+        Op::Set(new) => Some((word.range.clone(), (*new != word.text).then(|| quote(new)))),
+    });
+    let pieces: Vec<Piece> = pieces.collect();
+    if pieces.len() == words.len() && pieces.iter().all(|(_, new)| new.is_none()) && append.is_empty() {
+        return text.to_owned();
+    }
+    appended(joined(text, &words, &pieces), append.iter().cloned())
+}
+
+/// A range of a text that stays, and what is written there instead.
+pub(super) type Piece = (Range<usize>, Option<String>);
+
+/// The pieces that are left, each with the blanks that stood before it.
+pub(super) fn joined(value: &str, words: &[Word], pieces: &[Piece]) -> String {
+    let Some((first, last)) = words.first().zip(words.last()) else { return value.to_owned() };
+    let part = |range: Range<usize>| value.get(range).unwrap_or_default();
+    let mut out = part(0..first.range.start).to_owned();
+    for (index, (own, new)) in pieces.iter().enumerate() {
+        let before = words.iter().rev().map(|word| word.range.end).find(|end| *end <= own.start);
+        if let Some(before) = before.filter(|_| index > 0) {
+            out.push_str(part(before..own.start));
+        }
+        out.push_str(new.as_deref().unwrap_or_else(|| part(own.clone())));
+    }
+    out.push_str(part(last.range.end..value.len()));
+    out
+}
+
+/// The text with words added behind what is there. A quote left open at its end is closed.
+pub(super) fn appended(mut out: String, missing: impl Iterator<Item = String>) -> String {
+    for word in missing {
+        let texts = |text: &str| split(text, Escapes::Plain).into_iter().map(|word| word.text).collect::<Vec<_>>();
+        let wanted = [texts(&out), vec![word.clone()]].concat();
+        let shown = quote(&word);
+        // A quote or backslash that nothing closes would swallow the new word.
+        let cut = out.strip_suffix('\\').unwrap_or(&out);
+        let bases = [out.clone(), cut.to_owned(), format!("{cut}\"\"")];
+        let tries = bases.iter().flat_map(|base| ["", " ", "\" ", "' "].map(|close| format!("{base}{close}{shown}")));
+        let next = tries.into_iter().find(|text| texts(text) == wanted);
+        out = next.unwrap_or_else(|| format!("{out} {shown}"));
+    }
+    out
+}
+
+/// A word written so that systemd reads it back out of a setting of a unit: C escapes, percent signs doubled.
+pub(super) fn quote_setting(word: &str) -> String {
+    let special = |c: char| is_blank(c) || matches!(c, '"' | '\'' | '\\' | ';');
+    let doubled = word.replace('%', "%%");
+    if !word.is_empty() && !word.contains(special) {
+        return doubled;
+    }
+    let mut out = String::from("\"");
+    for c in doubled.chars() {
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '"' | '\\' => out.extend(['\\', c]),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
 /// A word written so that [`split`] reads it back; plain where that is enough.
 pub(super) fn quote(word: &str) -> String {
     let special = |c: char| is_blank(c) || matches!(c, '"' | '\'' | '\\');

@@ -98,8 +98,16 @@ impl Mapping {
         {
             return Err(FormatError::at_line(&self.text, at.line, format!("{key} is not a single value")));
         }
-        let edited = if self.is_open() { self.started(&wanted) } else { self.edited(&wanted)? };
+        let is_json = serde_json::from_str::<serde_json::Map<String, Value>>(&self.text).is_ok();
+        let edited = match (is_json, self.is_open()) {
+            (true, _) => self.json(&wanted)?,
+            (false, true) => self.started(&wanted),
+            (false, false) => self.edited(&wanted)?,
+        };
         self.check(&edited, &wanted)?;
+        if is_json && serde_json::from_str::<Value>(&edited).is_err() {
+            return Err(FormatError::internal("the edited document is no JSON any more"));
+        }
         Ok(edited)
     }
 
@@ -118,6 +126,30 @@ impl Mapping {
             (_, Ok(number)) if number.to_string() == new => Value::from(number),
             _ => Value::from(new),
         }
+    }
+
+    /// JSON stays JSON: what is there changes in its place, what is new goes behind the last key in the same layout.
+    fn json(&self, wanted: &[(&str, Option<Value>)]) -> Result<String, FormatError> {
+        let (there, new): (Vec<_>, Vec<_>) = wanted.iter().cloned().partition(|(key, _)| self.value(key).is_some());
+        let mut text = if there.is_empty() { self.text.clone() } else { self.edited(&there)? };
+        for (key, value) in new {
+            let Some(value) = value else { continue };
+            let open = text.find('{').map_or(0, |at| at + 1);
+            let inner = text.get(open..).unwrap_or_default();
+            let blanks = inner.len() - inner.trim_start().len();
+            let gap = inner.get(..blanks).unwrap_or_default().to_owned();
+            let close = text.rfind('}').unwrap_or(text.len());
+            let end = text.get(..close).unwrap_or_default().trim_end().len();
+            let colon = if text.contains("\": ") { ": " } else { ":" };
+            let is_empty = text.get(..end).unwrap_or_default().ends_with('{');
+            let (comma, gap) = match (is_empty, gap.is_empty()) {
+                (true, _) => ("", String::new()),
+                (false, true) if colon == ": " => (",", " ".to_owned()),
+                _ => (",", gap),
+            };
+            text.insert_str(end, &format!("{comma}{gap}{}{colon}{value}", Value::from(key)));
+        }
+        Ok(text)
     }
 
     fn edited(&self, wanted: &[(&str, Option<Value>)]) -> Result<String, FormatError> {

@@ -1,11 +1,21 @@
 //! Reading with memory: digests for the plan's preconditions, texts for its edits, findings for what cannot be read.
 
 use crate::{
-    formats::FormatError,
-    host::Host,
+    formats::{FormatError, service},
+    host::{EntryKind, Host},
     model::{Facts, FileFacts, Finding, Origin, Severity, Unseen},
 };
 use std::collections::BTreeMap;
+
+impl service::Reader for Files<'_> {
+    fn text(&mut self, path: &str) -> Option<String> {
+        Files::text(self, path)
+    }
+
+    fn glob(&mut self, pattern: &str) -> Vec<String> {
+        Files::glob(self, pattern)
+    }
+}
 
 /// Files read so far.
 pub struct Files<'h> {
@@ -40,7 +50,8 @@ impl<'h> Files<'h> {
         };
         let digest = read.digest();
         let (mode, uid, gid) = (read.meta.mode, read.meta.uid, read.meta.gid);
-        self.seen.insert(path.to_owned(), FileFacts { digest, mode, uid, gid });
+        let target = Some(read.target.clone()).filter(|target| target != path);
+        self.seen.insert(path.to_owned(), FileFacts { digest, mode, uid, gid, target });
         match String::from_utf8(read.bytes) {
             Ok(text) => {
                 self.texts.insert(path.to_owned(), text.clone());
@@ -64,6 +75,19 @@ impl<'h> Files<'h> {
     /// All texts read so far, by path.
     pub fn texts(&self) -> &BTreeMap<String, String> {
         &self.texts
+    }
+
+    /// The files that a shell pattern names, sorted. Only file names may hold wildcards, as is usual.
+    pub fn glob(&self, pattern: &str) -> Vec<String> {
+        let Some((dir, pattern)) = pattern.rsplit_once('/') else { return Vec::new() };
+        let names = self.host.root.list(dir).unwrap_or_default();
+        let names = names.into_iter().filter(|(name, kind)| *kind != EntryKind::Dir && service::fits(pattern, name));
+        names.map(|(name, _)| format!("{dir}/{name}")).collect()
+    }
+
+    /// A finding about a file.
+    pub fn find(&mut self, finding: Finding) {
+        self.findings.push(finding);
     }
 
     /// False for a file that is there and could not be read or understood: what it says is unknown, not the default.

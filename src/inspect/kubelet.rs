@@ -1,23 +1,35 @@
-//! kubelet: its command line out of unit, drop-ins and environment files; its configuration file; its static pods.
+//! kubelet: its command line out of unit, drop-ins and environment files, and what that makes of it.
 
 use super::{
     files::Files,
+    kubelet_config,
     node::package_version,
-    service::{self, Service, Word},
+    service::{self, Service},
+    static_pods::static_pods,
 };
 use crate::{
-    formats::{kubelet_config::KubeletConfig, kubelet_flags, package_db},
-    host::{EntryKind, Host},
+    formats::{
+        kubelet_flags::{self, Program},
+        package_db,
+        service::Word,
+        unit_file,
+    },
+    host::Host,
     model::{
-        Assumptions, CgroupDriver, Facts, KubeletFacts, KubeletFlag, Origin, OriginKind, RuntimeKind, Sourced,
-        StaticPod,
+        Assumptions, CgroupDriver, DEFAULT_ENDPOINT, Facts, KubeletFacts, KubeletFlag, Origin, OriginKind, RuntimeKind,
+        Sourced, UnitFacts, UnitNeed,
     },
 };
-use serde::Deserialize;
 use std::time::Duration;
 
 /// Where the shim inside kubelet ≤ 1.23 serves CRI.
 const DOCKERSHIM: &str = "unix:///var/run/dockershim.sock";
+
+/// Where the CPU manager notes its policy and what it gave to whom.
+const CPU_STATE: &str = "cpu_manager_state";
+
+/// Docker's units, which a kubelet on containerd must not depend on.
+const DOCKER_UNITS: [&str; 4] = ["docker.service", "docker.socket", "cri-docker.service", "cri-docker.socket"];
 
 /// Looks at kubelet.
 pub fn probe(host: &Host, assumptions: &Assumptions, files: &mut Files<'_>, facts: &mut Facts) {
@@ -28,9 +40,16 @@ pub fn probe(host: &Host, assumptions: &Assumptions, files: &mut Files<'_>, fact
         installed: unit.is_there() || package.is_some(),
         running: unit.active == "active",
         version: package,
-        flags: flags(&service),
         ..KubeletFacts::default()
     };
+    match program(host, &service) {
+        Program::At(start) => kubelet.flags = flags(&service, start),
+        Program::Other(name) => {
+            let origin = service.words.first().map_or_else(|| Origin::path("kubelet.service"), |w| w.origin.clone());
+            kubelet.wrapper = Some(Sourced::new(name, origin));
+        }
+        Program::None => {}
+    }
     if kubelet.installed && host.is_live() {
         if let Some(version) = binary_version(host, &service) {
             kubelet.version = Some(version);
@@ -43,23 +62,43 @@ pub fn probe(host: &Host, assumptions: &Assumptions, files: &mut Files<'_>, fact
         kubelet.version = Some(Sourced::new(version.clone(), Origin::assumed("kubelet.version")));
         kubelet.installed = true;
     }
-    let config = config(files, &mut kubelet);
+    let live = live_flags(&kubelet);
+    if kubelet.wrapper.is_some() {
+        // What a wrapper starts is seen only while it runs.
+        kubelet.flags.extend(live.clone().unwrap_or_default());
+    }
+    let documents = kubelet_config::read(host, files, service.directory.as_deref(), &mut kubelet);
     let known = kubelet.config_path.as_ref().is_none_or(|path| files.is_understood(&path.value));
-    effective(config.as_ref(), known, &mut kubelet);
+    kubelet_config::effective(&documents, &mut kubelet);
+    effective(known, &mut kubelet);
     if kubelet.installed {
-        runtime(config.as_ref(), &mut kubelet);
+        compare(live.as_deref(), &mut kubelet);
+        let runs = live.filter(|_| !kubelet.changed_since_start.is_empty()).unwrap_or_else(|| kubelet.flags.clone());
+        runtime(&runs, !documents.is_empty(), &mut kubelet);
+        shim(facts, files, &mut kubelet);
+        docker_needs(host, &unit, files, &mut kubelet);
+        cpu_state(files, &mut kubelet);
         let name = facts.name().to_lowercase();
         static_pods(host, files, &name, &mut kubelet);
     }
     facts.kubelet = kubelet;
 }
 
-fn flags(service: &Service) -> Vec<KubeletFlag> {
-    let texts: Vec<String> = service.words.iter().map(|word| word.text.clone()).collect();
-    let mut at = 1; // the program itself
+/// Where kubelet's flags start. A script may be called kubelet too.
+fn program(host: &Host, service: &Service) -> Program {
+    let argv = service.argv();
+    let found = kubelet_flags::program(&argv);
+    let Program::At(start) = found else { return found };
+    match start.checked_sub(1).and_then(|at| argv.get(at)) {
+        Some(path) if host.root.starts_with(path, b"#!") => Program::Other(path.clone()),
+        _ => found,
+    }
+}
+
+fn flags(service: &Service, start: usize) -> Vec<KubeletFlag> {
+    let mut at = start;
     let mut flags = Vec::new();
-    let Some(arguments) = texts.get(1..) else { return flags };
-    for flag in kubelet_flags::parse(arguments) {
+    for flag in kubelet_flags::parse(service.argv().get(start..).unwrap_or_default()) {
         if let Some(word) = service.words.get(at)
             && !flag.name.is_empty()
         {
@@ -75,6 +114,78 @@ fn located(flag: &kubelet_flags::Flag, word: &Word) -> KubeletFlag {
     let origin = Origin { kind, ..word.origin.clone() }.with_detail(format!("--{}", flag.name));
     let value = flag.value.clone().unwrap_or_else(|| "true".to_owned());
     KubeletFlag { name: flag.name.clone(), value, origin, variable: word.variable.clone() }
+}
+
+/// The flags of the process that runs.
+fn live_flags(kubelet: &KubeletFacts) -> Option<Vec<KubeletFlag>> {
+    let line = kubelet.command_line.as_ref()?;
+    let Program::At(start) = kubelet_flags::program(&line.value) else { return None };
+    let parsed = kubelet_flags::parse(line.value.get(start..).unwrap_or_default());
+    let flags = parsed.into_iter().filter(|flag| !flag.name.is_empty()).map(|flag| KubeletFlag {
+        origin: line.origin.clone().with_detail(format!("--{}", flag.name)),
+        value: flag.value.unwrap_or_else(|| "true".to_owned()),
+        name: flag.name,
+        variable: None,
+    });
+    Some(flags.collect())
+}
+
+/// Notes where the running kubelet has other flags than its files give it.
+fn compare(live: Option<&[KubeletFlag]>, kubelet: &mut KubeletFacts) {
+    let Some(live) = live.filter(|_| kubelet.wrapper.is_none()) else { return };
+    let last = |flags: &[KubeletFlag], name: &str| {
+        flags.iter().rev().find(|flag| flag.name == name).map(|flag| flag.value.clone())
+    };
+    let mut names: Vec<&str> = kubelet.flags.iter().chain(live).map(|flag| flag.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut changed = Vec::new();
+    for name in names {
+        let (file, runs) = (last(&kubelet.flags, name), last(live, name));
+        // A specifier such as %H is systemd's to fill in.
+        if file == runs || file.as_ref().is_some_and(|value| value.contains('%')) {
+            continue;
+        }
+        changed.push(runs.map_or_else(|| format!("no --{name}"), |value| format!("--{name}={value}")));
+    }
+    kubelet.changed_since_start = changed;
+}
+
+/// cri-dockerd's flags count as dockershim's did.
+fn shim(facts: &Facts, files: &mut Files<'_>, kubelet: &mut KubeletFacts) {
+    let unit = facts.unit("cri-docker.service");
+    if unit.is_there() {
+        kubelet.shim_flags = flags(&service::read(&unit, files), 1);
+    }
+}
+
+fn docker_needs(host: &Host, unit: &UnitFacts, files: &mut Files<'_>, kubelet: &mut KubeletFacts) {
+    let declared = service::unit_files(unit, files);
+    for need in unit_file::needs(&declared, &DOCKER_UNITS) {
+        let origin = Origin::unit(need.path, Some(need.line));
+        kubelet.docker_needs.push(UnitNeed { key: need.key, unit: need.unit, origin });
+    }
+    for dir in ["/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"] {
+        for (kind, key) in [("wants", "Wants"), ("requires", "Requires")] {
+            let dir = format!("{dir}/kubelet.service.{kind}");
+            for (name, _) in host.root.list(&dir).unwrap_or_default() {
+                if DOCKER_UNITS.contains(&name.as_str()) {
+                    let origin = Origin::path(format!("{dir}/{name}"));
+                    kubelet.docker_needs.push(UnitNeed { key: key.to_owned(), unit: name, origin });
+                }
+            }
+        }
+    }
+}
+
+fn cpu_state(files: &mut Files<'_>, kubelet: &mut KubeletFacts) {
+    let root = kubelet.setting_text("rootDir").unwrap_or("/var/lib/kubelet");
+    let path = format!("{}/{CPU_STATE}", root.trim_end_matches('/'));
+    let Some(text) = files.text(&path) else { return };
+    let policy = serde_json::from_str::<serde_json::Value>(&text)
+        .ok()
+        .and_then(|state| state.get("policyName")?.as_str().map(str::to_owned));
+    kubelet.cpu_manager_state = policy.map(|policy| Sourced::new(policy, Origin::path(path)));
 }
 
 fn binary_version(host: &Host, service: &Service) -> Option<Sourced<String>> {
@@ -96,39 +207,16 @@ fn command_line(host: &Host, files: &mut Files<'_>) -> Option<Sourced<Vec<String
     }
 }
 
-fn config(files: &mut Files<'_>, kubelet: &mut KubeletFacts) -> Option<(String, KubeletConfig)> {
-    let flag = kubelet.flag("config")?;
-    let path = Sourced::new(flag.value.clone(), flag.origin.clone());
-    kubelet.config_path = Some(path.clone());
-    let path = path.value;
-    let Some(text) = files.text(&path) else {
-        if files.is_understood(&path) {
-            files.unseen(&path, "kubelet's --config names it and it is not there");
-        }
-        return None;
-    };
-    match KubeletConfig::parse(&text) {
-        Ok(config) => Some((path, config)),
-        Err(error) => {
-            files.broken(&path, "YAML", &error);
-            None
-        }
-    }
-}
-
-/// A flag beats the file, the file beats the default.
-fn effective(config: Option<&(String, KubeletConfig)>, known: bool, kubelet: &mut KubeletFacts) {
-    let from_config = |key: &str| {
-        let (path, config) = config?;
-        let at = config.string(key)?;
-        Some(Sourced::new(at.value, Origin::file(path, at.line).with_detail(key)))
-    };
-    let from_flag = |name: &str| kubelet.flag(name).map(|flag| Sourced::new(flag.value.clone(), flag.origin.clone()));
-    let driver = from_flag("cgroup-driver").or_else(|| from_config("cgroupDriver")).and_then(|driver| {
-        let value: CgroupDriver = driver.value.parse().ok()?;
-        Some(Sourced::new(value, driver.origin))
+/// A flag beats the files, the files beat the default.
+fn effective(known: bool, kubelet: &mut KubeletFacts) {
+    let driver = kubelet.setting("cgroupDriver").and_then(|driver| {
+        let value: CgroupDriver = driver.value.as_str()?.parse().ok()?;
+        Some(Sourced::new(value, driver.origin.clone()))
     });
-    let pods = from_flag("pod-manifest-path").or_else(|| from_config("staticPodPath"));
+    let pods = kubelet.setting("staticPodPath").and_then(|path| {
+        let value = path.value.as_str().filter(|path| !path.is_empty())?;
+        Some(Sourced::new(value.to_owned(), path.origin.clone()))
+    });
     if kubelet.installed {
         let default = || Sourced::new(CgroupDriver::Cgroupfs, Origin::default_of("kubelet"));
         kubelet.cgroup_driver = driver.or_else(|| known.then(default));
@@ -136,12 +224,14 @@ fn effective(config: Option<&(String, KubeletConfig)>, known: bool, kubelet: &mu
     }
 }
 
-fn runtime(config: Option<&(String, KubeletConfig)>, kubelet: &mut KubeletFacts) {
+/// What the pods run on, by the flags it runs with.
+fn runtime(flags: &[KubeletFlag], has_config: bool, kubelet: &mut KubeletFacts) {
     let version = kubelet.version.as_ref().and_then(|version| package_db::version_pair(&version.value));
-    let remote = kubelet.flag("container-runtime").map(|flag| flag.value == "remote");
+    let flag = |name: &str| flags.iter().rev().find(|flag| flag.name == name);
+    let remote = flag("container-runtime").map(|flag| flag.value == "remote");
     // Up to 1.23 the default is Docker through the shim; from 1.24 on there is no shim. Without a version, flags that
     // only the shim understood tell.
-    let shim_flag = kubelet.flags.iter().find(|flag| kubelet_flags::docker_only(&flag.name)).map(|f| f.origin.clone());
+    let shim_flag = flags.iter().find(|flag| kubelet_flags::docker_only(&flag.name)).map(|f| f.origin.clone());
     let shim = match (remote, version) {
         (Some(remote), Some(version)) => !remote && version <= (1, 23),
         (Some(remote), None) => !remote,
@@ -149,8 +239,7 @@ fn runtime(config: Option<&(String, KubeletConfig)>, kubelet: &mut KubeletFacts)
         (None, None) => shim_flag.is_some(),
     };
     if shim {
-        let origin = kubelet
-            .flag("container-runtime")
+        let origin = flag("container-runtime")
             .map(|flag| flag.origin.clone())
             .or(shim_flag)
             .unwrap_or_else(|| Origin::default_of("kubelet"));
@@ -158,16 +247,18 @@ fn runtime(config: Option<&(String, KubeletConfig)>, kubelet: &mut KubeletFacts)
         kubelet.endpoint = Some(Sourced::new(DOCKERSHIM.to_owned(), Origin::default_of("kubelet")));
         return;
     }
-    // The field exists from 1.27 on; older kubelets ignore it in silence.
-    let field = config.filter(|_| version.is_none_or(|version| version >= (1, 27))).and_then(|(path, config)| {
-        let at = config.string("containerRuntimeEndpoint").filter(|at| !at.value.is_empty())?;
-        Some(Sourced::new(at.value, Origin::file(path, at.line).with_detail("containerRuntimeEndpoint")))
+    let from_flag =
+        flag("container-runtime-endpoint").map(|flag| Sourced::new(flag.value.clone(), flag.origin.clone()));
+    // A flag of the files is among the settings too.
+    let field = kubelet.setting("containerRuntimeEndpoint").filter(|field| field.origin.kind == OriginKind::File);
+    let from_file = field.and_then(|field| {
+        let value = field.value.as_str().filter(|value| !value.is_empty())?;
+        Some(Sourced::new(value.to_owned(), field.origin.clone()))
     });
-    let flag = kubelet
-        .flag("container-runtime-endpoint")
-        .map(|flag| Sourced::new(flag.value.clone(), flag.origin.clone()))
-        .or(field);
-    let Some(endpoint) = flag else { return };
+    // A configuration file without the field means containerd from 1.27 on.
+    let default = version.is_some_and(|version| version >= (1, 27)) && has_config;
+    let default = default.then(|| Sourced::new(DEFAULT_ENDPOINT.to_owned(), Origin::default_of("kubelet")));
+    let Some(endpoint) = from_flag.filter(|flag| !flag.value.is_empty()).or(from_file).or(default) else { return };
     kubelet.runtime = Some(Sourced::new(kind_of(&endpoint.value), endpoint.origin.clone()));
     kubelet.endpoint =
         Some(endpoint.map(|value| if value.starts_with('/') { format!("unix://{value}") } else { value }));
@@ -182,65 +273,4 @@ fn kind_of(endpoint: &str) -> RuntimeKind {
         "crio.sock" => RuntimeKind::CriO,
         _ => RuntimeKind::Other,
     }
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Manifest {
-    kind: String,
-    metadata: Metadata,
-    spec: Spec,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Metadata {
-    name: String,
-    namespace: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct Spec {
-    containers: Vec<Container>,
-    init_containers: Vec<Container>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Container {
-    image: String,
-}
-
-fn static_pods(host: &Host, files: &mut Files<'_>, node: &str, kubelet: &mut KubeletFacts) {
-    let Some(dir) = kubelet.static_pod_path.clone() else { return };
-    let dir = dir.value.trim_end_matches('/').to_owned();
-    let names = match host.root.list(&dir) {
-        Ok(names) => names,
-        Err(error) => return files.unseen("static pods", error.to_string()),
-    };
-    // kubelet reads every file but those that start with a dot.
-    for (name, _) in names.into_iter().filter(|(name, kind)| !name.starts_with('.') && *kind != EntryKind::Dir) {
-        let path = format!("{dir}/{name}");
-        let Some(text) = files.text(&path) else { continue };
-        match serde_saphyr::from_str::<Manifest>(&text) {
-            Ok(manifest) if manifest.kind == "Pod" => kubelet.static_pods.push(static_pod(path, node, manifest)),
-            Ok(_) => files.unseen(&path, "it is no Pod"),
-            Err(error) => files.unseen(&path, format!("it is no manifest: {}", first_line(&error.to_string()))),
-        }
-    }
-}
-
-fn static_pod(path: String, node: &str, manifest: Manifest) -> StaticPod {
-    let containers = manifest.spec.init_containers.into_iter().chain(manifest.spec.containers);
-    StaticPod {
-        path,
-        namespace: manifest.metadata.namespace.unwrap_or_else(|| "default".to_owned()),
-        name: format!("{}-{node}", manifest.metadata.name),
-        images: containers.map(|container| container.image).filter(|image| !image.is_empty()).collect(),
-    }
-}
-
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
 }

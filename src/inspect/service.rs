@@ -3,14 +3,13 @@
 use super::{UNITS, files::Files};
 use crate::{
     checks::UNITS_UNSEEN,
-    formats::{
-        env_file::EnvFile,
-        unit_file::{self, UnitFile},
-    },
+    formats::{service, unit_file::UnitFile},
     host::{Host, TreeUnits, UnitState, Units as _},
-    model::{Dependent, Facts, Origin, UnitFacts, Unseen},
+    model::{Dependent, Facts, UnitFacts, Unseen},
 };
-use std::{collections::BTreeMap, rc::Rc};
+use std::rc::Rc;
+
+pub use crate::formats::service::Service;
 
 /// Looks at the units that matter. Where systemd does not answer, their files still tell what is installed and enabled;
 /// only what runs is unknown then.
@@ -70,72 +69,17 @@ fn dependents(state: &UnitState) -> Vec<Dependent> {
     all
 }
 
-/// One word of a command line, with where it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Word {
-    /// The word, variables expanded.
-    pub text: String,
-    /// The unit file or environment file.
-    pub origin: Origin,
-    /// The variable it came out of.
-    pub variable: Option<String>,
-}
-
-/// A service as its files make it.
-#[derive(Clone, Debug, Default)]
-pub struct Service {
-    /// The command line of the last `ExecStart=` that counts.
-    pub words: Vec<Word>,
-}
-
 /// Reads a unit's files. Needs [`probe_units`] first.
 pub fn read(unit: &UnitFacts, files: &mut Files<'_>) -> Service {
-    // The "file" of a masked unit is a link to /dev/null.
-    if unit.load == "masked" || unit.file_state == "masked" {
-        return Service::default();
-    }
-    let paths: Vec<String> = unit.fragment.iter().chain(&unit.drop_ins).cloned().collect();
-    let parsed: Vec<(String, UnitFile)> =
-        paths.iter().filter_map(|path| Some((path.clone(), UnitFile::parse(&files.text(path)?)))).collect();
-    let units: Vec<(&str, &UnitFile)> = parsed.iter().map(|(path, unit)| (path.as_str(), unit)).collect();
-    let environment = environment(&units, files);
-    let Some((value, path, line)) = unit_file::effective(&units, "Service", "ExecStart").pop() else {
-        return Service::default();
-    };
-    let here = Origin::unit(path, Some(line));
-    let mut words = Vec::new();
-    for word in unit_file::split_exec(&value).words {
-        let lookup = |name: &str| environment.get(name).map(|(value, _)| value.clone());
-        // Only a whole-word `$VAR` brings words of its own, with an origin of their own.
-        let whole = match &word.expand {
-            unit_file::Expand::Words(name) => environment.get_key_value(name),
-            _ => None,
-        };
-        let (origin, variable) = match whole {
-            Some((name, (_, origin))) => (origin.clone(), Some(name.clone())),
-            None => (here.clone(), None),
-        };
-        for text in unit_file::expand(std::slice::from_ref(&word), &lookup) {
-            words.push(Word { text, origin: origin.clone(), variable: variable.clone() });
-        }
-    }
-    Service { words }
+    service::read(&unit_files(unit, files), files)
 }
 
-/// `Environment=` first, `EnvironmentFile=` over it, later files over earlier ones (systemd.exec(5)).
-pub(super) fn environment(units: &[(&str, &UnitFile)], files: &mut Files<'_>) -> BTreeMap<String, (String, Origin)> {
-    let mut environment = BTreeMap::new();
-    for (value, path, line) in unit_file::effective(units, "Service", "Environment") {
-        for (name, value) in unit_file::environment_assignments(&value) {
-            environment.insert(name, (value, Origin::unit(path, Some(line))));
-        }
+/// A unit's file and drop-ins in systemd's order, parsed.
+pub fn unit_files(unit: &UnitFacts, files: &mut Files<'_>) -> Vec<(String, UnitFile)> {
+    // The "file" of a masked unit is a link to /dev/null.
+    if unit.load == "masked" || unit.file_state == "masked" {
+        return Vec::new();
     }
-    for (value, ..) in unit_file::effective(units, "Service", "EnvironmentFile") {
-        let path = value.strip_prefix('-').unwrap_or(&value).to_owned();
-        let Some(text) = files.text(&path) else { continue };
-        for (name, at) in EnvFile::parse(&text).vars() {
-            environment.insert(name, (at.value, Origin::env_file(&path, at.line)));
-        }
-    }
-    environment
+    let paths: Vec<String> = unit.fragment.iter().chain(&unit.drop_ins).cloned().collect();
+    paths.into_iter().filter_map(|path| Some((path.clone(), UnitFile::parse(&files.text(&path)?)))).collect()
 }

@@ -70,22 +70,17 @@ pub fn probe(host: &Host, files: &mut Files<'_>, facts: &mut Facts) {
 }
 
 fn service_facts(unit: &UnitFacts, files: &mut Files<'_>) -> ServiceFacts {
-    if unit.load == "masked" || unit.file_state == "masked" {
-        return ServiceFacts::default();
-    }
-    let paths: Vec<String> = unit.fragment.iter().chain(&unit.drop_ins).cloned().collect();
-    let parsed: Vec<(String, UnitFile)> =
-        paths.iter().filter_map(|path| Some((path.clone(), UnitFile::parse(&files.text(path)?)))).collect();
+    let parsed = service::unit_files(unit, files);
     let units: Vec<(&str, &UnitFile)> = parsed.iter().map(|(path, unit)| (path.as_str(), unit)).collect();
     let setting = |key: &str| {
         let (value, path, line) = unit_file::effective(&units, "Service", key).pop()?;
         Some((key.to_owned(), Sourced::new(value, Origin::unit(path, Some(line)).with_detail(key))))
     };
-    let environment = service::environment(&units, files).into_iter();
+    let environment = service::read(unit, files).environment.into_iter();
     ServiceFacts {
         settings: KEYS.iter().filter_map(|key| setting(key)).collect(),
         environment: environment
-            .map(|(name, (value, origin))| (name, Sourced::new(Secret::new(value), origin)))
+            .map(|(name, found)| (name, Sourced::new(Secret::new(found.value), found.origin)))
             .collect(),
     }
 }

@@ -21,8 +21,8 @@ pub use duration::Span;
 pub use facts::{
     Assumptions, CgroupFacts, ClusterFacts, CniFacts, ContainerdFacts, Dependent, DiskFacts, DiskUse, DockerContainer,
     DockerFacts, DockerImage, DockerSetting, DockerUser, Facts, FileFacts, HandlerFacts, KernelSwitch, KubeletFacts,
-    KubeletFlag, NodeFacts, PodFacts, RegistryConfig, RegistryDir, RegistryFacts, RegistryMirror, RegistryTls,
-    ServiceFacts, StaticPod, Surroundings, Tie, UnitFacts, Unseen, UserKind,
+    KubeletFlag, KubeletSetting, NodeFacts, PodFacts, RegistryConfig, RegistryDir, RegistryFacts, RegistryMirror,
+    RegistryTls, ServiceFacts, StaticPod, Surroundings, Tie, UnitFacts, UnitNeed, Unseen, UserKind,
 };
 pub use finding::{Explanation, Finding, Severity};
 pub use journal::{Entry, Record, Seconds, Undo, UnitLink, UnitSnapshot};

@@ -106,7 +106,7 @@ fn thawed(facts: &Facts) -> Option<&'static str> {
 
 /// kubelet's flags named CNI's directories for dockershim; containerd has its own setting for them.
 fn cni_dirs(facts: &Facts, config: &ContainerdConfig) -> (Option<String>, Option<String>) {
-    let flag = |name: &str| facts.kubelet.flag(name).map(|flag| flag.value.clone()).filter(|dir| !dir.is_empty());
+    let flag = |name: &str| facts.kubelet.shim_flag(name).map(|flag| flag.value.clone()).filter(|dir| !dir.is_empty());
     let has_plugins = |dir: &str| facts.cni.plugins.get(dir).is_some_and(|plugins| !plugins.is_empty());
     let configured = config.cni_bin_dir().into_iter().next().map(|dir| dir.value);
     let effective = configured.unwrap_or_else(|| CNI_BIN.to_owned());

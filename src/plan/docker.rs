@@ -1,17 +1,26 @@
 //! Docker's own configuration: its cgroup driver, so that it agrees with the rest whenever it runs again.
 
-use super::draft::Draft;
-use crate::{
-    formats::daemon_json::DaemonJson,
-    model::{CgroupDriver, DAEMON_JSON, OriginKind, Verdict},
+use super::{
+    draft::Draft,
+    service::{self, CommandChange},
 };
+use crate::{
+    formats::{daemon_json::DaemonJson, unit_edit::Op},
+    model::{CgroupDriver, DAEMON_JSON, OriginKind, Severity, Verdict},
+};
+
+const UNIT: &str = "docker.service";
+const WHY: &str = "Docker agrees with kubelet whenever it runs again";
 
 /// Adds the step that sets Docker's cgroup driver to systemd.
 pub fn daemon_json(draft: &mut Draft<'_>) {
     let Some(driver) = &draft.facts.docker.cgroup_driver else { return };
-    // A flag and the file together keep dockerd from starting; the finding `docker-cgroup-flag` says so.
-    if driver.value == CgroupDriver::Systemd || driver.origin.kind == OriginKind::Flag {
+    if driver.value == CgroupDriver::Systemd {
         return;
+    }
+    // A flag and the file together keep dockerd from starting, so the flag changes where it stands.
+    if driver.origin.kind == OriginKind::Flag {
+        return flag(draft);
     }
     if draft.facts.files.contains_key(DAEMON_JSON) && !draft.facts.texts.contains_key(DAEMON_JSON) {
         return;
@@ -20,7 +29,7 @@ pub fn daemon_json(draft: &mut Draft<'_>) {
     let after = DaemonJson::parse(&text).and_then(|json| json.with_exec_opt("native.cgroupdriver", "systemd"));
     match after {
         Ok(after) => {
-            draft.write("docker-config", DAEMON_JSON, &after, "Docker agrees with kubelet whenever it runs again");
+            draft.write("docker-config", DAEMON_JSON, &after, WHY);
         }
         Err(error) => draft.not_editable(DAEMON_JSON, &error, "set native.cgroupdriver=systemd by hand"),
     }
@@ -44,4 +53,30 @@ pub fn judge_driver(draft: &mut Draft<'_>) {
     };
     let target = "SystemdCgroup in containerd's configuration, cgroupDriver in kubelet's";
     draft.judge("exec-opts", Verdict::Carried, Some(target), note);
+}
+
+/// Changes `--exec-opt native.cgroupdriver=…` in dockerd's command line.
+fn flag(draft: &mut Draft<'_>) {
+    const OPTION: &str = "native.cgroupdriver=";
+    let service = service::read(draft, UNIT);
+    let ops: Vec<Op> = service
+        .words
+        .iter()
+        .map(|word| match word.text.split_once(OPTION) {
+            Some((before, _)) => Op::Set(format!("{before}{OPTION}systemd")),
+            None => Op::Keep,
+        })
+        .collect();
+    if ops.iter().all(|op| *op == Op::Keep) {
+        return draft.find(
+            "docker-cgroup-flag",
+            Severity::Warn,
+            "Docker's cgroup driver is set by a flag that castoff cannot find in its unit's files",
+            "dockerd is started by something else than docker.service's own command line",
+            "set `--exec-opt native.cgroupdriver=systemd` where the flag stands",
+            UNIT,
+        );
+    }
+    let change = CommandChange { service: &service, ops, append: None };
+    service::change(draft, UNIT, &change, "docker-flags", WHY);
 }

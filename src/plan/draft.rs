@@ -89,6 +89,18 @@ impl<'a> Draft<'a> {
         planned.or_else(|| self.facts.texts.get(path).map(String::as_str))
     }
 
+    /// Paths of all files whose text is known, planned ones included, sorted.
+    pub fn paths(&self) -> Vec<String> {
+        let planned = self.steps.iter().filter_map(|step| match &step.action {
+            Action::WriteFile { path, .. } => Some(path.clone()),
+            _ => None,
+        });
+        let mut paths: Vec<String> = self.facts.texts.keys().cloned().chain(planned).collect();
+        paths.sort();
+        paths.dedup();
+        paths
+    }
+
     /// Adds a step that writes a file, unless it holds that text already. A second edit of a file joins the first.
     pub fn write(&mut self, id: &str, path: &str, text: &str, why: &str) {
         self.write_as(id, path, text, 0o644, why);

@@ -1,175 +1,296 @@
-//! kubelet's flags and configuration file.
+//! kubelet's flags and configuration files.
 
-use super::draft::Draft;
+use super::{
+    draft::Draft,
+    service::{self, CommandChange, Home, is_packaged},
+};
 use crate::{
     formats::{
-        env_file::EnvFile,
         kubelet_config::KubeletConfig,
-        kubelet_flags::{self, rewrite},
+        kubelet_fields::field,
+        kubelet_flags::{self, Program},
         package_db::version_pair,
+        service::Service,
+        unit_edit::Op,
     },
-    model::{Facts, Finding, KubeletFlag, OriginKind, Severity, same_endpoint},
+    model::{Facts, KubeletFlag, RuntimeKind, Severity, same_endpoint},
 };
-use std::collections::BTreeSet;
 
-/// kubeadm's file, and the variable it insists on.
-const KUBEADM_FLAGS: (&str, &str) = ("/var/lib/kubelet/kubeadm-flags.env", "KUBELET_KUBEADM_ARGS");
+const UNIT: &str = "kubelet.service";
 
-/// Where distributions let an administrator add flags.
-const EXTRA_ARGS: [&str; 2] = ["/etc/default/kubelet", "/etc/sysconfig/kubelet"];
+/// kubeadm's variable; its file is read by the unit like any other.
+const KUBEADM_ARGS: &str = "KUBELET_KUBEADM_ARGS";
+
+/// Where an administrator adds flags.
+const EXTRA_ARGS: &str = "KUBELET_EXTRA_ARGS";
 
 const WHY_DRIVER: &str = "one cgroup driver for everything: systemd's";
 const WHY_ENDPOINT: &str = "kubelet must ask containerd, with the flags its release knows";
+const WHY_CGROUPS: &str = "Docker's cgroup is containerd's now";
 
-/// Sets kubelet's cgroup driver to systemd where it is decided: a flag beats the file.
+/// Sets kubelet's cgroup driver to systemd: in its configuration file, without a flag that would beat it; with a flag
+/// where there is no file.
 pub fn cgroup_driver(draft: &mut Draft<'_>) {
     if draft.facts.kubelet.cgroup_driver.as_ref().is_some_and(|driver| driver.value.word() == "systemd") {
         return;
     }
-    if draft.facts.kubelet.flag("cgroup-driver").is_some() {
-        return rewrite_flags(draft, &[], &[("cgroup-driver", "systemd".to_owned())], WHY_DRIVER);
+    if !set_fields(draft, &[("cgroupDriver", Some("systemd"))], WHY_DRIVER) {
+        rewrite_flags(draft, &[], &[("cgroup-driver", "systemd".to_owned())], WHY_DRIVER);
     }
-    let Some(path) = draft.facts.kubelet.config_path.as_ref().map(|path| path.value.clone()) else {
-        return rewrite_flags(draft, &[], &[("cgroup-driver", "systemd".to_owned())], WHY_DRIVER);
-    };
-    edit_config(draft, &path, &[("cgroupDriver", Some("systemd"))], WHY_DRIVER);
 }
 
 /// Points kubelet to the wanted endpoint, and takes away what its release would die of.
 pub fn endpoint(draft: &mut Draft<'_>) {
     let kubelet = &draft.facts.kubelet;
     let Some(version) = kubelet.version.as_ref().and_then(|version| version_pair(&version.value)) else { return };
-    if kubelet.runtime.is_none() {
-        return;
-    }
+    let Some(runtime) = kubelet.runtime.as_ref().map(|runtime| runtime.value) else { return };
     let wanted = draft.desired.endpoint.clone();
-    let (remove, set) = kubelet_flags::for_endpoint(version, &wanted);
-    let field = kubelet.endpoint.as_ref().filter(|endpoint| {
-        endpoint.origin.kind == OriginKind::File
-            && endpoint.origin.detail.as_deref() == Some("containerRuntimeEndpoint")
+    let (mut remove, set) = kubelet_flags::for_endpoint(version, &wanted);
+    let from_docker = matches!(runtime, RuntimeKind::Dockershim | RuntimeKind::CriDockerd);
+    let images = kubelet.flag("image-service-endpoint");
+    if images.is_some_and(|flag| from_docker || of_docker(&flag.value)) {
+        remove.push("image-service-endpoint");
+    }
+    if in_config(draft, version) {
+        let mut changes: Vec<(&str, Option<&str>)> = Vec::new();
+        let now = config_value(draft, "containerRuntimeEndpoint");
+        if !now.is_some_and(|now| same_endpoint(&now, &wanted)) {
+            changes.push(("containerRuntimeEndpoint", Some(&wanted)));
+        }
+        if config_value(draft, "imageServiceEndpoint").is_some_and(|images| of_docker(&images)) {
+            changes.push(("imageServiceEndpoint", None));
+        }
+        // A flag that says the same as the file is left alone.
+        let flag = kubelet.flag("container-runtime-endpoint");
+        let misleads = !changes.is_empty() || flag.is_some_and(|flag| !same_endpoint(&flag.value, &wanted));
+        if set_fields(draft, &changes, WHY_ENDPOINT) {
+            if misleads {
+                remove.push("container-runtime-endpoint");
+            }
+            rewrite_flags(draft, &remove, &[], WHY_ENDPOINT);
+            return instance_config(draft, &wanted);
+        }
+    }
+    let same = |flag: &KubeletFlag| same_endpoint(&flag.value, &wanted);
+    let is_right = draft.facts.kubelet.flag("container-runtime-endpoint").is_some_and(same);
+    // kubelet's own default is left unsaid where nobody said it.
+    let by_default = draft.facts.kubelet.endpoint.as_ref().is_some_and(|endpoint| {
+        endpoint.origin.path.is_none() && version >= (1, 27) && same_endpoint(&endpoint.value, &wanted)
     });
-    if let (Some(field), Some(path)) = (field, &kubelet.config_path) {
-        // Decided by the configuration file (1.27 and later): keep it there, and drop flags that would beat it.
-        let (path, same) = (path.value.clone(), field.value == wanted);
-        if !same {
-            edit_config(draft, &path, &[("containerRuntimeEndpoint", Some(&wanted))], WHY_ENDPOINT);
-        }
-        return rewrite_flags(draft, &remove, &[], WHY_ENDPOINT);
-    }
-    let same = kubelet.flag("container-runtime-endpoint").is_some_and(|flag| same_endpoint(&flag.value, &wanted));
     // An endpoint that is right is left as it is written (`/run/…` and `unix:///run/…` are the same).
-    let set: Vec<(&str, String)> =
-        set.into_iter().filter(|(name, _)| !(same && *name == "container-runtime-endpoint")).collect();
-    rewrite_flags(draft, &remove, &set, WHY_ENDPOINT);
-}
-
-fn edit_config(draft: &mut Draft<'_>, path: &str, changes: &[(&str, Option<&str>)], why: &str) {
-    let Some(text) = draft.text(path) else { return };
-    match KubeletConfig::parse(text).and_then(|config| config.with(changes)) {
-        Ok(after) => draft.write("kubelet-config", path, &after, why),
-        Err(error) => {
-            let by_hand: Vec<&str> = changes.iter().map(|(key, _)| *key).collect();
-            draft.not_editable(path, &error, &format!("set {} by hand", by_hand.join(" and ")));
-        }
-    }
-}
-
-/// A variable of an environment file that holds kubelet flags.
-type Place = (String, String);
-
-/// Removes and sets flags wherever they stand in environment files.
-fn rewrite_flags(draft: &mut Draft<'_>, remove: &[&str], set: &[(&str, String)], why: &str) {
-    let facts = draft.facts;
-    let concerned: Vec<&KubeletFlag> = facts
-        .kubelet
-        .flags
-        .iter()
-        .filter(|flag| remove.contains(&flag.name.as_str()) || set.iter().any(|(name, _)| flag.name == *name))
+    let set: Vec<(&str, String)> = set
+        .into_iter()
+        .filter(|(name, _)| !((is_right || by_default) && *name == "container-runtime-endpoint"))
         .collect();
-    let missing = set.iter().any(|(name, value)| facts.kubelet.flag(name).is_none_or(|flag| flag.value != *value));
-    let to_remove = concerned.iter().any(|flag| remove.contains(&flag.name.as_str()));
-    if !missing && !to_remove {
-        return;
-    }
-    if in_unit(draft, &concerned, remove) {
-        return;
-    }
-    let home = if set.is_empty() { None } else { home(facts, set) };
-    if home.is_none() && missing {
-        return nowhere(draft, set);
-    }
-    let places: BTreeSet<Place> = concerned.iter().filter_map(|flag| place_of(flag)).chain(home.clone()).collect();
-    for (path, variable) in places {
-        let is_home = home.as_ref().is_some_and(|home| *home == (path.clone(), variable.clone()));
-        let mut gone: Vec<&str> = remove.to_vec();
-        let mut put: Vec<(&str, &str)> = Vec::new();
-        if is_home {
-            put.extend(set.iter().map(|(name, value)| (*name, value.as_str())));
-        } else {
-            // A second copy in a later variable would beat the one that is set.
-            gone.extend(set.iter().map(|(name, _)| *name));
-        }
-        let text = draft.text(&path).unwrap_or_default().to_owned();
-        let file = EnvFile::parse(&text);
-        let value = file.get(&variable).map(|at| at.value).unwrap_or_default();
-        let after = rewrite(&value, &gone, &put);
-        if after != value {
-            let after = file.with(&variable, &after);
-            draft.write("kubelet-flags", &path, &after, why);
+    rewrite_flags(draft, &remove, &set, WHY_ENDPOINT);
+    instance_config(draft, &wanted);
+}
+
+/// Replaces Docker's unit where kubelet measures or limits the runtime by its cgroup.
+pub fn cgroups(draft: &mut Draft<'_>) {
+    for key in ["runtimeCgroups", "kubeletCgroups", "kubeReservedCgroup", "systemReservedCgroup"] {
+        let Some(now) = draft.facts.kubelet.setting_text(key).filter(|now| now.contains("docker.service")) else {
+            continue;
+        };
+        let new =
+            now.replace("cri-docker.service", "containerd.service").replace("docker.service", "containerd.service");
+        let flag = field(key).and_then(|field| field.flag).filter(|flag| draft.facts.kubelet.flag(flag).is_some());
+        match flag {
+            Some(flag) => rewrite_flags(draft, &[], &[(flag, new)], WHY_CGROUPS),
+            None => {
+                set_fields(draft, &[(key, Some(&new))], WHY_CGROUPS);
+            }
         }
     }
 }
 
-fn place_of(flag: &KubeletFlag) -> Option<Place> {
-    Some((flag.origin.path.clone()?, flag.variable.clone()?)).filter(|_| flag.origin.kind == OriginKind::EnvFile)
+fn of_docker(endpoint: &str) -> bool {
+    ["dockershim.sock", "cri-dockerd.sock", "cri-docker.sock"].iter().any(|name| endpoint.ends_with(name))
 }
 
-/// Flags that stand in a unit's own command line are not ours to move yet.
-fn in_unit(draft: &mut Draft<'_>, concerned: &[&KubeletFlag], remove: &[&str]) -> bool {
-    let stuck: Vec<&&KubeletFlag> = concerned.iter().filter(|flag| place_of(flag).is_none()).collect();
-    if stuck.is_empty() {
+/// Whether the endpoint is a matter of the configuration file: it knows the field (1.27 and later), and holds it or
+/// kubeadm would put it there again.
+fn in_config(draft: &Draft<'_>, version: (u32, u32)) -> bool {
+    let kubelet = &draft.facts.kubelet;
+    if version < (1, 27) || kubelet.config_files.is_empty() {
         return false;
     }
-    let names: Vec<String> = stuck.iter().map(|flag| format!("--{}", flag.name)).collect();
-    let act = if stuck.iter().any(|flag| remove.contains(&flag.name.as_str())) { "go" } else { "change" };
-    let summary = format!("kubelet flags that must {act} stand in its unit file: {}", names.join(", "));
-    let mut finding = Finding::new("kubelet-flags-in-unit", Severity::Block, summary)
-        .cause("they are written in an ExecStart= or Environment= line")
-        .fix("move them into an environment file that the unit reads, then plan again");
-    finding.origins = stuck.iter().map(|flag| flag.origin.clone()).collect();
-    draft.findings.push(finding);
+    let by_kubeadm = kubelet.instance_config.as_ref().is_some_and(|path| {
+        let text = draft.text(path).unwrap_or_default();
+        KubeletConfig::parse(text).is_ok_and(|config| config.string("containerRuntimeEndpoint").is_some())
+    });
+    let unsaid = kubelet.flag("container-runtime-endpoint").is_none()
+        && !kubelet.endpoint.as_ref().is_some_and(|endpoint| same_endpoint(&endpoint.value, &draft.desired.endpoint));
+    by_kubeadm || config_value(draft, "containerRuntimeEndpoint").is_some() || unsaid
+}
+
+/// What kubelet's files say of a field, the last one winning; empty counts as nothing.
+fn config_value(draft: &Draft<'_>, key: &str) -> Option<String> {
+    let file = home_of(draft, key)?;
+    let config = KubeletConfig::parse(draft.text(&file)?).ok()?;
+    config.string(key).map(|at| at.value).filter(|value| !value.is_empty())
+}
+
+/// The last of kubelet's files that holds a field.
+fn home_of(draft: &Draft<'_>, key: &str) -> Option<String> {
+    let holds = |path: &&String| {
+        let text = draft.text(path).unwrap_or_default();
+        KubeletConfig::parse(text).is_ok_and(|config| config.value(key).is_some())
+    };
+    draft.facts.kubelet.config_files.iter().rev().find(holds).cloned()
+}
+
+/// Sets fields of kubelet's configuration where they are decided: in the last file that holds one, else in the main
+/// file, else in a drop-in of castoff's; and takes away flags that would beat them. False where there is no file to
+/// hold them.
+pub fn set_fields(draft: &mut Draft<'_>, changes: &[(&str, Option<&str>)], why: &str) -> bool {
+    let kubelet = &draft.facts.kubelet;
+    let Some(main) = kubelet.config_files.first().cloned() else { return false };
+    let dir = kubelet.config_dir.as_ref().map(|dir| dir.value.trim_end_matches('/').to_owned());
+    let mut edits: Vec<(String, &str, Option<&str>)> = Vec::new();
+    for (key, value) in changes {
+        let place = home_of(draft, key).unwrap_or_else(|| main.clone());
+        let place = match (&dir, is_packaged(draft.facts, &place)) {
+            (_, false) => place,
+            (Some(dir), true) if !is_packaged(draft.facts, dir) => format!("{dir}/zz-castoff.conf"),
+            _ => return false,
+        };
+        edits.push((place, key, *value));
+    }
+    for (path, key, value) in edits {
+        // A file that is named but not there is for kubelet's administrator to bring.
+        let is_ours = path.ends_with("/zz-castoff.conf");
+        let Some(text) = draft.text(&path).map(str::to_owned).or_else(|| is_ours.then(KubeletConfig::empty_drop_in))
+        else {
+            // A file that could not be understood has its finding already.
+            return draft.facts.files.contains_key(&path);
+        };
+        match KubeletConfig::parse(&text).and_then(|config| config.with(&[(key, value)])) {
+            Ok(after) => draft.write("kubelet-config", &path, &after, why),
+            Err(error) => draft.not_editable(&path, &error, &format!("set {key} by hand")),
+        }
+    }
+    let flags: Vec<&str> = changes.iter().filter_map(|(key, _)| field(key)?.flag).collect();
+    rewrite_flags(draft, &flags, &[], why);
     true
 }
 
-/// Where flags are set: where they are, else kubeadm's file, else where another runtime flag is, else the
-/// administrator's.
-fn home(facts: &Facts, set: &[(&str, String)]) -> Option<Place> {
-    let flags = || facts.kubelet.flags.iter().rev();
-    let known = flags().filter(|flag| set.iter().any(|(name, _)| flag.name == *name)).find_map(place_of);
-    let kubeadm = || {
-        let text = facts.texts.get(KUBEADM_FLAGS.0)?;
-        EnvFile::parse(text).get(KUBEADM_FLAGS.1).map(|_| (KUBEADM_FLAGS.0.to_owned(), KUBEADM_FLAGS.1.to_owned()))
+/// kubeadm applies its own copy of the endpoint again at every upgrade.
+fn instance_config(draft: &mut Draft<'_>, wanted: &str) {
+    let Some(path) = draft.facts.kubelet.instance_config.clone() else { return };
+    let Some(text) = draft.text(&path) else { return };
+    let key = "containerRuntimeEndpoint";
+    let edited = KubeletConfig::parse(text).map(|config| {
+        let is_right = config.string(key).is_some_and(|now| same_endpoint(&now.value, wanted));
+        if is_right { Ok(text.to_owned()) } else { config.with(&[(key, Some(wanted))]) }
+    });
+    match edited.and_then(|edited| edited) {
+        Ok(after) => {
+            let why = "kubeadm puts what stands here into kubelet's configuration at every upgrade";
+            draft.write("kubelet-instance-config", &path, &after, why);
+        }
+        Err(error) => draft.not_editable(&path, &error, &format!("set {key} by hand")),
+    }
+}
+
+/// Removes and sets flags wherever they stand.
+fn rewrite_flags(draft: &mut Draft<'_>, remove: &[&str], set: &[(&str, String)], why: &str) {
+    // A wrapper has a finding of its own.
+    if draft.facts.kubelet.wrapper.is_some() {
+        return;
+    }
+    let service = service::read(draft, UNIT);
+    let argv = service.argv();
+    let Program::At(start) = kubelet_flags::program(&argv) else {
+        if !set.is_empty() {
+            nowhere(draft, set);
+        }
+        return;
     };
-    let shim = || flags().filter(|flag| kubelet_flags::docker_only(&flag.name)).find_map(place_of);
+    let flags = kubelet_flags::parse(argv.get(start..).unwrap_or_default());
+    let mut starts = Vec::new();
+    let mut at = start;
+    for flag in &flags {
+        starts.push(at);
+        at += flag.words;
+    }
+    let variable_at = |at: usize| service.words.get(at).and_then(|word| word.variable.as_deref());
+    // Of several copies one stays: kubeadm's, which kubeadm reads too, else the last, which counts today.
+    let keeper = |name: &str| {
+        let copies = || flags.iter().zip(&starts).rev().filter(|(flag, _)| flag.name == name).map(|(_, at)| *at);
+        copies().find(|at| variable_at(*at) == Some(KUBEADM_ARGS)).or_else(|| copies().next())
+    };
+    let mut ops = vec![Op::Keep; argv.len()];
+    for (flag, at) in flags.iter().zip(&starts) {
+        let mut put = None;
+        match set.iter().find(|(name, _)| *name == flag.name) {
+            Some((name, value)) if keeper(name) == Some(*at) => {
+                if flag.value.as_deref() == Some(value) {
+                    continue;
+                }
+                put = Some(format!("--{name}={value}"));
+            }
+            Some(_) => {}
+            None if remove.contains(&flag.name.as_str()) => {}
+            None => continue,
+        }
+        for op in ops.get_mut(*at..*at + flag.words).unwrap_or_default() {
+            *op = put.take().map_or(Op::Drop, Op::Set);
+        }
+    }
+    let missing = set.iter().filter(|(name, _)| keeper(name).is_none());
+    let missing: Vec<String> = missing.map(|(name, value)| format!("--{name}={value}")).collect();
+    let append = (!missing.is_empty()).then(|| (home(draft, &service), missing));
+    let change = CommandChange { service: &service, ops, append };
+    service::change(draft, UNIT, &change, "kubelet-flags", why);
+}
+
+/// Where flags are added: in kubeadm's variable, else where a flag of the shim stands, else in the administrator's
+/// variable or any other one that a file of variables holds, else in the command itself.
+fn home(draft: &Draft<'_>, service: &Service) -> Home {
+    let exec = service.exec.as_ref();
+    let variables: Vec<&str> =
+        exec.iter().flat_map(|exec| exec.variables.iter().flatten()).map(String::as_str).collect();
+    let editable = |path: &str| !is_packaged(draft.facts, path);
+    let in_file = |name: &str| {
+        let path = service.env_file_of(name).filter(|path| variables.contains(&name) && editable(path))?;
+        Some(Home::Variable(name.to_owned(), path.to_owned()))
+    };
+    let shim = || {
+        let flag = draft.facts.kubelet.flags.iter().rev().find(|flag| kubelet_flags::docker_only(&flag.name))?;
+        in_file(flag.variable.as_deref()?)
+    };
+    // The unit names a file for them that may not be there yet.
     let extra = || {
-        let path = EXTRA_ARGS.iter().find(|path| {
-            facts.texts.get(**path).is_some_and(|text| EnvFile::parse(text).get("KUBELET_EXTRA_ARGS").is_some())
-        })?;
-        Some(((*path).to_owned(), "KUBELET_EXTRA_ARGS".to_owned()))
+        if !variables.contains(&EXTRA_ARGS) || service.environment.contains_key(EXTRA_ARGS) {
+            return None;
+        }
+        let usual = |path: &str| path.starts_with("/etc/default/") || path.starts_with("/etc/sysconfig/");
+        let named = service.env_files.iter().rev().find(|file| usual(&file.path) && editable(&file.path))?;
+        Some(Home::Variable(EXTRA_ARGS.to_owned(), named.path.clone()))
     };
-    known.or_else(kubeadm).or_else(shim).or_else(extra)
+    let any = || variables.iter().rev().find_map(|name| in_file(name));
+    in_file(KUBEADM_ARGS)
+        .or_else(shim)
+        .or_else(|| in_file(EXTRA_ARGS))
+        .or_else(extra)
+        .or_else(any)
+        .unwrap_or(Home::Exec)
 }
 
 fn nowhere(draft: &mut Draft<'_>, set: &[(&str, String)]) {
     let names: Vec<String> = set.iter().map(|(name, value)| format!("--{name}={value}")).collect();
-    let summary = "there is no environment file in which kubelet's runtime flags could be set";
-    let unit = draft.facts.unit("kubelet.service").fragment.unwrap_or_else(|| "kubelet.service".to_owned());
     draft.find(
         "kubelet-flags-nowhere",
         Severity::Block,
-        summary,
+        "kubelet has no command line in which its runtime flags could be set",
         &format!("needed: {}", names.join(" ")),
-        "let the unit read /etc/default/kubelet with KUBELET_EXTRA_ARGS, then plan again",
-        &unit,
+        "give kubelet.service an ExecStart= that starts kubelet, then plan again",
+        &unit_path(draft.facts),
     );
+}
+
+/// The unit file of kubelet, for findings.
+pub fn unit_path(facts: &Facts) -> String {
+    facts.unit(UNIT).fragment.unwrap_or_else(|| UNIT.to_owned())
 }

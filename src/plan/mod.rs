@@ -8,8 +8,11 @@ mod diff;
 mod docker;
 mod draft;
 mod images;
+mod kubeadm;
 mod kubelet;
+mod kubelet_unit;
 mod registry;
+mod service;
 mod settings;
 mod verdicts;
 
@@ -17,7 +20,7 @@ use crate::{
     formats::crictl,
     model::{
         API_VERSION, Action, CRICTL_YAML, Change, Desired, Digest, DockerFate, Facts, Goal, Plan, Risk, RuntimeKind,
-        Severity, TOOL_VERSION, UndoKind,
+        Severity, Step, TOOL_VERSION, UndoKind,
     },
 };
 use draft::{Draft, Phase};
@@ -36,6 +39,9 @@ impl Default for Options {
         Self { context: 3 }
     }
 }
+
+/// Where castoff writes what systemd reads.
+const UNIT_FILES: &str = "/etc/systemd/system/";
 
 /// Findings about leaving Docker, which say nothing to a node that stays.
 const MIGRATION_ONLY: &[&str] = &[
@@ -121,6 +127,7 @@ fn from_docker_to_containerd(draft: &mut Draft<'_>) {
     configure(draft);
     carried.write(draft);
     docker::daemon_json(draft);
+    kubeadm::advice(draft, true);
     enable_containerd(draft);
     retire_docker(draft);
     if live {
@@ -161,6 +168,7 @@ fn keep_containerd_right(draft: &mut Draft<'_>) {
         stop_kubelet(draft);
         draft.steps.extend(files);
     }
+    reload_for_files(draft);
     if touches_containerd {
         start_containerd(draft);
     }
@@ -174,6 +182,7 @@ fn unify_on_docker(draft: &mut Draft<'_>) {
     let before = draft.steps.len();
     docker::daemon_json(draft);
     kubelet::cgroup_driver(draft);
+    kubeadm::advice(draft, false);
     if !draft.facts.live || draft.steps.len() == before {
         return;
     }
@@ -182,6 +191,7 @@ fn unify_on_docker(draft: &mut Draft<'_>) {
     stop_kubelet(draft);
     stop_docker_pods(draft, "a container keeps the cgroup it was made in");
     draft.steps.extend(files);
+    reload_for_files(draft);
     let why = "dockerd reads its cgroup driver at start only";
     draft.step(
         "restart-docker",
@@ -215,6 +225,22 @@ fn unify_on_docker(draft: &mut Draft<'_>) {
     );
 }
 
+/// systemd reads its files again where one of them changes.
+fn reload_for_files(draft: &mut Draft<'_>) {
+    let written = |step: &Step| matches!(&step.action, Action::WriteFile { path, .. } if path.starts_with(UNIT_FILES));
+    if draft.steps.iter().any(written) {
+        draft.step(
+            "reload",
+            Phase::Configure,
+            Change::Run,
+            Risk::None,
+            UndoKind::Reload,
+            "systemd must see the changed unit files",
+            Action::DaemonReload,
+        );
+    }
+}
+
 fn docker_pods(facts: &Facts) -> Vec<String> {
     let on_docker = facts.pods.iter().filter(|pod| pod.runtime == "docker");
     on_docker.map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect()
@@ -231,6 +257,8 @@ fn configure(draft: &mut Draft<'_>) {
     containerd::config(draft);
     kubelet::cgroup_driver(draft);
     kubelet::endpoint(draft);
+    kubelet::cgroups(draft);
+    kubelet_unit::dependencies(draft);
     let text = draft.facts.texts.get(CRICTL_YAML).cloned();
     match crictl::with_endpoint(text.as_deref(), &draft.desired.endpoint) {
         Ok(after) => {

@@ -172,6 +172,19 @@ impl Root {
         Ok(Some(FileRead { bytes, meta, target: place.path.to_string_lossy().into_owned() }))
     }
 
+    /// True for a regular file that starts with `bytes`; false when that cannot be seen.
+    pub fn starts_with(&self, path: &str, bytes: &[u8]) -> bool {
+        let read = || -> Option<Vec<u8>> {
+            let place = self.resolve(path, true).ok()?;
+            let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+            let fd = openat(&place.dir, place.name.as_os_str(), flags, Mode::empty()).ok()?;
+            let mut head = Vec::new();
+            File::from(fd).take(bytes.len() as u64).read_to_end(&mut head).ok()?;
+            Some(head)
+        };
+        read().is_some_and(|head| head == bytes)
+    }
+
     /// Reads a text file; `None` when nothing is there.
     ///
     /// # Errors

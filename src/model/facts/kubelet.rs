@@ -31,6 +31,28 @@ pub struct StaticPod {
     pub images: Vec<String>,
 }
 
+/// One effective setting of kubelet's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KubeletSetting {
+    /// The field of KubeletConfiguration.
+    pub key: String,
+    /// Its value, in that document's shape.
+    pub value: serde_json::Value,
+    /// The file, drop-in or flag that decides.
+    pub origin: Origin,
+}
+
+/// A unit that kubelet.service names in a dependency.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitNeed {
+    /// `Requires`, `BindsTo`, `Wants`, `After`, …
+    pub key: String,
+    /// The unit that is named.
+    pub unit: String,
+    /// The unit file, drop-in or link that says so.
+    pub origin: Origin,
+}
+
 /// kubelet.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -57,11 +79,61 @@ pub struct KubeletFacts {
     pub command_line: Option<Sourced<Vec<String>>>,
     /// Static pods found in `static_pod_path`.
     pub static_pods: Vec<StaticPod>,
+    /// Its configuration files in the order they apply: the one of `--config`, then those of `--config-dir`.
+    #[serde(default)]
+    pub config_files: Vec<String>,
+    /// The directory of configuration drop-ins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_dir: Option<Sourced<String>>,
+    /// kubeadm's own copy of the endpoint, which it applies again at every upgrade.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_config: Option<String>,
+    /// Settings that matter to a change of the runtime, each once, flags applied.
+    #[serde(default)]
+    pub settings: Vec<KubeletSetting>,
+    /// Settings in its files that this release does not know and ignores.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<KubeletSetting>,
+    /// Settings in its files that a flag of another value beats.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shadowed: Vec<KubeletSetting>,
+    /// The program its unit starts, where that is not kubelet itself but something around it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrapper: Option<Sourced<String>>,
+    /// Flags by which the running kubelet differs from its files, as it runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed_since_start: Vec<String>,
+    /// Flags of cri-dockerd, where that stands between kubelet and Docker.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shim_flags: Vec<KubeletFlag>,
+    /// Docker's units in dependencies of kubelet.service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub docker_needs: Vec<UnitNeed>,
+    /// The policy noted in the CPU manager's state file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_manager_state: Option<Sourced<String>>,
 }
 
 impl KubeletFacts {
     /// The flag of that name that wins.
     pub fn flag(&self, name: &str) -> Option<&KubeletFlag> {
         self.flags.iter().rev().find(|flag| flag.name == name)
+    }
+
+    /// An effective setting, by its field in KubeletConfiguration.
+    pub fn setting(&self, key: &str) -> Option<&KubeletSetting> {
+        self.settings.iter().find(|setting| setting.key == key)
+    }
+
+    /// The same as text.
+    pub fn setting_text(&self, key: &str) -> Option<&str> {
+        self.setting(key)?.value.as_str()
+    }
+
+    /// A flag of what stands between kubelet and Docker: cri-dockerd's own, else kubelet's dockershim.
+    pub fn shim_flag(&self, name: &str) -> Option<&KubeletFlag> {
+        let shim = matches!(&self.runtime, Some(runtime) if runtime.value == RuntimeKind::CriDockerd);
+        let own = self.shim_flags.iter().rev().find(|flag| flag.name == name).filter(|_| shim);
+        own.or_else(|| self.flag(name))
     }
 }

@@ -14,7 +14,7 @@ pub use assumptions::Assumptions;
 pub use containerd::{ContainerdFacts, HandlerFacts};
 pub use disk::{DiskFacts, DiskUse};
 pub use docker::{DockerContainer, DockerFacts, DockerImage, DockerSetting};
-pub use kubelet::{KubeletFacts, KubeletFlag, StaticPod};
+pub use kubelet::{KubeletFacts, KubeletFlag, KubeletSetting, StaticPod, UnitNeed};
 pub use node::{CgroupFacts, CniFacts, Dependent, FileFacts, NodeFacts, PodFacts, UnitFacts, Unseen};
 pub use registry::{RegistryConfig, RegistryDir, RegistryFacts, RegistryMirror, RegistryTls};
 pub use surroundings::{ClusterFacts, KernelSwitch, ServiceFacts, Surroundings};

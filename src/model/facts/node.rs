@@ -114,6 +114,9 @@ pub struct FileFacts {
     pub uid: u32,
     /// Group.
     pub gid: u32,
+    /// Where the file really is, when its path leads through links.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
 }
 
 /// Something castoff could not see, and why.

@@ -4,10 +4,7 @@
 //! quantity, in which `10m` would be a hundredth. kubelet wants at least two files (`container_log_manager.go`).
 
 use super::{Carried, Draft, Judged, values};
-use crate::{
-    formats::kubelet_config::KubeletConfig,
-    model::{Origin, Sourced, Verdict},
-};
+use crate::model::{Sourced, Verdict};
 
 const SIZE: (&str, &str) = ("containerLogMaxSize", "container-log-max-size");
 const FILES: (&str, &str) = ("containerLogMaxFiles", "container-log-max-files");
@@ -82,8 +79,8 @@ fn decide(draft: &Draft<'_>, carried: &mut Carried, rotation: &Rotation, lost: &
     let wanted = [(SIZE, size), (FILES, files.to_string())];
     let (mut written, mut kept) = (Vec::new(), Vec::new());
     let mut same = true;
-    for ((field, flag), value) in wanted {
-        match kubelets(draft, field, flag) {
+    for ((field, _), value) in wanted {
+        match kubelets(draft, field) {
             Some(own) if equal(field, &own.value, &value) => kept.push(format!("{field} {}", own.value)),
             Some(own) => {
                 same = false;
@@ -121,15 +118,11 @@ fn decide(draft: &Draft<'_>, carried: &mut Carried, rotation: &Rotation, lost: &
     Judged::new(verdict, format!("{target} in kubelet's configuration"), notes.join("; ") + lost)
 }
 
-/// What kubelet has of its own: a flag beats the file.
-fn kubelets(draft: &Draft<'_>, field: &str, flag: &str) -> Option<Sourced<String>> {
-    let kubelet = &draft.facts.kubelet;
-    if let Some(flag) = kubelet.flag(flag) {
-        return Some(Sourced::new(flag.value.clone(), flag.origin.clone()));
-    }
-    let path = &kubelet.config_path.as_ref()?.value;
-    let found = KubeletConfig::parse(draft.text(path)?).ok()?.string(field).filter(|at| !at.value.is_empty())?;
-    Some(Sourced::new(found.value, Origin::file(path, found.line)))
+/// What kubelet has of its own: a flag beats its files.
+fn kubelets(draft: &Draft<'_>, field: &str) -> Option<Sourced<String>> {
+    let found = draft.facts.kubelet.setting(field)?;
+    let text = found.value.as_str().map_or_else(|| found.value.to_string(), str::to_owned);
+    (!text.is_empty() && !found.value.is_null()).then(|| Sourced::new(text, found.origin.clone()))
 }
 
 fn equal(field: &str, a: &str, b: &str) -> bool {

@@ -12,11 +12,10 @@ mod security;
 mod unit;
 mod values;
 
-use super::draft::Draft;
+use super::{draft::Draft, kubelet};
 use crate::{
     formats::{
         containerd::{ContainerdConfig, Literal, Place, Setting},
-        kubelet_config::KubeletConfig,
         package_db::version_pair,
     },
     model::{Facts, Origin, SettingVerdict, Sourced, Verdict, redact_text},
@@ -68,14 +67,10 @@ impl Carried {
         for file in self.files {
             draft.write_as(file.id, &file.path, &file.text, file.mode, file.why);
         }
-        let path = draft.facts.kubelet.config_path.as_ref().map(|path| path.value.clone());
-        let Some(path) = path.filter(|_| !self.kubelet.is_empty()) else { return };
-        let Some(text) = draft.text(&path).map(str::to_owned) else { return };
         let changes: Vec<(&str, Option<&str>)> =
             self.kubelet.iter().map(|(key, value)| (*key, Some(value.as_str()))).collect();
-        match KubeletConfig::parse(&text).and_then(|config| config.with(&changes)) {
-            Ok(after) => draft.write("kubelet-config", &path, &after, "logs are rotated as Docker rotated them"),
-            Err(error) => draft.not_editable(&path, &error, "set the containerLog fields by hand"),
+        if !changes.is_empty() {
+            kubelet::set_fields(draft, &changes, "logs are rotated as Docker rotated them");
         }
     }
 }
