@@ -80,7 +80,7 @@ class Machine(Node):
                 raise LabError("%s: the emulator does not start\n%s" % (self.name, self.process_log()))
             time.sleep(0.05)
 
-    def wait_ssh(self, deadline=600):
+    def wait_ssh(self, deadline=1200):
         def answers():
             return self._connect()
         config.wait_for("%s: ssh answers" % self.name, deadline, answers, pause=0.3, alive=self.running)

@@ -7,7 +7,7 @@
 WEB=http://127.0.0.1:8081/    # the pod that is there from the start
 PULLED=http://127.0.0.1:8083/ # the pod whose image only the mirror has
 CRI=unix:///run/containerd/containerd.sock
-SECRET='p%40ss%25word'
+SECRET='40ss%'
 answers() { on "$1" curl -sf -m 10 --noproxy '*' "$2"; }
 save_json() { local file=$1 node=$2; shift 2; on "$node" "$@" >"$LAB_RESULTS/$file"; }
 exits() { local wanted=$1 code; shift; "$@"; code=$?; [ $code = "$wanted" ] || { echo "exit code $code, expected $wanted"; return 1; }; }
@@ -32,18 +32,18 @@ on_containerd() {
     answers "$1" $WEB && [ -n "$(on "$1" 'find /sys/fs/cgroup/kubepods.slice -name "cri-containerd-*.scope"')" ] &&
         ! on "$1" systemctl is-active docker.service docker.socket
 }
-# One value of what containerd has loaded.
+# What containerd makes of its configuration.
 dump() { on "$1" containerd config dump >"$LAB_RESULTS/dump-$1.toml"; }
 dump_has() { grep -Eq "$2" "$LAB_RESULTS/dump-$1.toml"; }
 asked() { on "$1" "journalctl -o cat -u lab-registry.service | grep -q '$2'"; }
 
-suite() { # suite NODE MIRROR_DUMP...
+suite() { # suite NAME
     local n=$1
     node_up "$n-settings" "$n"
     note "$n: a unit that keeps kubelet 1.29's contract (flags, configuration, CRI) stands in for kubelet: none of that age can be built here"
     note "$n: a socket stands in for cri-dockerd; the stand-in's pods run on Docker under the labels cri-dockerd gives them"
     check "$n: the pod runs on Docker" on_docker "$n"
-    check_out "$n: under Docker's default ulimits" "4096 8192" nofile "$n" 8081
+    check_out "$n: under Docker's default ulimits" "65536 131072" nofile "$n" 8081
     proxies "$n" docker.service >"$LAB_RESULTS/proxies-$n"
     snapshot "$n" "before-$n"
 
@@ -75,8 +75,8 @@ suite() { # suite NODE MIRROR_DUMP...
         eval "diff <(grep -v ^NO_PROXY $LAB_RESULTS/proxies-$n) <(grep -v ^NO_PROXY $LAB_RESULTS/proxies-after-$n)"
     check "$n:   and its exceptions, with the pods' range added for CNI plugins" \
         grep -Fqx "$(grep ^NO_PROXY "$LAB_RESULTS/proxies-$n"),10.85.0.0/24" "$LAB_RESULTS/proxies-after-$n"
-    check_out "$n: containers have Docker's default ulimits" "4096 8192" nofile "$n" 8081
-    check_out "$n: logs turn over at the same size" "containerLogMaxSize: 20Mi" on "$n" 'grep "^containerLogMaxSize" /var/lib/kubelet/config.yaml'
+    check_out "$n: containers have Docker's default ulimits" "65536 131072" nofile "$n" 8081
+    check_out "$n: logs turn over at the same size" "containerLogMaxSize: 20M" on "$n" 'grep "^containerLogMaxSize" /var/lib/kubelet/config.yaml'
     check_out "$n:   and as many are kept" "containerLogMaxFiles: 4" on "$n" 'grep "^containerLogMaxFiles" /var/lib/kubelet/config.yaml'
     check "$n: downloads are limited alike" dump_has "$n" 'max_concurrent_downloads = 2'
     check_out "$n: containerd's data is on the disk Docker's is on" /dev/vdb \
