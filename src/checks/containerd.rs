@@ -43,6 +43,17 @@ pub const CHECKS: &[CheckInfo] = &[
         run: Some(containerd_imports),
     },
     CheckInfo {
+        id: "containerd-config-overruled",
+        severity: Severity::Block,
+        summary: "another file of containerd's would win over the plan",
+        explanation: "After a plan's files are made, castoff joins them as this release of containerd does and looks whether \
+            the result is what was wanted: CRI on, the systemd cgroup driver on every runc handler, the sandbox image and \
+            every setting taken over from Docker. Here something would still be otherwise; the cause names what, and the \
+            file and line that decides. Correct that file, or let one file be made anew with \
+            `containerd-config = \"regenerate\"` in the profile.",
+        run: None,
+    },
+    CheckInfo {
         id: "sandbox-image-default",
         severity: Severity::Warn,
         summary: "containerd will use its own default sandbox image",

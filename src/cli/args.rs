@@ -48,6 +48,8 @@ pub enum Command {
     History(HistoryArgs),
     /// Show one run in full
     Show(ShowArgs),
+    /// Rewrite containerd's configuration to another version
+    Convert(ConvertArgs),
     /// Explain a finding
     Explain(ExplainArgs),
     /// Try it all on a sample node in a temporary folder
@@ -286,6 +288,26 @@ pub struct HistoryArgs {
 pub struct ShowArgs {
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ConvertArgs {
+    /// One file of the node [default: the main file and its imports]
+    #[arg(value_name = "FILE")]
+    pub file: Option<String>,
+    /// The version the files shall have
+    #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u32).range(2..=4))]
+    pub to: u32,
+    /// Only show what would change
+    #[arg(long)]
+    pub check: bool,
+    /// With --check, exit with 2 when something would change
+    #[arg(long, requires = "check")]
+    pub detailed_exitcode: bool,
+    #[command(flatten)]
+    pub node: NodeArgs,
+    #[command(flatten)]
+    pub change: ChangeArgs,
 }
 
 #[derive(Debug, Args)]

@@ -55,6 +55,15 @@ impl Context {
         inspect::inspect(&self.host, &self.assumptions, &self.desired.endpoint)
     }
 
+    /// Looks at the node, and reads one file more.
+    pub fn facts_with(&self, file: Option<&str>) -> Facts {
+        let mut facts = self.facts();
+        if let Some(file) = file {
+            inspect::read_also(&self.host, file, &mut facts);
+        }
+        facts
+    }
+
     /// Refuses to change a running node without being root.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 mod apply;
 mod args;
 mod context;
+mod convert;
 mod demo;
 mod exit;
 mod history;
@@ -51,6 +52,7 @@ fn run(cli: &Cli, printer: Printer) -> anyhow::Result<Exit> {
         Command::Commit(args) => rollback::commit(args, printer),
         Command::History(args) => history::history(args, printer),
         Command::Show(args) => history::show(args, printer),
+        Command::Convert(args) => convert::run(args, printer),
         Command::Explain(args) => look::explain(args, printer),
         Command::Demo(args) => demo::run(args, printer),
         Command::Completions { shell } => {

@@ -119,6 +119,12 @@ impl<'h> Files<'h> {
         self.unseen.push(Unseen { what: what.to_owned(), why: why.into() });
     }
 
+    /// Hands over beside what is there.
+    pub fn add_to(self, facts: &mut Facts) {
+        facts.files.extend(self.seen);
+        facts.texts.extend(self.texts);
+    }
+
     /// Hands everything over.
     pub fn finish(self, facts: &mut Facts) {
         facts.files = self.seen;

@@ -38,6 +38,14 @@ pub const UNITS: [&str; 7] = [
     "crio.service",
 ];
 
+/// Reads one more file, so that a plan may edit it.
+pub fn read_also(host: &Host, path: &str, facts: &mut Facts) {
+    let mut files = Files::new(host);
+    if !facts.texts.contains_key(path) && files.text(path).is_some() {
+        files.add_to(facts);
+    }
+}
+
 /// Looks at a node or a file tree. `endpoint` is where containerd's CRI is expected.
 pub fn inspect(host: &Host, assumptions: &Assumptions, endpoint: &str) -> Facts {
     let mut facts = Facts::empty(host.is_live());

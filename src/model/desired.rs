@@ -35,6 +35,24 @@ pub enum DockerFate {
     Disable,
 }
 
+/// How containerd's configuration comes about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConfigWay {
+    /// What is there is edited: comments, order and unknown keys stay.
+    #[default]
+    Edit,
+    /// One new file takes over what castoff knows of the old ones.
+    Regenerate,
+}
+
+impl ConfigWay {
+    /// True for the way nobody has to ask for.
+    pub const fn is_edit(&self) -> bool {
+        matches!(self, Self::Edit)
+    }
+}
+
 /// Which of Docker's images come along.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -83,6 +101,8 @@ pub struct Profile {
     pub endpoint: Option<String>,
     /// Sandbox (pause) image for containerd.
     pub sandbox_image: Option<String>,
+    /// Whether containerd's configuration is edited or made anew.
+    pub containerd_config: Option<ConfigWay>,
     /// Fate of Docker's units.
     pub docker: Option<DockerFate>,
     /// Which images come along.
@@ -103,6 +123,9 @@ pub struct Desired {
     pub endpoint: String,
     /// Sandbox image; absent: the one kubelet uses, else containerd's own default.
     pub sandbox_image: Option<String>,
+    /// Whether containerd's configuration is edited or made anew.
+    #[serde(default, skip_serializing_if = "ConfigWay::is_edit")]
+    pub containerd_config: ConfigWay,
     /// Fate of Docker's units.
     pub docker: DockerFate,
     /// Which images come along.
@@ -136,6 +159,7 @@ impl Desired {
             goal,
             endpoint,
             sandbox_image: profile.sandbox_image.clone(),
+            containerd_config: profile.containerd_config.unwrap_or_default(),
             docker: profile.docker.unwrap_or_default(),
             images: profile.images.unwrap_or_default(),
             skip_checks: skip,

@@ -15,7 +15,9 @@ mod state;
 mod verdict;
 mod words;
 
-pub use desired::{DEFAULT_ENDPOINT, Desired, DockerFate, Goal, ImagePolicy, Profile, Timeouts, same_endpoint};
+pub use desired::{
+    ConfigWay, DEFAULT_ENDPOINT, Desired, DockerFate, Goal, ImagePolicy, Profile, Timeouts, same_endpoint,
+};
 pub use digest::Digest;
 pub use duration::Span;
 pub use facts::{

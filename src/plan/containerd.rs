@@ -3,63 +3,176 @@
 use super::draft::Draft;
 use crate::{
     formats::{
-        containerd::{ContainerdConfig, CriTarget},
-        package_db::version_pair,
+        FormatError,
+        containerd::{ContainerdConfig, CriTarget, Effective, Release},
     },
-    model::{Facts, RuntimeKind, Severity},
+    model::{ConfigWay, Facts, Finding, RuntimeKind, Severity},
 };
+use std::collections::BTreeMap;
 
 /// Where a CNI setup keeps its plugins unless somebody says otherwise; dockershim's and containerd's default.
 const CNI_BIN: &str = "/opt/cni/bin";
 
-/// Adds the step that edits containerd's main configuration file.
+/// Adds the steps that edit containerd's main configuration file and what it imports, and proves the joined result.
 pub fn config(draft: &mut Draft<'_>) {
     let facts = draft.facts;
     let Some(path) = facts.containerd.config_path.as_ref().map(|path| path.value.clone()) else { return };
-    let Some(version) = facts.containerd.version.as_ref().and_then(|version| version_pair(&version.value)) else {
+    let Some(release) = facts.containerd.version.as_ref().and_then(|version| Release::parse(&version.value)) else {
         return;
     };
+    // A file that was made anew once is edited from then on: nothing in it would be lost.
+    let ours = facts.texts.get(&path).is_some_and(|text| ContainerdConfig::is_from_template(text));
+    let anew = draft.desired.containerd_config == ConfigWay::Regenerate && !ours;
     // A file that was read but could not be understood has its finding already.
-    if facts.files.contains_key(&path) && !facts.texts.contains_key(&path) {
+    if facts.files.contains_key(&path) && !facts.texts.contains_key(&path) && !anew {
         return;
     }
-    let text = facts.texts.get(&path).cloned().unwrap_or_default();
-    let config = match ContainerdConfig::parse(&text) {
-        Ok(config) => config,
+    let before = draft.texts();
+    let joined = match Effective::join(&path, release, &before) {
+        Ok(joined) => joined,
         Err(error) => return draft.not_editable(&path, &error, "correct the file, then plan again"),
     };
-    let sandbox = sandbox_image(draft, &config);
-    let (bin_dir, conf_dir) = cni_dirs(facts, &config);
+    // So does a file that is newer than the release; only a new one helps then.
+    if !anew && joined.parts.iter().any(|part| part.version > release.newest_schema()) {
+        return;
+    }
+    let (mut sandbox, (mut bin_dir, mut conf_dir)) = (sandbox_image(draft, &joined), cni_dirs(facts, &joined));
+    if anew {
+        sandbox = sandbox.or_else(|| joined.sandbox_image().map(|image| image.value));
+        bin_dir = bin_dir.or_else(|| joined.cni_bin_dirs().into_iter().next().map(|dir| dir.value));
+        conf_dir = conf_dir.or_else(|| joined.cni_conf_dir().map(|dir| dir.value));
+    }
+    let is_new = before.get(&path).is_none_or(|text| text.trim().is_empty());
+    let mut settings = if anew && !is_new { joined.essentials() } else { Vec::new() };
+    settings.extend(draft.containerd.iter().cloned());
     let target = CriTarget {
-        schema: schema_for(version, &text, &config),
+        schema: schema_for(release, &joined, anew || is_new),
         systemd_cgroup: true,
         sandbox_image: sandbox.as_deref(),
         cni_bin_dir: bin_dir.as_deref(),
         cni_conf_dir: conf_dir.as_deref(),
-        settings: &draft.containerd,
+        settings: &settings,
     };
-    match config.with_cri(&target) {
-        Ok(after) => {
-            draft.write(
-                "containerd-config",
-                &path,
-                &after,
-                "CRI on, systemd's cgroup driver, the node's sandbox image",
-            );
+    let made = if anew || is_new { made_anew(&path, &target) } else { edited(&joined, &before, &target) };
+    let files = match made {
+        Ok(files) => files,
+        Err((file, error)) => return draft.not_editable(&file, &error, BY_HAND),
+    };
+    for (file, after) in &files {
+        if before.get(file) == Some(after) || packaged(draft, file) {
+            continue;
         }
-        Err(error) => draft.not_editable(&path, &error, "switch CRI on and set SystemdCgroup = true by hand"),
+        let (id, why) = if *file == path {
+            ("containerd-config", "CRI on, systemd's cgroup driver, the node's sandbox image")
+        } else {
+            ("containerd-import", "it is joined with the main file and wins over it")
+        };
+        draft.write(id, file, after, why);
     }
+    prove(draft, &path, release, &target, &joined);
 }
 
-/// containerd 1.x reads schema 2; 2.x reads 3, and migrates 2. A newer file than the binary reads is left to the editor
-/// to refuse.
-fn schema_for(version: (u32, u32), text: &str, config: &ContainerdConfig) -> u32 {
-    let newest = if version >= (2, 0) { 3 } else { 2 };
-    if text.trim().is_empty() { newest } else { config.schema().clamp(2, 4).min(newest.max(config.schema())) }
+const BY_HAND: &str = "switch CRI on and set SystemdCgroup = true by hand, or let the file be made anew with \
+    `containerd-config = \"regenerate\"` in the profile";
+
+type Files = Vec<(String, String)>;
+
+fn made_anew(path: &str, target: &CriTarget<'_>) -> Result<Files, (String, FormatError)> {
+    let made =
+        ContainerdConfig::parse(ContainerdConfig::template(target.schema)).and_then(|base| base.with_cri(target));
+    made.map(|text| vec![(path.to_owned(), text)]).map_err(|error| (path.to_owned(), error))
+}
+
+/// The file whose CRI settings count gets all of them; what others say is made to fit.
+fn edited(
+    joined: &Effective,
+    texts: &BTreeMap<String, String>,
+    target: &CriTarget<'_>,
+) -> Result<Files, (String, FormatError)> {
+    let main = joined.parts.first().map(|part| part.path.as_str());
+    let winner = if joined.release().merges_plugins() { main } else { joined.cri_winner().or(main) };
+    let handlers = joined.handlers();
+    let shim = |name: &str| {
+        let handler = handlers.iter().find(|handler| handler.name == name)?;
+        handler.runtime_type.as_ref().map(|shim| shim.value.clone())
+    };
+    let of = |schema: u32| -> Result<Files, (String, FormatError)> {
+        let target = CriTarget { schema, ..*target };
+        let mut out = Vec::new();
+        for part in &joined.parts {
+            let text = texts.get(&part.path).map_or("", String::as_str);
+            let after =
+                ContainerdConfig::parse(text).map(|config| config.inheriting(joined.schema)).and_then(|config| {
+                    if Some(part.path.as_str()) == winner {
+                        config.with_cri(&target)
+                    } else {
+                        config.with_share(&target, &shim)
+                    }
+                });
+            out.push((part.path.clone(), after.map_err(|error| (part.path.clone(), error))?));
+        }
+        Ok(out)
+    };
+    let first = of(target.schema);
+    // Every 2.x reads version 2 as well, and from version 1 the way there loses nothing.
+    if first.is_err() && target.schema == 3 && joined.schema == 1 { of(2).or(first) } else { first }
+}
+
+/// What a package ships is not ours to edit, not even through a link.
+pub(super) fn packaged(draft: &mut Draft<'_>, path: &str) -> bool {
+    let ships = |path: &str| {
+        ["/usr/", "/lib/", "/nix/store/"].iter().any(|dir| path.starts_with(dir)) && !path.starts_with("/usr/local/")
+    };
+    let target = draft.facts.files.get(path).and_then(|file| file.target.clone());
+    let Some(home) = target.filter(|target| ships(target)).or_else(|| ships(path).then(|| path.to_owned())) else {
+        return false;
+    };
+    draft.find(
+        "config-not-editable",
+        Severity::Block,
+        &format!("{path} cannot be edited safely"),
+        &format!("it is {home}, which belongs to a package: the next update would undo the edit"),
+        &format!("put a copy in its place: `cp --remove-destination {home} {path}`, or import a copy instead"),
+        path,
+    );
+    true
+}
+
+/// Joins the planned files as containerd will, and says what would still be otherwise.
+fn prove(draft: &mut Draft<'_>, path: &str, release: Release, target: &CriTarget<'_>, before: &Effective) {
+    let misses = match Effective::join(path, release, &draft.texts()) {
+        Ok(after) => after.misses(target),
+        Err(error) => return draft.not_editable(path, &error, BY_HAND),
+    };
+    // An import that is not there, or cannot be read, has its finding already.
+    let known = before.faults();
+    let new: Vec<_> = misses
+        .into_iter()
+        .filter(|miss| !known.contains(miss) && !before.broken.iter().any(|(file, _)| *file == miss.name))
+        .collect();
+    if new.is_empty() || draft.findings.iter().any(|finding| finding.id == "config-not-editable") {
+        return;
+    }
+    let causes: Vec<String> = new.iter().map(|miss| format!("{}: {} ({})", miss.name, miss.why, miss.origin)).collect();
+    let mut finding = Finding::new(
+        "containerd-config-overruled",
+        Severity::Block,
+        "another file of containerd's would win over the plan",
+    )
+    .cause(causes.join("; "))
+    .fix("correct the file that is named, or set `containerd-config = \"regenerate\"` in the profile");
+    finding.origins = new.into_iter().map(|miss| miss.origin).collect();
+    draft.findings.push(finding);
+}
+
+/// The newest version any of the files has; version 1 is left behind, and a new file has what the whole line reads.
+fn schema_for(release: Release, joined: &Effective, is_new: bool) -> u32 {
+    let newest = joined.parts.iter().map(|part| part.version).max().unwrap_or_default().max(joined.schema);
+    if is_new || newest <= 1 { release.preferred_schema() } else { newest }
 }
 
 /// The profile's, else kubelet's, else the one that runs: what is in Docker's store is what can be carried.
-fn sandbox_image(draft: &mut Draft<'_>, config: &ContainerdConfig) -> Option<String> {
+fn sandbox_image(draft: &mut Draft<'_>, config: &Effective) -> Option<String> {
     let facts = draft.facts;
     let flag = facts.kubelet.flag("pod-infra-container-image").map(|flag| flag.value.clone());
     // On a node with cri-dockerd its own flag counts; kubelet's only keeps the image from being collected.
@@ -105,10 +218,10 @@ fn thawed(facts: &Facts) -> Option<&'static str> {
 }
 
 /// kubelet's flags named CNI's directories for dockershim; containerd has its own setting for them.
-fn cni_dirs(facts: &Facts, config: &ContainerdConfig) -> (Option<String>, Option<String>) {
+fn cni_dirs(facts: &Facts, config: &Effective) -> (Option<String>, Option<String>) {
     let flag = |name: &str| facts.kubelet.shim_flag(name).map(|flag| flag.value.clone()).filter(|dir| !dir.is_empty());
     let has_plugins = |dir: &str| facts.cni.plugins.get(dir).is_some_and(|plugins| !plugins.is_empty());
-    let configured = config.cni_bin_dir().into_iter().next().map(|dir| dir.value);
+    let configured = config.cni_bin_dirs().into_iter().next().map(|dir| dir.value);
     let effective = configured.unwrap_or_else(|| CNI_BIN.to_owned());
     let wanted = flag("cni-bin-dir")
         .and_then(|list| list.split(',').map(str::to_owned).find(|dir| has_plugins(dir)))

@@ -9,6 +9,8 @@ use crate::{
     },
 };
 
+use std::collections::BTreeMap;
+
 /// Phases that are timed.
 #[derive(Clone, Copy, Debug)]
 pub enum Phase {
@@ -99,6 +101,17 @@ impl<'a> Draft<'a> {
         paths.sort();
         paths.dedup();
         paths
+    }
+
+    /// All texts as the plan leaves them so far.
+    pub fn texts(&self) -> BTreeMap<String, String> {
+        let mut texts = self.facts.texts.clone();
+        for step in &self.steps {
+            if let Action::WriteFile { path, content: Some(text), .. } = &step.action {
+                texts.insert(path.clone(), text.clone());
+            }
+        }
+        texts
     }
 
     /// Adds a step that writes a file, unless it holds that text already. A second edit of a file joins the first.

@@ -4,6 +4,7 @@
 //! pods and Docker stop, files are written, Docker's units are masked, and only then the new side starts.
 
 mod containerd;
+mod convert;
 mod diff;
 mod docker;
 mod draft;
@@ -25,6 +26,7 @@ use crate::{
 };
 use draft::{Draft, Phase};
 
+pub use convert::convert;
 pub use diff::unified;
 
 /// How a plan is shown; none of it changes what is done.
@@ -155,9 +157,11 @@ fn keep_containerd_right(draft: &mut Draft<'_>) {
     let before = draft.steps.len();
     configure(draft);
     let written: Vec<String> = draft.steps.iter().skip(before).map(|step| step.action.object()).collect();
-    let containerd = draft.facts.containerd.config_path.as_ref().map(|path| path.value.clone());
-    let touches_containerd = written.iter().any(|path| Some(path) == containerd.as_ref());
-    let touches_kubelet = written.iter().any(|path| Some(path) != containerd.as_ref() && path != CRICTL_YAML);
+    let main = draft.facts.containerd.config_path.as_ref().map(|path| path.value.clone());
+    let of_containerd =
+        |path: &String| Some(path) == main.as_ref() || draft.facts.containerd.config_files.contains(path);
+    let touches_containerd = written.iter().any(of_containerd);
+    let touches_kubelet = written.iter().any(|path| !of_containerd(path) && path != CRICTL_YAML);
     enable_containerd(draft);
     if !draft.facts.live || written.is_empty() {
         return;

@@ -1,7 +1,8 @@
 //! The edit that makes a `config.toml` fit Kubernetes.
 
 use super::change::{Change, Literal, same};
-use super::schema::{self, CRI_SPELLINGS, LEGACY_LINUX, Places, RUNC_V2};
+use super::convert::moved_path;
+use super::schema::{self, CRI_SPELLINGS, Places, RUNC_V2};
 use super::{ContainerdConfig, is_runc_shim};
 use crate::formats::FormatError;
 use toml_edit::{Item, TableLike};
@@ -54,6 +55,9 @@ impl Place {
             base.into_iter().map(str::to_owned).chain(rest.iter().cloned()).collect()
         };
         match self {
+            Self::Top(path) if places.has_server_plugins() => {
+                moved_path(3, &path.iter().map(String::as_str).collect::<Vec<_>>())
+            }
             Self::Top(path) => path.clone(),
             Self::Runtime(rest) => joined(places.runtime(&[]), rest),
             Self::Images(rest) => joined(places.images(&[]), rest),
@@ -64,6 +68,13 @@ impl Place {
                 path
             }
         }
+    }
+}
+
+impl Place {
+    /// The path in the form in which configurations are compared.
+    pub(super) fn neutral(&self) -> Vec<String> {
+        self.path(Places::of(schema::NEWEST))
     }
 }
 
@@ -84,14 +95,22 @@ impl ContainerdConfig {
     /// An unknown schema version, a conversion that would lose settings, and values of the wrong type in the way, each
     /// with its line. `internal: …` if the edited text does not say what was meant.
     pub fn with_cri(&self, target: &CriTarget<'_>) -> Result<String, FormatError> {
-        let converted = self.apply(&self.conversion(target.schema)?)?;
-        let enabled = converted.apply(&converted.enabling())?;
-        let done = enabled.apply(&enabled.cri_changes(target)?)?;
-        Ok(done.text())
+        // No release needs a byte order mark, and several refuse it.
+        let mut config = Self { bom: String::new(), ..self.clone() };
+        config = config.converted_to(target.schema.min(config.schema.max(2)))?;
+        config = config.apply(&config.enabling())?;
+        if config.schema < target.schema && config.item(&["plugins", schema::CRI]).is_some() {
+            // What runc v2 reads elsewhere must be there before the old names have no place any more.
+            let bare =
+                CriTarget { sandbox_image: None, cni_bin_dir: None, cni_conf_dir: None, settings: &[], ..*target };
+            config = config.apply(&config.cri_changes(&bare)?)?;
+        }
+        config = config.converted_to(target.schema)?;
+        Ok(config.apply(&config.cri_changes(target)?)?.text())
     }
 
     /// Makes changes one after the other and checks the result against the same changes made to the parsed value.
-    fn apply(&self, changes: &[Change]) -> Result<Self, FormatError> {
+    pub(super) fn apply(&self, changes: &[Change]) -> Result<Self, FormatError> {
         let read = |text: &str| {
             toml::from_str::<toml::Table>(text)
                 .map_err(|error| FormatError::internal(format!("edited text: {}", error.message())))
@@ -107,60 +126,11 @@ impl ContainerdConfig {
         if !same(&read(&text)?, &meant) {
             return Err(FormatError::internal("the edited configuration differs from what was meant"));
         }
-        Self::parse(&format!("{}{text}", self.bom))
-    }
-
-    fn conversion(&self, target: u32) -> Result<Vec<Change>, FormatError> {
-        let refuse = |message: String| match self.item(&["version"]) {
-            Some(item) => Err(self.error_at(item, message)),
-            None => Err(FormatError::new(message)),
-        };
-        if self.schema > schema::NEWEST {
-            return refuse(format!(
-                "version {} is not known: castoff knows versions 1 to {}",
-                self.schema,
-                schema::NEWEST
-            ));
-        }
-        if !(2..=schema::NEWEST).contains(&target) || self.schema > target {
-            return refuse(format!("a file of version {} cannot become version {target}", self.schema));
-        }
-        if self.schema == target {
-            return Ok(Vec::new());
-        }
-        if target > 2
-            && let Some((name, item)) = self.moved_setting(target)
-        {
-            let message = format!(
-                "{name} has another place in version {target}; keep the file at version {}",
-                self.schema.max(2)
-            );
-            return Err(self.error_at(item, message));
-        }
-        let mut changes = if self.schema == 1 { self.long_names()? } else { Vec::new() };
-        changes.push(Change::Set(owned(&["version"]), Literal::Integer(target)));
-        Ok(changes)
-    }
-
-    /// The first setting that would be lost by just writing another version on the file.
-    fn moved_setting(&self, target: u32) -> Option<(String, &Item)> {
-        let plugins = self.table(&["plugins"]).map(TableLike::iter).into_iter().flatten();
-        let renamed = |name: &str| {
-            let full = schema::full_name(name);
-            full == schema::CRI
-                || full == LEGACY_LINUX
-                || ["io.containerd.monitor.v1.", "io.containerd.internal.v1.restart", "io.containerd.runtime.v2."]
-                    .iter()
-                    .any(|prefix| full.starts_with(prefix))
-        };
-        let plugin = plugins.filter(|_| self.schema < 3).find(|(name, _)| renamed(name));
-        let plugin = plugin.map(|(name, item)| (format!("plugins.{name:?}"), item));
-        let mut sockets = ["grpc", "ttrpc", "metrics", "debug"].iter().filter(|_| target >= 4);
-        plugin.or_else(|| sockets.find_map(|name| Some(((*name).to_owned(), self.item(&[name])?))))
+        Ok(Self::parse(&format!("{}{text}", self.bom))?.inheriting(self.schema))
     }
 
     /// Schema 1 names plugins by their short names.
-    fn long_names(&self) -> Result<Vec<Change>, FormatError> {
+    pub(super) fn long_names(&self) -> Result<Vec<Change>, FormatError> {
         let mut changes = Vec::new();
         if let Some(item) = self.item(&["plugins"])
             && item.as_table_like().is_none()
@@ -177,8 +147,7 @@ impl ContainerdConfig {
         }
         for list in ["disabled_plugins", "required_plugins"] {
             let names = self.strings(&[list]).into_iter().map(|name| name.value);
-            // The CRI plugin leaves the first list anyway.
-            let short = names.filter(|name| !name.contains('.') && (list != "disabled_plugins" || name != "cri"));
+            let short = names.filter(|name| !name.contains('.'));
             changes.extend(short.map(|name| {
                 let full = schema::full_name(&name);
                 Change::RenameItem(owned(&[list]), name, full)
@@ -187,7 +156,7 @@ impl ContainerdConfig {
         Ok(changes)
     }
 
-    fn enabling(&self) -> Vec<Change> {
+    pub(super) fn enabling(&self) -> Vec<Change> {
         if self.cri_disabled_by().is_empty() {
             return Vec::new();
         }
@@ -260,19 +229,19 @@ fn gives_another_shim(setting: &Setting, handler: &str) -> bool {
     name == handler && *key == ["runtime_type"] && !is_runc_shim(shim)
 }
 
-fn owned(path: &[&str]) -> Vec<String> {
+pub(super) fn owned(path: &[&str]) -> Vec<String> {
     path.iter().map(|part| (*part).to_owned()).collect()
 }
 
 /// Changes as they are found to be needed.
-struct Plan<'a> {
-    config: &'a ContainerdConfig,
-    changes: Vec<Change>,
+pub(super) struct Plan<'a> {
+    pub config: &'a ContainerdConfig,
+    pub changes: Vec<Change>,
 }
 
 impl Plan<'_> {
     /// Gives a key a value unless it has it.
-    fn set(&mut self, path: &[&str], literal: Literal) -> Result<(), FormatError> {
+    pub fn set(&mut self, path: &[&str], literal: Literal) -> Result<(), FormatError> {
         self.check_table(path.split_last().map_or(&[], |(_, parent)| parent))?;
         let item = self.config.item(path);
         let holds = item.is_some_and(|item| match &literal {
@@ -307,7 +276,7 @@ impl Plan<'_> {
         }
     }
 
-    fn check_list(&self, key: &str) -> Result<(), FormatError> {
+    pub fn check_list(&self, key: &str) -> Result<(), FormatError> {
         match self.config.item(&[key]) {
             Some(item) if item.as_array().is_none() => Err(self.config.error_at(item, format!("{key} is not a list"))),
             _ => Ok(()),
@@ -315,7 +284,7 @@ impl Plan<'_> {
     }
 
     /// Handlers of other shims (kata, runsc) are none of our business.
-    fn handler(&mut self, path: &[&str], systemd_cgroup: bool) -> Result<(), FormatError> {
+    pub fn handler(&mut self, path: &[&str], systemd_cgroup: bool) -> Result<(), FormatError> {
         let at = |rest: &[&'static str]| -> Vec<&str> { path.iter().copied().chain(rest.iter().copied()).collect() };
         self.check_table(&at(&["options"]))?;
         let type_path = at(&["runtime_type"]);
@@ -354,7 +323,7 @@ impl Plan<'_> {
     }
 
     /// From containerd 2.1 on there is a list, and setting both keys is an error; 2.0 knows the single key alone.
-    fn cni_bin_dir(&mut self, places: Places, dir: &str) -> Result<(), FormatError> {
+    pub fn cni_bin_dir(&mut self, places: Places, dir: &str) -> Result<(), FormatError> {
         let (single, list) = (places.runtime(&["cni", "bin_dir"]), places.runtime(&["cni", "bin_dirs"]));
         let dirs: Vec<String> = self.config.strings(&list).into_iter().map(|dir| dir.value).collect();
         if dirs.is_empty() {

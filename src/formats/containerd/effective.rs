@@ -11,6 +11,7 @@
 
 mod answers;
 mod faults;
+mod target;
 
 use super::lift::{Gone, lift};
 use super::release::{Import, Release};

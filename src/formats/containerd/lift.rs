@@ -13,8 +13,6 @@ pub(super) enum Fate {
     Stays,
     /// It moves.
     To(Vec<String>),
-    /// It moves, and what it says must also stand in a second place.
-    ToBoth(Vec<String>, Vec<String>),
     /// There is no place for it. Nothing is lost when it is empty or holds one of these values.
     Gone(&'static str, &'static [&'static str]),
     /// It moves, but empty it said nothing before and would mean something there.
@@ -109,10 +107,6 @@ fn cri(rest: &[&str]) -> Fate {
         ["containerd", "runtimes", name, "sandbox_mode"] => {
             Fate::To(to(&["plugins", CRI_RUNTIME, "containerd", "runtimes", name, "sandboxer"], &[]))
         }
-        ["containerd", "runtimes", name, "snapshotter"] => Fate::ToBoth(
-            to(&["plugins", CRI_RUNTIME], rest),
-            to(&["plugins", CRI_IMAGES, "runtime_platforms", name, "snapshotter"], &[]),
-        ),
         _ => runtime(),
     }
 }
@@ -126,9 +120,10 @@ fn server(path: &[&str]) -> Fate {
         ["grpc", key @ ("uid" | "gid")] => owner(SERVER_GRPC, key),
         ["ttrpc", key @ ("uid" | "gid")] => owner(SERVER_TTRPC, key),
         ["debug", key @ ("uid" | "gid")] => owner(SERVER_DEBUG, key),
-        ["grpc", key @ ("max_recv_message_size" | "max_send_message_size")] => {
-            Fate::ToBoth(to(&["plugins", SERVER_GRPC, key], &[]), to(&["plugins", SERVER_TCP, key], &[]))
-        }
+        ["grpc", key @ ("max_recv_message_size" | "max_send_message_size")] => plugin(SERVER_GRPC, key),
+        ["grpc"] => Fate::To(to(&["plugins", SERVER_GRPC], &[])),
+        ["ttrpc"] => Fate::To(to(&["plugins", SERVER_TTRPC], &[])),
+        ["metrics"] => Fate::To(to(&["plugins", SERVER_METRICS], &[])),
         ["grpc", "address"] => plugin(SERVER_GRPC, "address"),
         ["grpc", "tcp_address"] => plugin(SERVER_TCP, "address"),
         ["grpc", "tcp_tls_ca"] => plugin(SERVER_TCP, "tls_ca"),
@@ -141,6 +136,23 @@ fn server(path: &[&str]) -> Fate {
         ["metrics", "grpc_histogram"] => plugin(PROMETHEUS, "grpc_histogram"),
         _ => Fate::Stays,
     }
+}
+
+/// A second place where the next schema wants to read the same.
+pub(super) fn also(tree: &Node, from: u32, path: &[&str]) -> Option<Vec<String>> {
+    let second = match (from, path) {
+        (2, ["plugins", CRI, "containerd", "runtimes", name, "snapshotter"]) => {
+            to(&["plugins", CRI_IMAGES, "runtime_platforms", name, "snapshotter"], &[])
+        }
+        // One pair of limits was for both sockets.
+        (3, ["grpc", key @ ("max_recv_message_size" | "max_send_message_size")])
+            if tree.get(&["grpc", "tcp_address"]).is_some_and(|address| !address.is_zero()) =>
+        {
+            to(&["plugins", SERVER_TCP, key], &[])
+        }
+        _ => return None,
+    };
+    (!tree.get(path)?.is_zero()).then_some(second)
 }
 
 /// A setting that the next schema has no place for.
@@ -158,17 +170,12 @@ fn step(tree: &Node, from: u32, gone: &mut Vec<Gone>) -> Node {
     let mut out = Node { file: tree.file, line: tree.line, ..Node::empty() };
     let mut moved: Vec<(Vec<String>, Node)> = Vec::new();
     for (path, node) in tree.leaves() {
+        moved.extend(also(tree, from, &path).map(|other| (other, node.clone())));
         match fate(from, &path) {
             Fate::Stays => {
                 out.put(&path, renamed_list(from, &path, node));
             }
             Fate::To(new) => moved.push((new, node.clone())),
-            Fate::ToBoth(new, other) => {
-                moved.push((new, node.clone()));
-                if !node.is_zero() {
-                    moved.push((other, node.clone()));
-                }
-            }
             Fate::UnlessEmpty(new) if !node.is_zero() => moved.push((new, node.clone())),
             Fate::UnlessEmpty(_) => {}
             Fate::Gone(why, harmless) => {

@@ -1,10 +1,13 @@
 //! containerd's `config.toml`: what it says about the CRI plugin, and the edit that makes it fit Kubernetes.
 //!
 //! The schema version decides where each setting lives (containerd ignores tables of another schema without a word), so
-//! every question here is answered for the version the file declares. Imports are named but not followed: merging
-//! differs between containerd 1.x and 2.x, and files are the caller's business.
+//! every question here is answered for the version the file declares. [`ContainerdConfig`] is one file and names its
+//! imports; [`Effective`] is what containerd makes of a file and all that it imports, which differs between releases.
 
 pub(in crate::formats) mod change;
+mod convert;
+#[cfg(test)]
+mod convert_tests;
 mod edit;
 mod effective;
 #[cfg(test)]
@@ -15,6 +18,7 @@ mod read;
 mod registry;
 mod release;
 mod schema;
+mod share;
 mod splice;
 #[cfg(test)]
 mod tests;

@@ -44,6 +44,11 @@ impl Places {
         Self { schema }
     }
 
+    /// Sockets are plugins since schema 4.
+    pub fn has_server_plugins(self) -> bool {
+        self.schema >= 4
+    }
+
     fn split(self) -> bool {
         self.schema >= 3
     }

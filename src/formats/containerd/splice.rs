@@ -34,7 +34,7 @@ fn key_text(text: &str, name: &str) -> String {
     }
 }
 
-fn joined_keys(text: &str, names: &[String]) -> String {
+pub(super) fn joined_keys(text: &str, names: &[String]) -> String {
     names.iter().map(|name| key_text(text, name)).collect::<Vec<_>>().join(".")
 }
 
@@ -205,10 +205,17 @@ fn insert(text: &str, path: &[String], literal: &str) -> String {
 
 fn insert_inline(text: &str, range: &Range<usize>, rest: &[String], literal: &str) -> String {
     let Some((first, deeper)) = rest.split_first() else { return text.to_owned() };
-    let value =
-        deeper.iter().rev().fold(literal.to_owned(), |inner, name| format!("{{ {} = {inner} }}", key_text(text, name)));
-    let entry = format!("{} = {value}", key_text(text, first));
-    match inline_entries(text, range).last() {
+    let entries = inline_entries(text, range);
+    // Beside `a.b = 1` a table `a` can only grow by dots.
+    let dotted =
+        entries.iter().any(|entry| entry.keys.len() > 1 && entry.keys.first().is_some_and(|key| key.name == *first));
+    let entry = if dotted {
+        format!("{} = {literal}", joined_keys(text, rest))
+    } else {
+        let nest = |inner: String, name: &String| format!("{{ {} = {inner} }}", key_text(text, name));
+        format!("{} = {}", key_text(text, first), deeper.iter().rev().fold(literal.to_owned(), nest))
+    };
+    match entries.last() {
         Some(last) => splice(text, last.value.end..last.value.end, &format!(", {entry}")),
         None => splice(text, range.clone(), &format!("{{ {entry} }}")),
     }
@@ -241,6 +248,60 @@ fn insert_in_section(text: &str, all: &[Statement], header: usize, line: &str) -
     }
 }
 
+/// Puts whole lines into a table: behind its last key, or under a new header.
+pub(super) fn add_block(text: &str, table: &[String], block: &str) -> String {
+    let all = statements(text);
+    let key = block.lines().find(|line| !line.trim_start().starts_with('#')).unwrap_or_default();
+    let old = key.len() - key.trim_start_matches([' ', '\t']).len();
+    let Some(index) = all.iter().position(|statement| statement.is_header() && is_path(&statement.path(), table))
+    else {
+        if table.is_empty() {
+            return insert_at_top(text, &all, block.trim_end_matches(['\r', '\n']));
+        }
+        // The section first, with its first line as a place holder that the block then takes.
+        let made = insert_section(text, &all, table, "castoff-block = 0");
+        let wanted = [table, &["castoff-block".to_owned()]].concat();
+        let place = statements(&made).into_iter().find(|statement| is_path(&statement.path(), &wanted));
+        return place.map_or(made.clone(), |found| {
+            let line = get(&made, &found.lines);
+            let lead = line.len() - line.trim_start_matches([' ', '\t']).len();
+            let indent = line.get(..lead).unwrap_or_default().to_owned();
+            splice(&made, found.lines, &reindented(block, old, &indent))
+        });
+    };
+    let Some(header) = all.get(index) else { return text.to_owned() };
+    let last = all.iter().skip(index + 1).take_while(|statement| !statement.is_header()).last();
+    let (at, indent) = match last {
+        Some(last) => (last.lines.end, indent(text, last)),
+        None => (header.lines.end, format!("{}{}", indent(text, header), key_step(text, &all))),
+    };
+    let newline = newline_of(text);
+    let open = text.get(..at).is_some_and(|before| !before.is_empty() && !before.ends_with('\n'));
+    let first = if open { newline } else { "" };
+    splice(text, at..at, &format!("{first}{}", reindented(block, old, &indent)))
+}
+
+/// The comment lines and the first line of a key in another indentation. Further lines of a value stay as they are: they
+/// may be part of a text.
+fn reindented(block: &str, old: usize, indent: &str) -> String {
+    let newline = newline_of(block);
+    let mut key_seen = false;
+    let mut out: String = block
+        .split_inclusive('\n')
+        .map(|line| {
+            let blank = line.len() - line.trim_start_matches([' ', '\t']).len();
+            let cut = line.get(blank.min(old)..).unwrap_or(line);
+            let shown = if key_seen { line.to_owned() } else { format!("{indent}{cut}") };
+            key_seen |= !line.trim_start().starts_with('#');
+            shown
+        })
+        .collect();
+    if !out.ends_with('\n') {
+        out.push_str(newline);
+    }
+    out
+}
+
 /// Top-level keys must stand before the first header. A comment right above the first statement belongs to it.
 fn insert_at_top(text: &str, all: &[Statement], line: &str) -> String {
     let Some(first) = all.first() else { return add_line(text, text.len(), "", line) };
@@ -256,7 +317,7 @@ pub(in crate::formats) fn append_at_top(text: &str, key: &str, literal: &str) ->
     Some(add_line(text, last.lines.end, &indent(text, last), &format!("{} = {literal}", key_text(text, key))))
 }
 
-fn comment_block_start(text: &str, at: usize) -> usize {
+pub(super) fn comment_block_start(text: &str, at: usize) -> usize {
     let before = text.get(..at).unwrap_or_default();
     before
         .split_inclusive('\n')

@@ -26,7 +26,6 @@ pub(super) struct Node {
     pub line: u32,
 }
 
-#[cfg_attr(not(test), allow(dead_code))] // The converter's proof needs all of it.
 impl Node {
     /// An empty table.
     pub fn empty() -> Self {

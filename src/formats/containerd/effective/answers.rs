@@ -3,6 +3,7 @@
 use super::super::lift::SERVER_GRPC;
 use super::super::schema::{CRI, CRI_SPELLINGS};
 use super::{Effective, Handler, Node};
+use crate::formats::containerd::{Literal, Place, Setting};
 use crate::model::{Origin, Sourced};
 
 impl Effective {
@@ -135,4 +136,42 @@ impl Effective {
         };
         plugins.into_iter().flatten().map(one).collect()
     }
+
+    /// What a file made anew must take over: directories, the socket, the snapshotter, the runtimes with all their
+    /// settings, and where registries are configured.
+    pub fn essentials(&self) -> Vec<Setting> {
+        let mut out = Vec::new();
+        let mut add = |place: Place, value: Option<Sourced<String>>| {
+            out.extend(value.map(|value| Setting { place, value: Some(Literal::Text(value.value)) }));
+        };
+        let names = |path: &[&str]| path.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>();
+        add(Place::Top(names(&["root"])), self.root());
+        add(Place::Top(names(&["state"])), self.state());
+        add(Place::Top(names(&["grpc", "address"])), self.grpc_address());
+        add(Place::Snapshotter, self.snapshotter());
+        add(Place::Runtime(names(&["containerd", "default_runtime_name"])), self.default_runtime());
+        add(Place::Images(names(&["registry", "config_path"])), self.registry_config_path());
+        for (name, handler) in self.neutral.get(&Self::places().runtimes()).and_then(Node::table).into_iter().flatten()
+        {
+            for (path, node) in handler.leaves() {
+                // Two names for one thing: the shim that every release has needs neither.
+                if let (Some(value), false) = (literal(node), path == ["sandboxer"]) {
+                    let place = Place::Handler(name.clone(), names(&path));
+                    out.push(Setting { place, value: Some(value) });
+                }
+            }
+        }
+        out.retain(|setting| !matches!(&setting.place, Place::Handler(_, path) if path.last().is_some_and(|key| key == "SystemdCgroup")));
+        out
+    }
+}
+
+fn literal(node: &Node) -> Option<Literal> {
+    let texts = |items: &[Node]| items.iter().map(|item| item.text().map(str::to_owned)).collect::<Option<Vec<_>>>();
+    let number = || node.integer().and_then(|number| u32::try_from(number).ok()).map(Literal::Integer);
+    node.bool()
+        .map(Literal::Bool)
+        .or_else(number)
+        .or_else(|| node.text().map(|text| Literal::Text(text.to_owned())))
+        .or_else(|| node.list().and_then(texts).map(Literal::List))
 }

@@ -1,0 +1,65 @@
+//! `castoff convert`
+
+use super::{
+    apply::{carry_out, nothing_to_do, prompter, question, refuse_blocked},
+    args::{ConvertArgs, Format},
+    context::{Context, json},
+    exit::{Exit, Usage},
+};
+use crate::{
+    apply, plan, report,
+    ui::{Answer, Printer},
+};
+use anyhow::Result;
+
+/// Gives containerd's configuration another version; with `--check` only shows it.
+pub fn run(args: &ConvertArgs, printer: Printer) -> Result<Exit> {
+    let context = Context::open(&args.node, &args.change.skip_check)?;
+    if args.file.as_ref().is_some_and(|file| !file.starts_with('/')) {
+        return Err(Usage::error(
+            "FILE is a path on the node and starts with `/`",
+            "for example /etc/containerd/config.toml",
+        ));
+    }
+    let facts = context.facts_with(args.file.as_deref());
+    let plan = plan::convert(&facts, &context.desired, plan::Options::default(), args.to, args.file.as_deref());
+    if args.check {
+        match args.change.output {
+            Format::Text => printer.data(&report::plan(&plan, printer.look(), true)),
+            Format::Json => printer.data(&json(&plan.for_reading())?),
+        }
+        return Ok(if plan.blocking().next().is_some() {
+            Exit::BLOCKED
+        } else if args.detailed_exitcode && !plan.is_empty() {
+            Exit::PENDING
+        } else {
+            Exit::OK
+        });
+    }
+    refuse_blocked(&plan, &args.change, printer)?;
+    if plan.is_empty() {
+        return nothing_to_do(&plan, &args.change, printer);
+    }
+    context.need_rights()?;
+    apply::refuse_open_run(&context.host)?;
+    if !args.change.yes {
+        let prompter = prompter(&args.node)?;
+        printer.insist(&report::plan(&plan, printer.look(), true));
+        match prompter.confirm(&question(&plan))? {
+            Answer::Given(true) => {}
+            Answer::Given(false) => {
+                printer.insist("Nothing was changed.");
+                return Ok(Exit::FAILURE);
+            }
+            Answer::Cancelled => {
+                printer.insist("Cancelled. Nothing was changed.");
+                return Ok(Exit::INTERRUPTED);
+            }
+        }
+    }
+    let exit = carry_out(&context.host, &plan, &args.change, !args.change.no_commit, printer)?;
+    if exit == Exit::OK {
+        printer.say("containerd reads it at its next start: systemctl restart containerd");
+    }
+    Ok(exit)
+}
