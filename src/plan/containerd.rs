@@ -5,6 +5,7 @@ use crate::{
     formats::{
         FormatError,
         containerd::{ContainerdConfig, CriTarget, Effective, Release},
+        package_db::version_pair,
     },
     model::{ConfigWay, Facts, Finding, RuntimeKind, Severity},
 };
