@@ -258,7 +258,7 @@ containerd_gate() {
     passed=$((passed + p)) failed=$((failed + f))
     if [ "$f" = 0 ]; then
         printf 'ok    %-12s %s: %s passed: %s\n' containerd "$(took "$from")" "$p" \
-            "$(sed -n 's/^\([0-9]* \(planned\|expected\) .* came up\)$/\1/p' "$logs/containerd.log" | paste -sd, | sed 's/,/, /g')"
+            "$(grep -o '[0-9]* \(planned configurations\|expected trees\) came up' "$logs/containerd.log" | paste -sd, | sed 's/,/, /g')"
     else
         sed 's/^/      /' "$logs/containerd.log"
         failures+=("containerd")

@@ -176,7 +176,7 @@ impl Effective {
                 }
             }
             if release.converts_each_file() {
-                let own = if part.version == 0 { out.schema_without_version() } else { part.version };
+                let own = if part.version == 0 { Self::schema_without_version() } else { part.version };
                 out.note_foreign(&tree, own);
                 let (neutral, gone) = lift(&tree, own);
                 out.gone.extend(gone);
@@ -200,7 +200,7 @@ impl Effective {
     }
 
     /// 2.3 and later take a file without a version for schema 1, whose migration leaves full names alone.
-    fn schema_without_version(&self) -> u32 {
+    fn schema_without_version() -> u32 {
         1
     }
 
