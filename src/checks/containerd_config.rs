@@ -116,7 +116,8 @@ pub const CHECKS: &[CheckInfo] = &[
         summary: "config_path names several directories, which containerd 2.1 does not read",
         explanation: "`registry.config_path` may hold directories separated by colons. From containerd 2.1 on images are \
             pulled by the transfer service, which takes the whole text for one directory: no hosts.toml is found, and \
-            mirrors and certificates are ignored. Name one directory.",
+            mirrors and certificates are ignored. The plan names one of the directories and copies into it what only the \
+            others have; where both have a file for a registry, the one in the directory that stays is kept.",
         run: Some(config_path_list),
     },
     CheckInfo {
@@ -295,7 +296,7 @@ fn config_path_list(facts: &Facts) -> Vec<Finding> {
         origin: path.origin.clone(),
         why: "taken for one directory".to_owned(),
     };
-    finding("registry-config-path-list", &[one], "name one directory, /etc/containerd/certs.d")
+    finding("registry-config-path-list", &[one], "the plan names one of them; see that it holds what is needed")
 }
 
 fn cni_trap(facts: &Facts) -> Vec<Finding> {

@@ -1,6 +1,6 @@
 //! Findings about how registries are reached: what each means, and how it is found in facts.
 
-use super::{CheckInfo, on_docker, version};
+use super::{CheckInfo, version};
 use crate::model::{Facts, Finding, Severity};
 
 /// The entries of this subject.
@@ -25,16 +25,6 @@ pub const CHECKS: &[CheckInfo] = &[
         run: Some(tls_ignored),
     },
     CheckInfo {
-        id: "registry-path-list",
-        severity: Severity::Warn,
-        summary: "config_path lists several directories, which containerd 2.1 takes for one",
-        explanation: "`config_path = \"/etc/containerd/certs.d:/etc/docker/certs.d\"` was a list. Since containerd 2.1 images \
-            are pulled by another service, which takes the text for the name of one directory and finds nothing: mirrors \
-            and certificates are lost in silence. The plan names one directory and copies the hosts.toml files of the \
-            others that it lacks. Where both have a file for a registry, the one in the directory that stays is kept.",
-        run: Some(path_list),
-    },
-    CheckInfo {
         id: "registry-auth-in-config",
         severity: Severity::Warn,
         summary: "credentials of registries stand in containerd's configuration",
@@ -49,7 +39,9 @@ pub const CHECKS: &[CheckInfo] = &[
         severity: Severity::Warn,
         summary: "containerd ignores a hosts.toml that it cannot read",
         explanation: "A hosts.toml with a fault (wrong TOML, an unknown capability, a value of a wrong type) is no error to \
-            containerd: it logs a line at each pull and goes on as if there were none, past mirrors and certificates.",
+            containerd: it logs a line at each pull and goes on as if there were none, past mirrors and certificates. \
+            containerd 1.x (1.6.20 and 1.7.24 among them) ignores a file without any `[host]` table too: a `server` alone \
+            says nothing there.",
         run: Some(hosts_toml_ignored),
     },
     CheckInfo {
@@ -147,25 +139,6 @@ pub fn tls_ignored(facts: &Facts) -> Vec<Finding> {
     );
     finding.origins = with_tls.iter().map(|config| config.host.origin.clone()).collect();
     vec![finding]
-}
-
-pub fn path_list(facts: &Facts) -> Vec<Finding> {
-    let Some(path) = facts.registry.config_path.as_ref().filter(|path| path.value.contains(':')) else {
-        return Vec::new();
-    };
-    let misread = version(facts.containerd.version.as_ref()).is_some_and(|version| version >= (2, 1));
-    if !concerns(facts) || !(misread || on_docker(facts)) {
-        return Vec::new();
-    }
-    vec![
-        warn(
-            "registry-path-list",
-            "config_path lists several directories, which containerd 2.1 takes for one",
-            format!("config_path is {:?}", path.value),
-            "the plan names one of them; see that it holds what is needed",
-        )
-        .at(path.origin.clone()),
-    ]
 }
 
 pub fn auth_in_config(facts: &Facts) -> Vec<Finding> {

@@ -2,7 +2,7 @@
 
 use super::files::Files;
 use crate::{
-    formats::{At, containerd::ContainerdConfig, hosts_toml::HostsToml},
+    formats::{At, containerd::ContainerdConfig, hosts_toml::HostsToml, package_db::version_pair},
     host::{EntryKind, Host},
     model::{
         CERTS_D, DOCKER_CERTS_D, Facts, Origin, RegistryConfig, RegistryDir, RegistryFacts, RegistryMirror,
@@ -26,6 +26,16 @@ pub fn probe(host: &Host, files: &mut Files<'_>, facts: &mut Facts) {
     }
     for root in roots.iter().filter(|root| root.starts_with('/')) {
         registry.hosts.extend(dirs(host, files, root, true));
+    }
+    let version = facts.containerd.version.as_ref().and_then(|version| version_pair(&version.value));
+    if version.is_some_and(|version| version < (2, 0)) {
+        for dir in registry.hosts.iter_mut().filter(|dir| dir.hosts_toml && dir.fault.is_none()) {
+            let text = files.text(&format!("{}/hosts.toml", dir.path)).unwrap_or_default();
+            // Measured on 1.6.20 and 1.7.24: "invalid `host` tree".
+            if HostsToml::parse(&text).is_ok_and(|file| file.hosts.is_empty() && file.server.is_some()) {
+                dir.fault = Some("it has no [host] table, so containerd 1.x ignores it".to_owned());
+            }
+        }
     }
     registry.docker_certs = dirs(host, files, DOCKER_CERTS_D, false);
     facts.registry = registry;
