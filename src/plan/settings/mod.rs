@@ -9,6 +9,8 @@ mod logs;
 mod proxy;
 mod runtimes;
 mod security;
+#[cfg(test)]
+mod tests;
 mod unit;
 mod values;
 

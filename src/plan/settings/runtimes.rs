@@ -6,7 +6,7 @@
 use super::{Draft, Judged, containerd_version, path_of, values};
 use crate::{
     formats::containerd::{ContainerdConfig, Literal, Place},
-    model::{Finding, Origin, Severity, Verdict},
+    model::{Finding, Severity, Verdict},
 };
 use serde_json::{Map, Value};
 
@@ -50,10 +50,16 @@ pub fn carry(draft: &mut Draft<'_>) {
 }
 
 fn default_runtime(draft: &mut Draft<'_>, config: &ContainerdConfig, carried: &[&str]) {
-    let Some(name) = values::text(draft.facts, "default-runtime") else { return };
+    let facts = draft.facts;
+    let Some(name) = values::text(facts, "default-runtime") else { return };
     let place = || Place::Runtime(path_of(&["containerd", "default_runtime_name"]));
-    let now = config.default_runtime_name().map(|at| at.value).filter(|name| !name.is_empty());
-    let known = |name: &str| carried.contains(&name) || config.runtimes().iter().any(|handler| handler.name == name);
+    // What all files together say, imports included; an import beats the file that is edited.
+    let effective = facts.containerd.default_runtime.as_ref();
+    let main = facts.containerd.config_path.as_ref().map(|path| path.value.as_str());
+    let imported = effective.filter(|said| said.origin.path.as_deref() != main);
+    let now = effective.map(|said| said.value.clone()).or_else(|| config.default_runtime_name().map(|at| at.value));
+    let now = now.filter(|name| !name.is_empty());
+    let known = |name: &str| carried.contains(&name) || there(draft, config, name).is_some();
     let judged = if BUILT_IN.contains(&name.as_str()) {
         let note = match now.as_deref() {
             None | Some("runc") => "runc is containerd's default too".to_owned(),
@@ -61,14 +67,18 @@ fn default_runtime(draft: &mut Draft<'_>, config: &ContainerdConfig, carried: &[
         };
         let verdict = if now.as_deref().is_none_or(|now| now == "runc") { Verdict::Equal } else { Verdict::Manual };
         Judged::new(verdict, "default_runtime_name", note)
+    } else if now.as_deref() == Some(&name) {
+        Judged::new(Verdict::Equal, "default_runtime_name", "containerd's configuration says so already")
+    } else if let Some(imported) = imported {
+        let cause = format!("an imported file says {}: {}", imported.value, imported.origin);
+        undefined(draft, &name, &cause);
+        Judged::new(Verdict::Manual, "default_runtime_name", cause)
     } else if known(&name) {
         let note = format!("was {}", now.as_deref().unwrap_or("runc"));
-        let verdict = if now.as_deref() == Some(&name) { Verdict::Equal } else { Verdict::Carried };
         draft.set_containerd(place(), Literal::Text(name.clone()));
-        Judged::new(verdict, format!("default_runtime_name = {name:?}"), note)
+        Judged::new(Verdict::Carried, format!("default_runtime_name = {name:?}"), note)
     } else {
-        let origin = draft.facts.docker.setting("default-runtime").map(|setting| setting.origin.clone());
-        undefined(draft, &name, origin);
+        undefined(draft, &name, "pods that name no RuntimeClass ran on it, and would run on runc");
         let note =
             "containerd has no such handler and castoff made none; a default without a table keeps CRI from loading";
         Judged::new(Verdict::Manual, "default_runtime_name", note)
@@ -76,10 +86,22 @@ fn default_runtime(draft: &mut Draft<'_>, config: &ContainerdConfig, carried: &[
     draft.decide("default-runtime", &judged);
 }
 
-fn undefined(draft: &mut Draft<'_>, name: &str, origin: Option<Origin>) {
+/// The program of a handler that containerd has already, in whichever of its files; empty where none is named.
+fn there(draft: &Draft<'_>, config: &ContainerdConfig, name: &str) -> Option<String> {
+    let known = draft.facts.containerd.handlers.iter().find(|handler| handler.name == name);
+    let program = known.map(|handler| handler.binary_name.as_ref().map(|program| program.value.clone()));
+    let main = || {
+        let handler = config.runtimes().into_iter().find(|handler| handler.name == name)?;
+        Some(handler.binary_name.map(|program| program.value))
+    };
+    program.or_else(main).map(Option::unwrap_or_default)
+}
+
+fn undefined(draft: &mut Draft<'_>, name: &str, cause: &str) {
+    let origin = draft.facts.docker.setting("default-runtime").map(|setting| setting.origin.clone());
     let summary = format!("Docker's default runtime {name} is not carried over");
     let mut finding = Finding::new("runtime-not-carried", Severity::Block, summary)
-        .cause("pods that name no RuntimeClass ran on it, and would run on runc")
+        .cause(cause)
         .fix(format!("add a handler `{name}` to containerd's configuration, then plan again"));
     finding.origins.extend(origin);
     draft.findings.push(finding);
@@ -94,9 +116,9 @@ fn handler(
 ) -> Result<String, String> {
     let text = |key: &str| runtime.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let place = |path: &[&str]| Place::Handler(name.to_owned(), path_of(path));
-    if let Some(there) = config.runtimes().into_iter().find(|handler| handler.name == name) {
-        let binary = there.binary_name.map_or_else(String::new, |at| format!(" with {}", at.value));
-        return Ok(format!("{name}: containerd has a handler of that name{binary}, which stays"));
+    if let Some(program) = there(draft, config, name) {
+        let program = if program.is_empty() { program } else { format!(" with {program}") };
+        return Ok(format!("{name}: containerd has a handler of that name{program}, which stays"));
     }
     let arguments = runtime.get("runtimeArgs").and_then(Value::as_array).filter(|arguments| !arguments.is_empty());
     if arguments.is_some() {
