@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn documents_that_are_empty_values_are_edited_or_refused() {
-        assert_eq!(edit("{}\n", &[("a", Some("x"))]), "{a: x}\n");
+        assert_eq!(edit("{}\n", &[("a", Some("x"))]), "{\"a\":\"x\"}\n");
         assert_eq!(edit("# c\r\n--- \r\n", &[("a", Some("x"))]), "# c\r\n--- \r\na: x\r\n");
         for text in ["~\n", "null", "---\n~\n", "# c\r~", "%YAML 1.2\n---\n"] {
             let Ok(config) = KubeletConfig::parse(text) else { continue };
