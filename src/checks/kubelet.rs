@@ -1,7 +1,7 @@
 //! Findings about kubelet and the runtime it asks: what each means, and how it is found in facts.
 
 use super::{CheckInfo, on_docker, version};
-use crate::model::{Facts, Finding, RuntimeKind, Severity};
+use crate::model::{Facts, Finding, RuntimeKind, Severity, Sourced};
 
 /// The entries of this subject.
 pub const CHECKS: &[CheckInfo] = &[
@@ -82,7 +82,8 @@ pub fn no_kubelet(facts: &Facts) -> Vec<Finding> {
 }
 
 pub fn on_containerd_already(facts: &Facts) -> Vec<Finding> {
-    let Some(runtime) = facts.kubelet.runtime.as_ref().filter(|kind| kind.value == RuntimeKind::Containerd) else {
+    let moved = |kind: &&Sourced<RuntimeKind>| kind.value == RuntimeKind::Containerd && !facts.is_half_migrated();
+    let Some(runtime) = facts.kubelet.runtime.as_ref().filter(moved) else {
         return Vec::new();
     };
     vec![

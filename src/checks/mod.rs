@@ -1,11 +1,14 @@
 //! Facts → findings. A registry: one entry per id, each with its long explanation, so that `check`, `explain` and
 //! `--skip-check` know the same names.
 
+mod compat;
 mod containerd;
 mod containerd_config;
 mod docker;
+mod host;
 mod kubelet;
 mod kubelet_state;
+mod matrix;
 mod node;
 mod registries;
 mod registry;
@@ -24,7 +27,7 @@ use crate::{
 /// True when the node's pods run on Docker today.
 fn on_docker(facts: &Facts) -> bool {
     let runtime = facts.kubelet.runtime.as_ref().map(|runtime| runtime.value);
-    matches!(runtime, Some(RuntimeKind::Dockershim | RuntimeKind::CriDockerd))
+    matches!(runtime, Some(RuntimeKind::Dockershim | RuntimeKind::CriDockerd)) || facts.is_half_migrated()
 }
 
 fn version(of: Option<&Sourced<String>>) -> Option<(u32, u32)> {

@@ -1,10 +1,7 @@
 //! Findings about the node as a whole: what each means, and how it is found in facts.
 
-use super::{CheckInfo, on_docker};
-use crate::{
-    formats::package_db::version_pair,
-    model::{Facts, Finding, Severity},
-};
+use super::{CheckInfo, matrix, on_docker};
+use crate::model::{Facts, Finding, Severity};
 
 /// What `inspect` notes when units cannot be asked.
 pub const UNITS_UNSEEN: &str = "which units run";
@@ -83,24 +80,15 @@ pub const CHECKS: &[CheckInfo] = &[
     },
 ];
 
-/// Which CRI versions a containerd serves: (v1alpha2, v1). Source scan per tag, `config-facts` §1.1.
-fn containerd_serves(version: (u32, u32)) -> (bool, bool) {
-    (version < (2, 0), version >= (1, 6))
-}
-
-/// Which CRI versions a kubelet speaks: (v1alpha2, v1). RN1.23#106501, RN1.26#110618.
-fn kubelet_speaks(version: (u32, u32)) -> (bool, bool) {
-    (version < (1, 26), version >= (1, 23))
-}
-
 pub fn cri_version_mismatch(facts: &Facts) -> Vec<Finding> {
     let (Some(kubelet), Some(containerd)) = (&facts.kubelet.version, &facts.containerd.version) else {
         return Vec::new();
     };
-    let (Some(k), Some(c)) = (version_pair(&kubelet.value), version_pair(&containerd.value)) else {
+    let (Some(k), Some(c)) = (matrix::version(&kubelet.value), matrix::version(&containerd.value)) else {
         return Vec::new();
     };
-    let (old, new) = (kubelet_speaks(k).0 && containerd_serves(c).0, kubelet_speaks(k).1 && containerd_serves(c).1);
+    let (speaks, serves) = (matrix::kubelet_speaks(k), matrix::containerd_serves(c));
+    let (old, new) = (speaks.0 && serves.0, speaks.1 && serves.1);
     if old || new || !facts.kubelet.installed || !facts.containerd.installed {
         return Vec::new();
     }

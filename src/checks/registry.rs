@@ -1,6 +1,8 @@
 //! Every finding castoff can make, with what `castoff explain` says about it.
 
-use super::{containerd, containerd_config, docker, kubelet, kubelet_state, node, registries, settings, users};
+use super::{
+    compat, containerd, containerd_config, docker, host, kubelet, kubelet_state, node, registries, settings, users,
+};
 use crate::model::{Explanation, Facts, Finding, Severity};
 
 /// One kind of finding.
@@ -42,6 +44,8 @@ pub fn registry() -> impl Iterator<Item = &'static CheckInfo> {
         registries::CHECKS,
         settings::CHECKS,
         users::CHECKS,
+        compat::CHECKS,
+        host::CHECKS,
     ];
     all.into_iter().flatten()
 }

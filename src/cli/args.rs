@@ -74,7 +74,7 @@ pub struct NodeArgs {
     pub root: Option<PathBuf>,
     /// State what a file tree cannot tell: docker.version,
     /// docker.cgroup-driver, containerd.version, kubelet.version,
-    /// cgroup.mode (repeatable)
+    /// cgroup.mode, kernel.version, systemd.version (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
     pub assume: Vec<String>,
     /// What is wanted [default: /etc/castoff/profile.toml]

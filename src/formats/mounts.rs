@@ -1,6 +1,6 @@
 //! What is mounted where: `/proc/self/mountinfo` of a running system, `/etc/fstab` and mount units of a file tree.
 
-use super::{count, unit_file::UnitFile};
+use super::{At, count, unit_file::UnitFile};
 
 /// One mounted file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,18 @@ pub fn fstab(text: &str) -> Vec<Mount> {
         Some(Mount { point, source: unescape(source), fs_type: unescape(fs_type), line: count(index + 1) })
     };
     text.lines().enumerate().filter_map(mount).collect()
+}
+
+/// The swap devices and files of `/etc/fstab`, without those that are not switched on at boot.
+pub fn swap(text: &str) -> Vec<At<String>> {
+    let swap = |(index, line): (usize, &str)| {
+        let mut fields = line.split_whitespace();
+        let source = fields.next().filter(|field| !field.starts_with('#'))?;
+        let (_, fs_type, options) = (fields.next()?, fields.next()?, fields.next().unwrap_or_default());
+        let on = fs_type == "swap" && !options.split(',').any(|option| option == "noauto");
+        on.then(|| At::new(unescape(source), count(index + 1)))
+    };
+    text.lines().enumerate().filter_map(swap).collect()
 }
 
 /// Reads a mount unit (systemd.mount(5)).
@@ -127,6 +139,10 @@ mod tests {
             "# /etc/fstab\n\nUUID=1 / ext4 defaults 0 1\n/dev/sdb1\t/var/lib/docker/  xfs noatime 0 2\nUUID=2 none swap sw 0 0\nUUID=3 swap swap sw 0 0\nLABEL=x /mnt/a\\040b ext4\nbroken\n",
         );
         assert_eq!(mounts.len(), 3);
+        assert_eq!(
+            swap("UUID=2 none swap sw 0 0\nUUID=3 none swap noauto 0 0\n#x none swap sw\n"),
+            [At::new("UUID=2".to_owned(), 1)]
+        );
         let disk = holder(&mounts, "/var/lib/docker/overlay2").unwrap();
         assert_eq!((disk.point.as_str(), disk.fs_type.as_str(), disk.line), ("/var/lib/docker", "xfs", 4));
         assert_eq!(holder(&mounts, "/mnt/a b").unwrap().source, "LABEL=x");
@@ -144,7 +160,7 @@ mod tests {
         #[test]
         fn no_table_breaks_it(text in "\\PC*", odd in "[0-9 /\\\\\\n-]{0,60}") {
             for text in [&text, &odd] {
-                let _ = (mountinfo(text), fstab(text), mount_unit(text));
+                let _ = (mountinfo(text), fstab(text), mount_unit(text), swap(text));
             }
         }
     }

@@ -1,6 +1,8 @@
 //! CNI: which configuration wins, which plugins are there.
 
+use super::files::Files;
 use crate::{
+    formats::cni_conf::NetworkConf,
     host::{EntryKind, Host},
     model::{Facts, Origin, Sourced},
 };
@@ -12,7 +14,7 @@ const BIN_DIRS: [&str; 2] = ["/opt/cni/bin", "/usr/lib/cni"];
 const CONF_DIR: &str = "/etc/cni/net.d";
 
 /// Looks at CNI. Runs after Docker, containerd and kubelet, whose settings name directories.
-pub fn probe(host: &Host, facts: &mut Facts) {
+pub fn probe(host: &Host, files: &mut Files<'_>, facts: &mut Facts) {
     let conf_dir = facts
         .kubelet
         .flag("cni-conf-dir")
@@ -21,11 +23,15 @@ pub fn probe(host: &Host, facts: &mut Facts) {
         .unwrap_or_else(|| CONF_DIR.to_owned());
     // libcni takes the lexically first file with one of these endings.
     let names = host.root.list(&conf_dir).unwrap_or_default();
-    facts.cni.config = names
+    let mut paths = names
         .iter()
-        .find(|(name, kind)| *kind != EntryKind::Dir && is_conf(name))
-        .map(|(name, _)| format!("{conf_dir}/{name}"))
-        .map(|path| Sourced::new(path.clone(), Origin::path(path)));
+        .filter(|(name, kind)| *kind != EntryKind::Dir && is_conf(name))
+        .map(|(name, _)| format!("{conf_dir}/{name}"));
+    facts.cni.config = paths.next().map(|path| Sourced::new(path.clone(), Origin::path(path)));
+    facts.cni.others = paths.collect();
+    if let Some(config) = facts.cni.config.clone() {
+        network(host, files, &config.value, facts);
+    }
     let mut dirs: Vec<String> = BIN_DIRS.iter().map(|dir| (*dir).to_owned()).collect();
     dirs.extend(facts.kubelet.flag("cni-bin-dir").map(|flag| flag.value.clone()));
     dirs.extend(facts.containerd.cni_bin_dir.as_ref().map(|dir| dir.value.clone()));
@@ -34,6 +40,18 @@ pub fn probe(host: &Host, facts: &mut Facts) {
         if !plugins.is_empty() {
             facts.cni.plugins.insert(dir, plugins);
         }
+    }
+}
+
+fn network(host: &Host, files: &mut Files<'_>, path: &str, facts: &mut Facts) {
+    // Network plugins rewrite it as they like, so it is no file a plan relies on: no digest.
+    let Some(text) = host.root.text_within(path, 1024 * 1024) else { return };
+    match NetworkConf::parse(&text) {
+        Ok(conf) => {
+            facts.cni.version = conf.version.map(|version| Sourced::new(version, Origin::path(path)));
+            facts.cni.calls = conf.plugins;
+        }
+        Err(error) => files.unseen(path, format!("it is no CNI configuration: {}", error.message)),
     }
 }
 

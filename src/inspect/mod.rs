@@ -9,6 +9,7 @@ mod containerd;
 mod disks;
 mod docker;
 mod files;
+mod host_state;
 mod kubelet;
 mod kubelet_config;
 mod node;
@@ -59,7 +60,8 @@ pub fn inspect(host: &Host, assumptions: &Assumptions, endpoint: &str) -> Facts 
     // Only read here, so that a plan may edit it.
     let _ = files.text(CRICTL_YAML);
     disks::probe(host, &mut files, &mut facts);
-    cni::probe(host, &mut facts);
+    host_state::probe(host, &mut files, &mut facts);
+    cni::probe(host, &mut files, &mut facts);
     surroundings::probe(host, &mut files, &mut facts);
     users::probe(host, &mut facts);
     workload::probe(host, endpoint, &mut facts);

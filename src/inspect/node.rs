@@ -3,7 +3,7 @@
 use super::files::Files;
 use crate::{
     formats::{os_release, package_db},
-    host::Host,
+    host::{EntryKind, Host},
     model::{Assumptions, Facts, Origin, Sourced},
 };
 
@@ -26,9 +26,27 @@ pub fn probe(host: &Host, assumptions: &Assumptions, files: &mut Files<'_>, fact
         live(host, files, facts);
     } else {
         facts.node.systemd = package_version(files, "systemd");
+        facts.node.kernel = only_kernel(host);
+    }
+    if let Some(version) = &assumptions.systemd_version {
+        facts.node.systemd = Some(Sourced::new(version.clone(), Origin::assumed("systemd.version")));
+    }
+    if let Some(version) = &assumptions.kernel_version {
+        facts.node.kernel = Some(Sourced::new(version.clone(), Origin::assumed("kernel.version")));
     }
     if let Some(mode) = assumptions.cgroup_mode {
         facts.cgroup.mode = Some(Sourced::new(mode, Origin::assumed("cgroup.mode")));
+    }
+}
+
+/// The kernel a tree would boot, when it has modules of one kernel only.
+fn only_kernel(host: &Host) -> Option<Sourced<String>> {
+    const MODULES: &str = "/lib/modules";
+    match host.root.list(MODULES).ok()?.as_slice() {
+        [(release, EntryKind::Dir)] => {
+            Some(Sourced::new(release.clone(), Origin::path(format!("{MODULES}/{release}"))))
+        }
+        _ => None,
     }
 }
 

@@ -82,15 +82,31 @@ const MIGRATION_ONLY: &[&str] = &[
     "pods-mount-socket-folder",
     "units-need-docker",
     "units-use-docker",
+    // The host and what goes together.
+    "apparmor-stops-runc",
+    "cni-plugin-missing",
+    "cni-several-configs",
+    "cni-version-trap",
+    "containerd-filesystem",
+    "containerd-too-old",
+    "containerd-untested",
+    "disk-pressure",
+    "docker-bridge-stays",
+    "docker-starts-again",
+    "metrics-change",
+    "no-room-for-images",
+    "package-removal-traps",
 ];
 
 /// Makes the plan that brings a node from what it is to what it should be.
 pub fn plan(facts: &Facts, desired: &Desired, options: Options) -> Plan {
     let mut draft = Draft::new(facts, desired, options);
     let runtime = facts.kubelet.runtime.as_ref().map(|runtime| runtime.value);
+    // Half a migration is finished the way a whole one is done: what is right already makes no step.
     let from_docker = matches!(runtime, Some(RuntimeKind::Dockershim | RuntimeKind::CriDockerd));
+    let half = facts.is_half_migrated();
     match (desired.goal, runtime) {
-        (Goal::Containerd, _) if from_docker => from_docker_to_containerd(&mut draft),
+        (Goal::Containerd, _) if from_docker || half => from_docker_to_containerd(&mut draft),
         (Goal::CgroupDriver, _) if from_docker => unify_on_docker(&mut draft),
         (_, Some(RuntimeKind::Containerd)) => keep_containerd_right(&mut draft),
         _ => {}
@@ -102,7 +118,7 @@ pub fn plan(facts: &Facts, desired: &Desired, options: Options) -> Plan {
 fn from_docker_to_containerd(draft: &mut Draft<'_>) {
     let carried = settings::gather(draft);
     let live = draft.facts.live;
-    let pods: Vec<String> = docker_pods(draft.facts);
+    let pods: Vec<String> = pods_to_await(draft.facts);
     if live {
         images::import(draft);
         stop_kubelet(draft);
@@ -160,10 +176,12 @@ fn keep_containerd_right(draft: &mut Draft<'_>) {
     let main = draft.facts.containerd.config_path.as_ref().map(|path| path.value.clone());
     let of_containerd =
         |path: &String| Some(path) == main.as_ref() || draft.facts.containerd.config_files.contains(path);
-    let touches_containerd = written.iter().any(of_containerd);
+    // Its file says CRI and the daemon does not serve it: it has not read the file yet.
+    let stale = draft.facts.containerd.cri_answers.as_ref().is_some_and(|answers| !answers.value);
+    let touches_containerd = stale || written.iter().any(of_containerd);
     let touches_kubelet = written.iter().any(|path| !of_containerd(path) && path != CRICTL_YAML);
     enable_containerd(draft);
-    if !draft.facts.live || written.is_empty() {
+    if !draft.facts.live || written.is_empty() && !stale {
         return;
     }
     // Kubelet must not see half of a change; it stops before the first file is written.
@@ -248,6 +266,20 @@ fn reload_for_files(draft: &mut Draft<'_>) {
 fn docker_pods(facts: &Facts) -> Vec<String> {
     let on_docker = facts.pods.iter().filter(|pod| pod.runtime == "docker");
     on_docker.map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect()
+}
+
+/// Pods that must run again afterwards. What Docker still runs on a node that was half moved may be long gone from the
+/// cluster: there only static pods, and those that run on containerd too, are sure to be wanted.
+fn pods_to_await(facts: &Facts) -> Vec<String> {
+    let mut pods = docker_pods(facts);
+    if facts.is_half_migrated() {
+        let moved = facts.pods.iter().filter(|pod| pod.runtime == "containerd");
+        let moved = moved.map(|pod| format!("{}/{}", pod.namespace, pod.name));
+        let fixed = facts.kubelet.static_pods.iter().map(|pod| format!("{}/{}", pod.namespace, pod.name));
+        let wanted: Vec<String> = moved.chain(fixed).collect();
+        pods.retain(|pod| wanted.contains(pod));
+    }
+    pods
 }
 
 /// Docker's units that are there. Services first: stopping a socket pulls down the service that requires it, and that
@@ -449,3 +481,7 @@ fn finish(draft: Draft<'_>) -> Plan {
     plan.digest.short().clone_into(&mut plan.id);
     plan
 }
+
+#[cfg(test)]
+#[path = "half_tests.rs"]
+mod half_tests;

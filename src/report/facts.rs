@@ -54,9 +54,13 @@ pub fn facts(facts: &Facts, look: Look) -> String {
     node(&mut page, facts);
     docker(&mut page, facts);
     containerd(&mut page, facts);
+    crio(&mut page, facts);
     kubelet(&mut page, facts);
     page.head("CNI", if facts.cni.config.is_some() { "" } else { "no configuration" });
     page.row("configuration", facts.cni.config.as_ref());
+    if let Some(config) = facts.cni.config.as_ref().filter(|_| !facts.cni.calls.is_empty()) {
+        page.line("plugins", &facts.cni.calls.join(", "), &config.origin);
+    }
     pods(&mut page, facts);
     users(&mut page, facts);
     for unseen in &facts.unseen {
@@ -90,6 +94,13 @@ fn node(page: &mut Page, facts: &Facts) {
     page.row("kernel", facts.node.kernel.as_ref());
     page.row("systemd", facts.node.systemd.as_ref());
     page.row("cgroups", facts.cgroup.mode.as_ref());
+    for (name, package) in &facts.node.packages {
+        let hold = if package.hold { ", on hold" } else { "" };
+        let automatic = if package.automatic == Some(true) { ", for others" } else { "" };
+        page.line(&format!("package {name}"), &format!("{}{hold}{automatic}", package.version), &package.origin);
+    }
+    page.row("swap", facts.node.state.swap.as_ref());
+    page.row("FORWARD policy", facts.node.state.forward_policy.as_ref());
     for disk in &facts.node.disks {
         let place = disk.target.as_ref().unwrap_or(&disk.path);
         let room = match (disk.free_bytes, disk.total_bytes) {
@@ -143,6 +154,11 @@ fn docker(page: &mut Page, facts: &Facts) {
     page.row("live-restore", docker.live_restore.as_ref());
     page.row("own containerd", docker.managed_containerd.as_ref());
     units(page, facts, &["docker.service", "docker.socket", "cri-docker.service", "cri-docker.socket"]);
+    for (name, unit) in facts.units.iter().filter(|(name, _)| name.starts_with("docker.")) {
+        for by in &unit.dependents {
+            page.line("dependent", &format!("{} ({}={name})", by.unit, by.kind), &Origin::unit(by.unit.clone(), None));
+        }
+    }
     if docker.running {
         let running = docker.containers.iter().filter(|container| container.state == "running");
         let (all, kubernetes) = (running.clone().count(), running.filter(|container| container.kubernetes).count());
@@ -178,6 +194,18 @@ fn containerd(page: &mut Page, facts: &Facts) {
         page.line("imports", &import.value, &import.origin);
     }
     units(page, facts, &["containerd.service"]);
+}
+
+fn crio(page: &mut Page, facts: &Facts) {
+    if !facts.crio.installed {
+        return;
+    }
+    page.head("CRI-O", state(true, facts, "crio.service"));
+    page.row("version", facts.crio.version.as_ref());
+    page.row("cgroup manager", facts.crio.cgroup_manager.as_ref());
+    for path in &facts.crio.config {
+        page.line("configuration", path, &Origin::path(path.clone()));
+    }
 }
 
 fn kubelet(page: &mut Page, facts: &Facts) {

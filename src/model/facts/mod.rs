@@ -4,6 +4,7 @@ mod assumptions;
 mod containerd;
 mod disk;
 mod docker;
+mod host_state;
 mod kubelet;
 mod node;
 mod registry;
@@ -14,13 +15,14 @@ pub use assumptions::Assumptions;
 pub use containerd::{ContainerdFacts, HandlerFacts};
 pub use disk::{DiskFacts, DiskUse};
 pub use docker::{DockerContainer, DockerFacts, DockerImage, DockerSetting};
+pub use host_state::{CrioFacts, HostState, PackageFacts};
 pub use kubelet::{KubeletFacts, KubeletFlag, KubeletSetting, StaticPod, UnitNeed};
 pub use node::{CgroupFacts, CniFacts, Dependent, FileFacts, NodeFacts, PodFacts, UnitFacts, Unseen};
 pub use registry::{RegistryConfig, RegistryDir, RegistryFacts, RegistryMirror, RegistryTls};
 pub use surroundings::{ClusterFacts, KernelSwitch, ServiceFacts, Surroundings};
 pub use users::{DockerUser, Tie, UserKind};
 
-use crate::model::Finding;
+use crate::model::{Finding, RuntimeKind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -47,6 +49,9 @@ pub struct Facts {
     /// Registries.
     #[serde(default)]
     pub registry: RegistryFacts,
+    /// CRI-O.
+    #[serde(default)]
+    pub crio: CrioFacts,
     /// kubelet.
     pub kubelet: KubeletFacts,
     /// CNI.
@@ -85,6 +90,7 @@ impl Facts {
             docker: DockerFacts::default(),
             containerd: ContainerdFacts::default(),
             registry: RegistryFacts::default(),
+            crio: CrioFacts::default(),
             kubelet: KubeletFacts::default(),
             cni: CniFacts::default(),
             surroundings: Surroundings::default(),
@@ -101,6 +107,18 @@ impl Facts {
     /// The node's name for people.
     pub fn name(&self) -> &str {
         self.node.hostname.as_ref().map_or("this node", |name| name.value.as_str())
+    }
+
+    /// True when kubelet's configuration points to containerd, and Docker still runs pods or containerd cannot: a
+    /// migration stopped half-way.
+    pub fn is_half_migrated(&self) -> bool {
+        let moved = self.kubelet.runtime.as_ref().is_some_and(|runtime| runtime.value == RuntimeKind::Containerd);
+        let runs = |container: &DockerContainer| container.kubernetes && container.state == "running";
+        let answers = self.containerd.cri_answers.as_ref().is_some_and(|answers| answers.value);
+        // No pod ever ran on a containerd without CRI, so they ran on Docker until then.
+        let never =
+            self.docker.installed && !answers && self.containerd.cri_enabled.as_ref().is_some_and(|on| !on.value);
+        moved && (never || self.docker.containers.iter().any(runs))
     }
 
     /// State of a unit; the default (nothing known) when it was not looked at.

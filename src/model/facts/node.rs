@@ -1,6 +1,6 @@
 //! The machine as facts: its system, cgroups, CNI, pods, units and files.
 
-use crate::model::{CgroupMode, Digest, DiskFacts, DiskUse, Sourced};
+use crate::model::{CgroupMode, Digest, DiskFacts, DiskUse, HostState, PackageFacts, Sourced};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -23,6 +23,12 @@ pub struct NodeFacts {
     /// The file systems of the directories that matter here; empty when no mount table could be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub disks: Vec<DiskFacts>,
+    /// Installed packages that matter here, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub packages: BTreeMap<String, PackageFacts>,
+    /// What no configuration says.
+    #[serde(default)]
+    pub state: HostState,
 }
 
 impl NodeFacts {
@@ -60,6 +66,15 @@ pub struct PodFacts {
 pub struct CniFacts {
     /// The configuration that wins: the lexically first file.
     pub config: Option<Sourced<String>>,
+    /// Further files that would be read if it were not there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
+    /// The specification's version the configuration is written for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Sourced<String>>,
+    /// The plugins it calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<String>,
     /// Plugin binaries by directory.
     pub plugins: BTreeMap<String, Vec<String>>,
 }
