@@ -73,6 +73,12 @@ impl Effective {
         // What 1.x reads and the neutral form has no place for.
         let old = setting.place.path(Places::of(2));
         let left = self.gone.iter().find(|gone| gone.path.starts_with(&old) && !self.release.merges_plugins());
+        if let (Some(literal), None, Some(left)) = (&setting.value, is_there, left)
+            && left.path == old
+            && says(&left.node, literal)
+        {
+            return None;
+        }
         if let (None, None, Some(left)) = (&setting.value, is_there, left) {
             let why = "it should not be there".to_owned();
             return Some(Ineffective { name: dotted(&left.path), origin: self.origin(&left.node), why });
