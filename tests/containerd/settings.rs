@@ -17,8 +17,8 @@ pub fn lost(source: &Source, result: &str, hosts: &str) -> Vec<String> {
     let (before, after) = (said(&source.text), said(result));
     let mut wrong = Vec::new();
     for (key, value) in &before {
-        if after.get(key) != Some(value) && !meant(key, value, hosts) {
-            let now = after.get(key).map_or("nothing", String::as_str);
+        let now = after.get(key).map_or("nothing", String::as_str);
+        if now != value && !meant(key, value, now, hosts) {
             wrong.push(format!("{} = {value} became {now}", key.join(" / ")));
         }
     }
@@ -26,7 +26,7 @@ pub fn lost(source: &Source, result: &str, hosts: &str) -> Vec<String> {
 }
 
 /// What a migration changes on purpose.
-fn meant(key: &[String], value: &str, hosts: &str) -> bool {
+fn meant(key: &[String], value: &str, now: &str, hosts: &str) -> bool {
     let words: Vec<&str> = key.iter().map(String::as_str).collect();
     match words.as_slice() {
         // What pods could do on Docker, they can do on containerd.
@@ -38,13 +38,12 @@ fn meant(key: &[String], value: &str, hosts: &str) -> bool {
         ["disabled_plugins", name] => {
             [R1, RT, IM, "cri", "io.containerd.podsandbox.controller.v1.podsandbox"].contains(name)
         }
+        // Docker's mirrors join those of containerd, here or in hosts.toml.
         ["cri", "registry", "mirrors", _, "endpoint"] => {
-            !hosts.is_empty()
-                && value
-                    .split('"')
-                    .filter(|word| word.contains("://"))
-                    .all(|url| hosts.contains(url.trim_end_matches('/')))
+            let mut urls = value.split('"').filter(|word| word.contains("://")).map(|url| url.trim_end_matches('/'));
+            urls.all(|url| now.contains(url) || hosts.contains(url))
         }
+        ["cri", "registry", "config_path"] => value == "\"\"",
         // A shim that is gone, or none at all.
         ["cri", "containerd", "runtimes", _, "runtime_type"] => {
             value == "\"\"" || value.contains("io.containerd.runc.v1") || value.contains("runtime.v1.linux")
