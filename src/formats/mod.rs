@@ -17,6 +17,7 @@ pub mod containerd;
 pub mod crictl;
 pub mod crio;
 pub mod daemon_json;
+pub mod dockerd;
 pub mod env_file;
 pub mod host_paths;
 pub mod hosts_toml;
