@@ -5,6 +5,8 @@
 //! `manual`.
 
 mod by_value;
+#[cfg(test)]
+mod keys;
 mod table;
 
 use super::draft::Draft;
@@ -12,6 +14,10 @@ use crate::model::{DockerSetting, SettingVerdict, Verdict};
 
 /// Verdict, where it goes, why.
 type Judged = (Verdict, Option<&'static str>, &'static str);
+
+/// What is said of a key that no release of dockerd has.
+const UNKNOWN: Judged =
+    (Verdict::Manual, None, "castoff knows no such setting of dockerd; decide whether pods need it");
 
 /// What a part of the planner says of a setting it has dealt with.
 #[derive(Debug, Clone)]
@@ -51,8 +57,6 @@ fn verdict(setting: &DockerSetting, said: Option<&Said>) -> SettingVerdict {
 }
 
 fn unsaid(setting: &DockerSetting) -> Judged {
-    const UNKNOWN: Judged =
-        (Verdict::Manual, None, "castoff knows no such setting of dockerd; decide whether pods need it");
     let by_key = || {
         let rule = table::RULES.iter().find(|rule| rule.keys.contains(&setting.key.as_str()))?;
         Some((rule.verdict, rule.target, rule.note))
