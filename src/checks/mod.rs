@@ -5,6 +5,7 @@ mod compat;
 mod containerd;
 mod containerd_config;
 mod docker;
+mod docker_config;
 mod host;
 mod kubelet;
 mod kubelet_state;

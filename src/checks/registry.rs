@@ -1,7 +1,8 @@
 //! Every finding castoff can make, with what `castoff explain` says about it.
 
 use super::{
-    compat, containerd, containerd_config, docker, host, kubelet, kubelet_state, node, registries, settings, users,
+    compat, containerd, containerd_config, docker, docker_config, host, kubelet, kubelet_state, node, registries,
+    settings, users,
 };
 use crate::model::{Explanation, Facts, Finding, Severity};
 
@@ -37,6 +38,7 @@ pub fn registry() -> impl Iterator<Item = &'static CheckInfo> {
     let all = [
         node::CHECKS,
         docker::CHECKS,
+        docker_config::CHECKS,
         containerd::CHECKS,
         kubelet::CHECKS,
         kubelet_state::CHECKS,

@@ -32,6 +32,9 @@ pub struct EngineVersion {
     /// `amd64`
     #[serde(rename = "Arch", deserialize_with = "or_default")]
     pub arch: String,
+    /// What its makers call it: `Docker Engine - Community`, `Mirantis Container Runtime`.
+    #[serde(rename = "Platform", deserialize_with = "platform")]
+    pub platform: String,
     /// Versions of its parts: `Engine`, `containerd`, `runc`, …
     #[serde(rename = "Components", deserialize_with = "components")]
     pub components: BTreeMap<String, String>,
@@ -193,6 +196,21 @@ fn real_names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Erro
 fn size<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     let size: i64 = or_default(from)?;
     Ok(u64::try_from(size).unwrap_or(0))
+}
+
+fn platform<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    // Read back from our own output it is a text already.
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        Text(String),
+        Named(BTreeMap<String, Value>),
+    }
+    Ok(match Option::deserialize(from)? {
+        Some(Either::Text(text)) => text,
+        Some(Either::Named(fields)) => fields.get("Name").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        None => String::new(),
+    })
 }
 
 fn components<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {

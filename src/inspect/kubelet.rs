@@ -95,6 +95,7 @@ fn program(host: &Host, service: &Service) -> Program {
     }
 }
 
+/// The flags from a word on.
 fn flags(service: &Service, start: usize) -> Vec<KubeletFlag> {
     let mut at = start;
     let mut flags = Vec::new();

@@ -6,6 +6,7 @@
 mod cluster;
 mod cni;
 mod containerd;
+mod credentials;
 mod disks;
 mod docker;
 mod files;
@@ -57,6 +58,7 @@ pub fn inspect(host: &Host, assumptions: &Assumptions, endpoint: &str) -> Facts 
     containerd::probe(host, assumptions, endpoint, &mut files, &mut facts);
     registry::probe(host, &mut files, &mut facts);
     kubelet::probe(host, assumptions, &mut files, &mut facts);
+    credentials::probe(host, &mut files, &mut facts);
     // Only read here, so that a plan may edit it.
     let _ = files.text(CRICTL_YAML);
     disks::probe(host, &mut files, &mut facts);

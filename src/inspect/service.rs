@@ -5,9 +5,9 @@ use crate::{
     checks::UNITS_UNSEEN,
     formats::{service, unit_file::UnitFile},
     host::{Host, TreeUnits, UnitState, Units as _},
-    model::{Dependent, Facts, UnitFacts, Unseen},
+    model::{Dependent, Facts, Origin, UnitFacts, Unseen},
 };
-use std::rc::Rc;
+use std::{collections::BTreeMap, rc::Rc};
 
 pub use crate::formats::service::Service;
 
@@ -72,6 +72,12 @@ fn dependents(state: &UnitState) -> Vec<Dependent> {
 /// Reads a unit's files. Needs [`probe_units`] first.
 pub fn read(unit: &UnitFacts, files: &mut Files<'_>) -> Service {
     service::read(&unit_files(unit, files), files)
+}
+
+/// The environment of a unit as its files make it. Needs [`probe_units`] first.
+pub fn variables(unit: &UnitFacts, files: &mut Files<'_>) -> BTreeMap<String, (String, Origin)> {
+    let found = read(unit, files).environment.into_iter();
+    found.map(|(name, variable)| (name, (variable.value, variable.origin))).collect()
 }
 
 /// A unit's file and drop-ins in systemd's order, parsed.

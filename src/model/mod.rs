@@ -21,11 +21,11 @@ pub use desired::{
 pub use digest::Digest;
 pub use duration::Span;
 pub use facts::{
-    Assumptions, CgroupFacts, ClusterFacts, CniFacts, ContainerdFacts, CrioFacts, Dependent, DiskFacts, DiskUse,
-    DockerContainer, DockerFacts, DockerImage, DockerSetting, DockerUser, Facts, FileFacts, HandlerFacts, HostState,
-    KernelSwitch, KubeletFacts, KubeletFlag, KubeletSetting, NodeFacts, PackageFacts, PodFacts, RegistryConfig,
-    RegistryDir, RegistryFacts, RegistryMirror, RegistryTls, ServiceFacts, StaticPod, Surroundings, Tie, UnitFacts,
-    UnitNeed, Unseen, UserKind,
+    Assumptions, CgroupFacts, ClusterFacts, CniFacts, ContainerdFacts, CredentialFile, CrioFacts, Dependent, DiskFacts,
+    DiskUse, DockerContainer, DockerDrift, DockerFacts, DockerImage, DockerProblem, DockerSetting, DockerUser, Facts,
+    FileFacts, HandlerFacts, HostState, KernelSwitch, KubeletFacts, KubeletFlag, KubeletSetting, NodeFacts,
+    PackageFacts, PodFacts, ProblemKind, RegistryConfig, RegistryDir, RegistryFacts, RegistryMirror, RegistryTls,
+    ServiceFacts, StaticPod, Surroundings, Tie, UnitFacts, UnitNeed, Unseen, UserKind,
 };
 pub use finding::{Explanation, Finding, Severity};
 pub use journal::{Entry, Record, Seconds, Undo, UnitLink, UnitSnapshot};

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     formats::{daemon_json::DaemonJson, unit_edit::Op},
-    model::{CgroupDriver, DAEMON_JSON, OriginKind, Severity, Verdict},
+    model::{CgroupDriver, OriginKind, Severity, Verdict},
 };
 
 const UNIT: &str = "docker.service";
@@ -22,16 +22,22 @@ pub fn daemon_json(draft: &mut Draft<'_>) {
     if driver.origin.kind == OriginKind::Flag {
         return flag(draft);
     }
-    if draft.facts.files.contains_key(DAEMON_JSON) && !draft.facts.texts.contains_key(DAEMON_JSON) {
+    // Another option may stand there as a flag; the same key in the file would keep dockerd from starting as well.
+    let options = draft.facts.docker.setting("exec-opts");
+    if options.is_some_and(|setting| setting.origin.kind == OriginKind::Flag) {
         return;
     }
-    let text = draft.facts.texts.get(DAEMON_JSON).cloned().unwrap_or_default();
+    let path = draft.facts.docker.config_path().to_owned();
+    if draft.facts.files.contains_key(&path) && !draft.facts.texts.contains_key(&path) {
+        return;
+    }
+    let text = draft.facts.texts.get(&path).cloned().unwrap_or_default();
     let after = DaemonJson::parse(&text).and_then(|json| json.with_exec_opt("native.cgroupdriver", "systemd"));
     match after {
         Ok(after) => {
-            draft.write("docker-config", DAEMON_JSON, &after, WHY);
+            draft.write("docker-config", &path, &after, WHY);
         }
-        Err(error) => draft.not_editable(DAEMON_JSON, &error, "set native.cgroupdriver=systemd by hand"),
+        Err(error) => draft.not_editable(&path, &error, "set native.cgroupdriver=systemd by hand"),
     }
 }
 

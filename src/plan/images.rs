@@ -50,7 +50,7 @@ pub fn import(draft: &mut Draft<'_>) {
 fn needed<'f>(facts: &'f Facts, sandbox: Option<&str>) -> Vec<&'f DockerImage> {
     let in_use: BTreeSet<&str> =
         facts.docker.containers.iter().filter(|c| c.kubernetes).map(|container| container.image_id.as_str()).collect();
-    let flag = facts.kubelet.flag("pod-infra-container-image").map(|flag| flag.value.as_str());
+    let flag = facts.kubelet.shim_flag("pod-infra-container-image").map(|flag| flag.value.as_str());
     let named: BTreeSet<String> = facts
         .kubelet
         .static_pods

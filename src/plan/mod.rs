@@ -72,6 +72,16 @@ const MIGRATION_ONLY: &[&str] = &[
     "log-format-changes",
     "no-cni",
     "socket-is-directory",
+    // What Docker's settings did.
+    "containerd-image-store",
+    "credential-helpers",
+    "docker-authorization-plugins",
+    "docker-own-containerd",
+    "log-driver-lost",
+    "registry-credentials-unread",
+    "storage-without-snapshotter",
+    "swarm-active",
+    "userns-remap",
     // Others that use Docker.
     "compose-projects",
     "cron-uses-docker",

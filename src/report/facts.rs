@@ -147,12 +147,18 @@ fn units(page: &mut Page, facts: &Facts, names: &[&str]) {
 fn docker(page: &mut Page, facts: &Facts) {
     let docker = &facts.docker;
     page.head("Docker", state(docker.installed, facts, "docker.service"));
+    page.row("product", docker.product.as_ref());
     page.row("version", docker.version.as_ref());
     page.row("cgroup driver", docker.cgroup_driver.as_ref());
     page.row("data root", docker.data_root.as_ref());
     page.row("storage driver", docker.storage_driver.as_ref());
     page.row("live-restore", docker.live_restore.as_ref());
     page.row("own containerd", docker.managed_containerd.as_ref());
+    page.row("containerd at", docker.containerd_address.as_ref());
+    page.row("containerd store", docker.image_store.as_ref());
+    page.row("remapped users", docker.userns_remap.as_ref());
+    page.row("remapped root", docker.remapped_root.as_ref());
+    page.row("swarm", docker.swarm.as_ref());
     units(page, facts, &["docker.service", "docker.socket", "cri-docker.service", "cri-docker.socket"]);
     for (name, unit) in facts.units.iter().filter(|(name, _)| name.starts_with("docker.")) {
         for by in &unit.dependents {
@@ -169,6 +175,13 @@ fn docker(page: &mut Page, facts: &Facts) {
     }
     for setting in &docker.settings {
         page.line(&setting.key, &setting.value.to_string(), &setting.origin);
+    }
+    for flag in &facts.kubelet.shim_flags {
+        page.line("cri-dockerd", &format!("--{}={}", flag.name, flag.value), &flag.origin);
+    }
+    for file in &docker.credentials {
+        let whose = if file.kubelet_reads { "kubelet reads them" } else { "kubelet does not read them" };
+        page.line("credentials", &format!("{} ({whose})", file.registries.join(", ")), &file.origin);
     }
 }
 

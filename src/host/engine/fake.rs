@@ -44,7 +44,7 @@ impl FakeEngine {
             min_api_version: "1.12".into(),
             os: "linux".into(),
             arch: "amd64".into(),
-            components: BTreeMap::new(),
+            ..EngineVersion::default()
         };
         let info = json!({"CgroupDriver": "cgroupfs", "Driver": "overlay2", "DockerRootDir": "/var/lib/docker"});
         let daemon = Daemon { version, info, ..Daemon::default() };

@@ -2,6 +2,7 @@
 
 use crate::model::{CgroupDriver, Origin, Secret, Sourced};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// One effective setting of dockerd: a key stands once, whatever number of places added to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,6 +65,60 @@ pub struct DockerImage {
     pub size: u64,
 }
 
+/// What is wrong with one key of dockerd's configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProblemKind {
+    /// It stands both in the command line and in the file: dockerd refuses to start.
+    Conflict,
+    /// This release does not know it: dockerd refuses to start.
+    Unknown,
+    /// dockerd takes it and ignores it.
+    Ignored,
+}
+
+/// One key of dockerd's configuration that something is wrong with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DockerProblem {
+    /// What is wrong.
+    pub kind: ProblemKind,
+    /// The key.
+    pub key: String,
+    /// Where it stands.
+    pub at: Vec<Origin>,
+}
+
+/// A setting that dockerd runs with other than its files have it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DockerDrift {
+    /// The key.
+    pub key: String,
+    /// What the files say.
+    pub configured: Sourced<String>,
+    /// What dockerd says.
+    pub live: Sourced<String>,
+}
+
+/// A file with credentials of registries. Never the credentials.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialFile {
+    /// The file.
+    pub path: String,
+    /// Registries it has credentials for.
+    pub registries: Vec<String>,
+    /// `credsStore`: a program that keeps them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
+    /// `credHelpers`: programs by registry.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub helpers: BTreeMap<String, String>,
+    /// True when kubelet looks there.
+    pub kubelet_reads: bool,
+    /// The file as an origin.
+    pub origin: Origin,
+}
+
 /// Docker.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -74,6 +129,12 @@ pub struct DockerFacts {
     pub running: bool,
     /// dockerd's version.
     pub version: Option<Sourced<String>>,
+    /// What it is: `Docker Engine` or `Mirantis Container Runtime`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<Sourced<String>>,
+    /// `--config-file`, where it is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_file: Option<Sourced<String>>,
     /// The effective cgroup driver.
     pub cgroup_driver: Option<Sourced<CgroupDriver>>,
     /// Where images and containers are kept.
@@ -84,6 +145,30 @@ pub struct DockerFacts {
     pub live_restore: Option<Sourced<bool>>,
     /// True when dockerd starts a containerd of its own instead of using the system's.
     pub managed_containerd: Option<Sourced<bool>>,
+    /// The containerd it is told to use, or says it uses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub containerd_address: Option<Sourced<String>>,
+    /// True when images are in containerd's own store; unknown where only dockerd could tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_store: Option<Sourced<bool>>,
+    /// The user that root in containers is mapped to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub userns_remap: Option<Sourced<String>>,
+    /// Where data lies under that mapping: `ROOT/UID.GID`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remapped_root: Option<Sourced<String>>,
+    /// Its part in a swarm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swarm: Option<Sourced<String>>,
+    /// Keys that something is wrong with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<DockerProblem>,
+    /// Settings that changed after dockerd started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<DockerDrift>,
+    /// Files with credentials of registries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub credentials: Vec<CredentialFile>,
     /// Effective settings, in the order found.
     pub settings: Vec<DockerSetting>,
     /// All containers, running or not.
@@ -93,6 +178,11 @@ pub struct DockerFacts {
 }
 
 impl DockerFacts {
+    /// The file dockerd reads its settings from.
+    pub fn config_path(&self) -> &str {
+        self.config_file.as_ref().map_or(crate::model::DAEMON_JSON, |path| path.value.as_str())
+    }
+
     /// The effective setting of that key.
     pub fn setting(&self, key: &str) -> Option<&DockerSetting> {
         self.settings.iter().find(|setting| setting.key == key)

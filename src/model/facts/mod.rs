@@ -14,7 +14,9 @@ mod users;
 pub use assumptions::Assumptions;
 pub use containerd::{ContainerdFacts, HandlerFacts};
 pub use disk::{DiskFacts, DiskUse};
-pub use docker::{DockerContainer, DockerFacts, DockerImage, DockerSetting};
+pub use docker::{
+    CredentialFile, DockerContainer, DockerDrift, DockerFacts, DockerImage, DockerProblem, DockerSetting, ProblemKind,
+};
 pub use host_state::{CrioFacts, HostState, PackageFacts};
 pub use kubelet::{KubeletFacts, KubeletFlag, KubeletSetting, StaticPod, UnitNeed};
 pub use node::{CgroupFacts, CniFacts, Dependent, FileFacts, NodeFacts, PodFacts, UnitFacts, Unseen};
