@@ -350,3 +350,45 @@ fn credential_helpers(facts: &Facts) -> Vec<Finding> {
     let with = facts.docker.credentials.iter().filter(|file| file.store.is_some() || !file.helpers.is_empty());
     with.filter(|_| on_docker(facts)).map(one).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{DockerContainer, Origin, RuntimeKind, Sourced};
+
+    fn container(name: &str, image: &str, kubernetes: bool) -> DockerContainer {
+        DockerContainer {
+            id: name.to_owned(),
+            name: name.to_owned(),
+            image: image.to_owned(),
+            image_id: String::new(),
+            state: "running".to_owned(),
+            mounts: Vec::new(),
+            compose: None,
+            kubernetes,
+            sandbox: false,
+            pod: None,
+            namespace: None,
+            container: None,
+        }
+    }
+
+    #[test]
+    fn parts_of_a_control_plane_are_told_by_name_and_image() {
+        let mut facts = Facts::empty(true);
+        facts.kubelet.runtime = Some(Sourced::new(RuntimeKind::Dockershim, Origin::default_of("kubelet")));
+        for (name, image, found) in [
+            ("etcd", "quay.io/coreos/etcd:v3.5.9", true),
+            ("etcd1", "mirror:5000/etcd@sha256:00", true),
+            ("store", "registry.k8s.io/etcd:3.5.9-0", true),
+            ("kube-apiserver", "rancher/hyperkube:v1.20.4", true),
+            ("etcdkeeper", "evildecay/etcdkeeper:latest", false),
+            ("web", "nginx", false),
+        ] {
+            facts.docker.containers = vec![container(name, image, false)];
+            assert_eq!(!control_plane_on_docker(&facts).is_empty(), found, "{name} {image}");
+            facts.docker.containers = vec![container(name, image, true)];
+            assert!(control_plane_on_docker(&facts).is_empty(), "{name} of kubelet");
+        }
+    }
+}
