@@ -26,7 +26,7 @@ pub fn merged(shape: Shape, values: &[String]) -> Value {
             let (name, path) = text.split_once('=').unwrap_or((text, ""));
             (name.trim().to_ascii_lowercase(), json!({"path": path.trim()}))
         }),
-        Shape::Ulimits => object(values, |text| ulimit(text)),
+        Shape::Ulimits => object(values, ulimit),
         Shape::Pools => values.iter().map(|text| fields(text)).collect(),
         Shape::Fields => {
             let all = values.iter().filter_map(|text| fields(text).as_object().cloned()).flatten();
