@@ -186,7 +186,7 @@ fn a_profile_is_checked_before_anything_else() {
     fs::write(tree::at(node.path(), "/etc/castoff/profile.toml"), b"# \xff\n").unwrap();
     node.unchanged(&["plan"]).code(1).error(&["/etc/castoff/profile.toml", "UTF-8"]);
     profile("docker = \"disable\"\n");
-    assert!(!node.unchanged(&["plan"]).code(0).out.contains("mask"));
+    assert!(!node.unchanged(&["plan"]).code(0).out.contains("~ mask"));
     node.unchanged(&["plan", "--profile", "/no/such/profile"]).code(1).error(&["/no/such/profile"]);
 }
 

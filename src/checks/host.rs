@@ -116,7 +116,7 @@ pub fn docker_starts_again(facts: &Facts) -> Vec<Finding> {
                 "{} enabled",
                 if on.len() == 1 { format!("{} is", on.concat()) } else { format!("{} are", on.join(" and ")) }
             ))
-            .fix("the plan disables and masks both units; a rollback puts them back"),
+                .fix("the plan disables both units, and masks them unless the profile says otherwise; a rollback puts them back"),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! What is notable about a node. Never an error: a node in an unexpected shape is data.
 
-use super::Origin;
+use super::{Origin, redact_text};
 use serde::{Deserialize, Serialize};
 
 /// How much a finding weighs.
@@ -39,7 +39,7 @@ pub struct Explanation {
     pub text: &'static str,
 }
 
-/// One notable thing about a node, with its cause and what to do.
+/// One notable thing about a node, with its cause and what to do. Credentials in its texts are masked, whoever wrote them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// Public name in kebab-case: what `--skip-check` and `explain` take.
@@ -66,7 +66,7 @@ impl Finding {
         Self {
             id: id.to_owned(),
             severity,
-            summary: summary.into(),
+            summary: redact_text(&summary.into()),
             cause: String::new(),
             fix: String::new(),
             origins: Vec::new(),
@@ -77,14 +77,14 @@ impl Finding {
     /// Says why.
     #[must_use]
     pub fn cause(mut self, cause: impl Into<String>) -> Self {
-        self.cause = cause.into();
+        self.cause = redact_text(&cause.into());
         self
     }
 
     /// Says what to do.
     #[must_use]
     pub fn fix(mut self, fix: impl Into<String>) -> Self {
-        self.fix = fix.into();
+        self.fix = redact_text(&fix.into());
         self
     }
 

@@ -31,8 +31,7 @@ fn meant(key: &[String], value: &str, now: &str, hosts: &str) -> bool {
     match words.as_slice() {
         // What pods could do on Docker, they can do on containerd.
         ["version"]
-        | ["cri", "enable_unprivileged_ports" | "enable_unprivileged_icmp"]
-        | ["cri", "systemd_cgroup" | "sandbox_image"]
+        | ["cri", "enable_unprivileged_ports" | "enable_unprivileged_icmp" | "systemd_cgroup" | "sandbox_image"]
         | ["cri", "cni", "bin_dir" | "conf_dir"]
         | ["cri", "containerd", "runtimes", _, "options", "SystemdCgroup"] => true,
         ["disabled_plugins", name] => {

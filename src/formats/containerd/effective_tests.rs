@@ -17,8 +17,8 @@ fn at(of: Option<crate::model::Sourced<String>>) -> Option<(String, String)> {
     of.map(|sourced| (sourced.value, sourced.origin.to_string()))
 }
 
-fn known(value: &str, place: &str) -> Option<(String, String)> {
-    Some((value.to_owned(), place.to_owned()))
+fn known(value: &str, place: &str) -> (String, String) {
+    (value.to_owned(), place.to_owned())
 }
 
 fn names(list: Vec<Ineffective>) -> Vec<(String, String)> {
@@ -40,10 +40,13 @@ fn a_plugin_table_is_replaced_before_2_and_joined_since() {
     assert_eq!(names(old.ineffective()), [("plugins.\"io.containerd.grpc.v1.cri\"".to_owned(), format!("{MAIN}:3"))]);
     assert_eq!(old.cri_winner(), Some(DROP_IN));
     let new = join("2.1.9", &files);
-    assert_eq!(at(new.sandbox_image()), known("p:1", &format!("{MAIN}:4")));
+    assert_eq!(at(new.sandbox_image()), Some(known("p:1", &format!("{MAIN}:4"))));
     let [nvidia, runc] = &new.handlers()[..] else { panic!("{:?}", new.handlers()) };
     assert_eq!(nvidia.origin.to_string(), format!("{DROP_IN}:3"));
-    assert_eq!(at(nvidia.binary_name.clone()), known("/usr/bin/nvidia-container-runtime", &format!("{DROP_IN}:5")));
+    assert_eq!(
+        at(nvidia.binary_name.clone()),
+        Some(known("/usr/bin/nvidia-container-runtime", &format!("{DROP_IN}:5")))
+    );
     assert_eq!(runc.systemd_cgroup.as_ref().map(|on| (on.value, on.origin.line)), Some((true, Some(8))));
     assert_eq!(names(new.ineffective()), []);
 }
@@ -79,7 +82,7 @@ fn files_are_read_breadth_first_and_once() {
     let order: Vec<_> = joined.parts.iter().map(|part| part.path.as_str()).collect();
     assert_eq!(order, [MAIN, files[1].0, files[4].0, files[3].0, files[2].0]);
     // `b` is read last although `a` came before the others; an empty text cannot win.
-    assert_eq!(at(joined.root()), known("/b", "/etc/containerd/b.toml:1"));
+    assert_eq!(at(joined.root()), Some(known("/b", "/etc/containerd/b.toml:1")));
     assert_eq!(joined.imports.len(), 4);
     assert_eq!(names(joined.faults()), []);
 }
