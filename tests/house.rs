@@ -138,6 +138,8 @@ fn offences(files: &BTreeMap<String, String>) -> Vec<String> {
 /// The side effect a path of another crate stands for.
 fn impure(path: &[String]) -> Option<String> {
     match path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        // An address is a value: reading one from text opens no socket.
+        ["std" | "core", "net", "IpAddr" | "Ipv4Addr" | "Ipv6Addr", ..] => None,
         ["std" | "core", module, ..] if IMPURE_STD.contains(module) => Some(format!("std::{module}")),
         ["std", "thread", "sleep", ..] => Some("waiting".to_owned()),
         ["std", "*"] => Some("std as a whole: name what is used".to_owned()),
@@ -582,6 +584,8 @@ mod proven {
             "use jiff::Zoned; fn f() { Zoned::now(); }",
             "use std::*;",
             "use nix::unistd::getuid;",
+            "use std::net::TcpStream;",
+            "use std::net::*;",
         ] {
             assert_eq!(one_file("formats/mod.rs", text).len(), 1, "{text}");
             assert_eq!(one_file("host/mod.rs", text), [""; 0], "{text}");
@@ -590,6 +594,7 @@ mod proven {
             "const V: &str = env!(\"CARGO_PKG_VERSION\"); const W: Option<&str> = std::option_env!(\"X\");",
             "const V: &str = std::env!(\"CARGO_PKG_VERSION\");",
             "use std::{fmt, path::Path, time::Duration};",
+            "use std::net::{IpAddr, Ipv4Addr};",
             "use crate::model::process; mod fs; use fs::Files; use self::env::Lines;",
         ] {
             assert_eq!(one_file("formats/mod.rs", text), [""; 0], "{text}");
