@@ -3,6 +3,9 @@
 use super::{CheckInfo, on_docker, version};
 use crate::model::{Facts, Finding, RuntimeKind, Severity, Sourced};
 
+/// What `inspect` notes when kubelet's program did not tell its version.
+pub const KUBELET_VERSION_UNSEEN: &str = "kubelet's version";
+
 /// The entries of this subject.
 pub const CHECKS: &[CheckInfo] = &[
     CheckInfo {
@@ -123,9 +126,14 @@ pub fn kubelet_version_unknown(facts: &Facts) -> Vec<Finding> {
         return Vec::new();
     }
     let summary = "kubelet's version is unknown, so its flags cannot be rewritten safely";
+    let asked = facts.unseen.iter().find(|unseen| unseen.what == KUBELET_VERSION_UNSEEN);
+    let cause = asked.map_or_else(
+        || "neither the kubelet binary nor the package database tells it".to_owned(),
+        |unseen| format!("no package tells it, and {}", unseen.why),
+    );
     vec![
         Finding::new("kubelet-version-unknown", Severity::Block, summary)
-            .cause("neither the kubelet binary nor the package database tells it")
+            .cause(cause)
             .fix("state it: `--assume kubelet.version=1.23.17`"),
     ]
 }

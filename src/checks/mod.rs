@@ -17,6 +17,7 @@ mod settings;
 mod users;
 
 pub use containerd_config::effective;
+pub use kubelet::KUBELET_VERSION_UNSEEN;
 pub use node::UNITS_UNSEEN;
 pub use registry::{CheckInfo, find, registry};
 

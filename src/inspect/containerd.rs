@@ -74,7 +74,7 @@ fn config_path(service: &Service) -> Sourced<String> {
 /// The version the installed binary gives; the running daemon may be older until it is restarted.
 fn binary_version(host: &Host, service: &Service) -> Option<Sourced<String>> {
     let program = service.words.first().map_or("containerd", |word| word.text.as_str());
-    let ran = host.procs.query(program, &["--version"], Duration::from_secs(5)).ok()?;
+    let ran = host.procs.query(program, &["--version"], Duration::from_secs(30)).ok()?;
     let text = String::from_utf8_lossy(&ran.stdout).into_owned();
     // `containerd github.com/containerd/containerd v1.6.20 <commit>`; Debian leaves the `v` out and adds `~ds1`.
     let word = text.split_whitespace().nth(2)?;

@@ -8,6 +8,7 @@ use super::{
     static_pods::static_pods,
 };
 use crate::{
+    checks,
     formats::{
         kubelet_flags::{self, Program},
         package_db,
@@ -51,7 +52,7 @@ pub fn probe(host: &Host, assumptions: &Assumptions, files: &mut Files<'_>, fact
         Program::None => {}
     }
     if kubelet.installed && host.is_live() {
-        if let Some(version) = binary_version(host, &service) {
+        if let Some(version) = binary_version(host, &service, files) {
             kubelet.version = Some(version);
         }
         if kubelet.running {
@@ -189,9 +190,16 @@ fn cpu_state(files: &mut Files<'_>, kubelet: &mut KubeletFacts) {
     kubelet.cpu_manager_state = policy.map(|policy| Sourced::new(policy, Origin::path(path)));
 }
 
-fn binary_version(host: &Host, service: &Service) -> Option<Sourced<String>> {
+fn binary_version(host: &Host, service: &Service, files: &mut Files<'_>) -> Option<Sourced<String>> {
     let program = service.words.first().map_or("kubelet", |word| word.text.as_str());
-    let ran = host.procs.query(program, &["--version"], Duration::from_secs(10)).ok()?;
+    // A large program: on a node short of processor or disk, loading it alone takes many seconds.
+    let ran = match host.procs.query(program, &["--version"], Duration::from_secs(60)) {
+        Ok(ran) => ran,
+        Err(error) => {
+            files.unseen(checks::KUBELET_VERSION_UNSEEN, format!("{program} --version: {error:#}"));
+            return None;
+        }
+    };
     let text = String::from_utf8_lossy(&ran.stdout).into_owned();
     let version = text.trim().strip_prefix("Kubernetes ")?.trim_start_matches('v').to_owned();
     Some(Sourced::new(version, Origin::process(program.to_owned()).with_detail("--version")))
