@@ -1,7 +1,9 @@
-//! Every fixture node: the plan of `in/` is `plan.json`, down to its digest; applied it gives `out/`; a second plan is
+//! Every fixture node: what is seen of `in/` is `facts.json`; its plan is `plan.json`, down to its digest; applied it
+//! gives `out/`; a second plan is
 //! empty; a rollback gives `in/` again.
 //!
-//! `UPDATE_FIXTURES=1` writes `plan.json`, `out/` and `out.tree` anew. Look at what changed before it is committed.
+//! `UPDATE_FIXTURES=1` writes `facts.json`, `plan.json`, `out/` and `out.tree` anew. Look at what changed before it is
+//! committed.
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 #![allow(clippy::disallowed_methods, reason = "it works on temporary folders, not on a node")]
 
@@ -42,6 +44,36 @@ fn updating() -> bool {
     env::var_os("UPDATE_FIXTURES").is_some()
 }
 
+/// What a fixture should have in a file, against what was found now.
+fn compare(fixture: &Fixture, file: &str, document: &impl serde::Serialize) {
+    let mut text = serde_json::to_string_pretty(document).unwrap();
+    text.push('\n');
+    let path = fixture.dir.join(file);
+    if updating() {
+        fs::write(&path, &text).unwrap();
+    }
+    let wanted = fs::read_to_string(&path).unwrap_or_default();
+    let first = wanted.lines().zip(text.lines()).position(|(a, b)| a != b);
+    assert!(wanted == text, "{}: {file} differs, first at line {first:?}; found now:\n{text}", fixture.name);
+}
+
+#[test]
+fn a_fixture_has_facts_and_they_are_those_facts() {
+    for fixture in fixture::all() {
+        let dir = tree::scratch();
+        fixture.lay_out("in", dir.path());
+        let host = tree_host(dir.path(), &Faults::none(), FakeClock::new());
+        let mut facts = fixture::facts_for(&host, &fixture.assumptions(), &fixture.desired());
+        "0.0.0".clone_into(&mut facts.tool);
+        // Findings stand in plan.json.
+        facts.findings.clear();
+        for file in facts.files.values_mut() {
+            (file.uid, file.gid) = (0, 0);
+        }
+        compare(&fixture, "facts.json", &facts);
+    }
+}
+
 #[test]
 fn a_fixture_has_a_plan_and_it_is_that_plan() {
     for fixture in fixture::all() {
@@ -51,15 +83,7 @@ fn a_fixture_has_a_plan_and_it_is_that_plan() {
         let plan = plan_of(&fixture, dir.path());
         assert_eq!(plan, plan_of(&fixture, dir.path()), "{}: two plans of one tree differ", fixture.name);
         assert_eq!(tree::diff(&before, &tree::snapshot(dir.path())), "", "{}: planning wrote", fixture.name);
-        let mut text = serde_json::to_string_pretty(&normal(&plan)).unwrap();
-        text.push('\n');
-        let path = fixture.dir.join("plan.json");
-        if updating() {
-            fs::write(&path, &text).unwrap();
-        }
-        let wanted = fs::read_to_string(&path).unwrap_or_default();
-        let first = wanted.lines().zip(text.lines()).position(|(a, b)| a != b);
-        assert!(wanted == text, "{}: plan.json differs, first at line {first:?}; planned now:\n{text}", fixture.name);
+        compare(&fixture, "plan.json", &normal(&plan));
     }
 }
 

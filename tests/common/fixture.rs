@@ -10,7 +10,7 @@ use super::tree;
 use castoff::{
     host::Host,
     inspect,
-    model::{Assumptions, Desired, Goal, Plan, Profile},
+    model::{Assumptions, Desired, Facts, Goal, Plan, Profile},
     plan,
 };
 use std::{
@@ -151,7 +151,12 @@ pub fn desired(skip_checks: &[&str]) -> Desired {
 
 /// The plan of a host for somebody's wishes.
 pub fn plan_for(host: &Host, assumptions: &Assumptions, desired: &Desired) -> Plan {
-    plan::plan(&inspect::inspect(host, assumptions, &desired.endpoint), desired, plan::Options::default())
+    plan::plan(&facts_for(host, assumptions, desired), desired, plan::Options::default())
+}
+
+/// The facts of a host for somebody's wishes.
+pub fn facts_for(host: &Host, assumptions: &Assumptions, desired: &Desired) -> Facts {
+    inspect::inspect(host, assumptions, &desired.endpoint)
 }
 
 /// A map of names for messages.
