@@ -33,22 +33,29 @@ pub fn run(args: &ApplyArgs, printer: Printer) -> Result<Exit> {
         return nothing_to_do(&plan, &args.change, printer);
     }
     refuse_blocked(&plan, &args.change, printer)?;
-    if !args.change.yes {
-        let prompter = prompter(&args.node)?;
-        printer.insist(&report::plan(&plan, printer.look(), true));
-        match prompter.confirm(&question(&plan))? {
-            Answer::Given(true) => {}
-            Answer::Given(false) => {
-                printer.insist("Nothing was changed.");
-                return Ok(Exit::FAILURE);
-            }
-            Answer::Cancelled => {
-                printer.insist("Cancelled. Nothing was changed.");
-                return Ok(Exit::INTERRUPTED);
-            }
-        }
+    if !args.change.yes
+        && let Some(exit) = not_confirmed(&plan, &args.node, printer)?
+    {
+        return Ok(exit);
     }
     carry_out(&context.host, &plan, &args.change, !args.change.no_commit, printer)
+}
+
+/// Shows a plan and asks for it; the exit code when it is not wanted.
+pub(super) fn not_confirmed(plan: &Plan, node: &NodeArgs, printer: Printer) -> Result<Option<Exit>> {
+    let prompter = prompter(node)?;
+    printer.insist(&report::plan(plan, printer.look(), true));
+    Ok(match prompter.confirm(&question(plan))? {
+        Answer::Given(true) => None,
+        Answer::Given(false) => {
+            printer.insist("Nothing was changed.");
+            Some(Exit::FAILURE)
+        }
+        Answer::Cancelled => {
+            printer.insist("Cancelled. Nothing was changed.");
+            Some(Exit::INTERRUPTED)
+        }
+    })
 }
 
 /// True when there is nothing to do; for a saved plan, when the node already is what that plan makes of it.

@@ -1,15 +1,12 @@
 //! `castoff convert`
 
 use super::{
-    apply::{carry_out, nothing_to_do, prompter, question, refuse_blocked},
+    apply::{carry_out, not_confirmed, nothing_to_do, refuse_blocked},
     args::{ConvertArgs, Format},
     context::{Context, json},
     exit::{Exit, Usage},
 };
-use crate::{
-    apply, plan, report,
-    ui::{Answer, Printer},
-};
+use crate::{apply, plan, report, ui::Printer};
 use anyhow::Result;
 
 /// Gives containerd's configuration another version; with `--check` only shows it.
@@ -42,20 +39,10 @@ pub fn run(args: &ConvertArgs, printer: Printer) -> Result<Exit> {
     }
     context.need_rights()?;
     apply::refuse_open_run(&context.host)?;
-    if !args.change.yes {
-        let prompter = prompter(&args.node)?;
-        printer.insist(&report::plan(&plan, printer.look(), true));
-        match prompter.confirm(&question(&plan))? {
-            Answer::Given(true) => {}
-            Answer::Given(false) => {
-                printer.insist("Nothing was changed.");
-                return Ok(Exit::FAILURE);
-            }
-            Answer::Cancelled => {
-                printer.insist("Cancelled. Nothing was changed.");
-                return Ok(Exit::INTERRUPTED);
-            }
-        }
+    if !args.change.yes
+        && let Some(exit) = not_confirmed(&plan, &args.node, printer)?
+    {
+        return Ok(exit);
     }
     let exit = carry_out(&context.host, &plan, &args.change, !args.change.no_commit, printer)?;
     if exit == Exit::OK {
