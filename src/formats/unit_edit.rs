@@ -97,7 +97,7 @@ pub fn with_words(text: &str, line: u32, ops: &[Op], append: &[String]) -> Resul
 }
 
 /// The text with settings added: behind the last one of their section where the file has it, else in a new section at
-/// its end.
+/// its end. Where the file ends in the middle of a continued setting, an empty line ends that one first.
 pub fn with_settings(text: &str, section: &str, settings: &[(&str, &str)]) -> String {
     let newline = newline_of(text);
     let added: Vec<String> = settings.iter().map(|(key, value)| format!("{key}={value}{newline}")).collect();
@@ -110,16 +110,22 @@ pub fn with_settings(text: &str, section: &str, settings: &[(&str, &str)]) -> St
         if last.end.is_empty() {
             newline.clone_into(&mut last.end);
         }
+        if continues(&last.text) {
+            last.end.push_str(newline);
+        }
         last.end.push_str(&added);
         return lines.iter().flat_map(|line| [line.text.as_str(), line.end.as_str()]).collect();
     }
-    let gap = if text.is_empty() {
+    let mut gap = if text.is_empty() {
         String::new()
     } else if text.ends_with('\n') {
         newline.to_owned()
     } else {
-        format!("{newline}{newline}")
+        newline.repeat(2)
     };
+    if lines.iter().rfind(|line| !line.comment).is_some_and(|line| continues(&line.text)) {
+        gap.push_str(newline);
+    }
     format!("{text}{gap}[{section}]{newline}{added}")
 }
 
@@ -333,6 +339,9 @@ mod tests {
         assert_eq!(with_settings(text, "Service", &[("C", "3")]), "[Service]\nA=1 \\\n 2\nC=3\n\n[Install]\nB=2");
         assert_eq!(with_settings(text, "Install", &[("C", "3")]), format!("{text}\nC=3\n"));
         assert_eq!(with_settings("[Unit]\nA=1\n", "Service", &[("B", "2")]), "[Unit]\nA=1\n\n[Service]\nB=2\n");
+        let cut_off = "[Service]\nA=1 \\\n";
+        assert_eq!(with_settings(cut_off, "Service", &[("B", "2")]), format!("{cut_off}\nB=2\n"));
+        assert_eq!(with_settings(cut_off, "Unit", &[("B", "2")]), format!("{cut_off}\n\n[Unit]\nB=2\n"));
     }
 
     #[test]
@@ -374,7 +383,7 @@ mod tests {
             let _ = with_value(&text, line, "v");
             let out = with_settings(&text, "Service", &[("Castoff", "1")]);
             let found = unit_file::parse(&out).entries().iter().any(|e| e.key == "Castoff" && e.section == "Service");
-            prop_assert!(found || continues(text.trim_end_matches(['\r', '\n'])) || text.trim_end().ends_with('\\'), "{out:?}");
+            prop_assert!(found, "{out:?}");
         }
     }
 }
