@@ -60,6 +60,23 @@ fn a_unit_that_crashes_after_its_start_is_taken_back() {
 }
 
 #[test]
+fn a_docker_whose_list_lags_behind_is_waited_for() {
+    let world = Sim::new();
+    world.engine.change(|daemon| daemon.late = 3);
+    let report = apply(&world, &plan_of(&world), &none()).unwrap();
+    assert_eq!((report.outcome, report.exit_code), (Outcome::Applied, 0), "{report:#?}");
+    // One that does not say so within the deadline has not stopped them.
+    let world = Sim::new();
+    let (old, plan) = (world.state(), plan_of(&world));
+    world.engine.change(|daemon| daemon.late = 700);
+    let report = apply(&world, &plan, &none()).unwrap();
+    assert_eq!((report.outcome, report.exit_code), (Outcome::RolledBack, 4), "{report:#?}");
+    let told = format!("{:?}", report.steps);
+    assert!(told.contains("still run on Docker"), "{told}");
+    expect(&old, &world);
+}
+
+#[test]
 fn a_lost_systemd_is_told_with_what_is_left_to_do() {
     let world = Sim::new();
     let (old, plan) = (world.state(), plan_of(&world));

@@ -67,11 +67,16 @@ pub fn stop(work: &mut Work<'_>) -> Result<Option<String>> {
     }
     let asked: Vec<_> = sandboxes.iter().map(|c| (c.id.clone(), Duration::ZERO)).collect();
     stop_all(work.host, &asked)?;
-    let left: Vec<String> =
-        self::running(work.host)?.iter().filter(|c| c.is_kubernetes()).map(|c| short(&c.id).to_owned()).collect();
-    if !left.is_empty() {
-        bail!("containers of pods still run on Docker: {}", left.join(", "));
-    }
+    // dockerd answers that a container has stopped before its list says so (seen with 26.1).
+    let deadline = work.timeouts.unit.duration();
+    work.wait_until(deadline, |host| {
+        let there = self::running(host)?;
+        let left: Vec<&str> = there.iter().filter(|c| c.is_kubernetes()).map(|c| short(&c.id)).collect();
+        if left.is_empty() {
+            return Ok(Ok(()));
+        }
+        Ok(Err(format!("containers of pods still run on Docker: {}", left.join(", "))))
+    })?;
     Ok(Some(format!("{count} containers, {} sandboxes", sandboxes.len())))
 }
 

@@ -2,8 +2,8 @@
 
 use super::{matrix, on_docker};
 use crate::{
-    formats::{containerd::ContainerdConfig, kubelet_config::KubeletConfig},
-    model::{CgroupMode, Facts, Finding, Origin, Severity, Sourced},
+    formats::containerd::ContainerdConfig,
+    model::{CgroupMode, Facts, Finding, Severity, Sourced},
 };
 use matrix::Version;
 
@@ -28,23 +28,10 @@ fn is_v1(facts: &Facts) -> Option<&Sourced<CgroupMode>> {
     facts.cgroup.mode.as_ref().filter(|mode| mode.value != CgroupMode::Unified)
 }
 
-/// `failCgroupV1`, which the flag beats.
-fn fails_on_v1(facts: &Facts) -> (bool, Option<Origin>) {
-    if let Some(flag) = facts.kubelet.flag("fail-cgroupv1") {
-        return (flag.value != "false", Some(flag.origin.clone()));
-    }
-    let path = facts.kubelet.config_path.as_ref().map(|path| path.value.as_str()).unwrap_or_default();
-    let config = facts.texts.get(path).and_then(|text| KubeletConfig::parse(text).ok());
-    match config.and_then(|config| config.string("failCgroupV1")) {
-        Some(at) => (at.value != "false", Some(Origin::file(path, at.line).with_detail("failCgroupV1"))),
-        None => (true, None),
-    }
-}
-
 pub fn cgroup_v1_refused(facts: &Facts) -> Vec<Finding> {
     let (Some(mode), Some((version, kubelet))) = (is_v1(facts), kubelet(facts)) else { return Vec::new() };
-    let (fails, origin) = fails_on_v1(facts);
-    if version.1 < matrix::CGROUP_V1_REFUSED || !fails {
+    let setting = facts.kubelet.setting("failCgroupV1");
+    if version.1 < matrix::CGROUP_V1_REFUSED || setting.is_some_and(|setting| setting.value == false) {
         return Vec::new();
     }
     let summary = format!("kubelet {} refuses to start on cgroup v1", kubelet.value);
@@ -53,8 +40,8 @@ pub fn cgroup_v1_refused(facts: &Facts) -> Vec<Finding> {
         .fix("boot with cgroup v2 (`systemd.unified_cgroup_hierarchy=1`), or set `failCgroupV1: false` for the time being")
         .at(mode.origin.clone())
         .at(kubelet.origin.clone());
-    vec![match origin {
-        Some(origin) => finding.at(origin),
+    vec![match setting {
+        Some(setting) => finding.at(setting.origin.clone()),
         None => finding,
     }]
 }

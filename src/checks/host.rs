@@ -207,11 +207,7 @@ pub fn orphan_shims(facts: &Facts) -> Vec<Finding> {
 
 pub fn swap_on(facts: &Facts) -> Vec<Finding> {
     let Some(swap) = facts.node.state.swap.as_ref().filter(|_| facts.kubelet.installed) else { return Vec::new() };
-    let flag = facts.kubelet.flag("fail-swap-on").map(|flag| flag.value != "false");
-    let path = facts.kubelet.config_path.as_ref().map(|path| path.value.as_str()).unwrap_or_default();
-    let config = facts.texts.get(path).and_then(|text| crate::formats::kubelet_config::KubeletConfig::parse(text).ok());
-    let field = config.and_then(|config| config.string("failSwapOn")).map(|at| at.value != "false");
-    if flag.or(field) == Some(false) {
+    if facts.kubelet.setting("failSwapOn").is_some_and(|setting| setting.value == false) {
         return Vec::new();
     }
     let (severity, summary) = if facts.live {

@@ -23,7 +23,7 @@ pub fn mountinfo(text: &str) -> Vec<Mount> {
         let mut right = right.split(' ');
         let (fs_type, source) = (right.next()?, right.next()?);
         Some(Mount {
-            point: unescape(point),
+            point: without_last_slash(unescape(point)),
             source: unescape(source),
             fs_type: unescape(fs_type),
             line: count(index + 1),
@@ -42,8 +42,7 @@ pub fn fstab(text: &str) -> Vec<Mount> {
         if !point.starts_with('/') || fs_type == "swap" {
             return None;
         }
-        // systemd mounts a directory once, whatever number of slashes names it.
-        let point = if point.len() > 1 { point.trim_end_matches('/').to_owned() } else { point };
+        let point = without_last_slash(point);
         Some(Mount { point, source: unescape(source), fs_type: unescape(fs_type), line: count(index + 1) })
     };
     text.lines().enumerate().filter_map(mount).collect()
@@ -70,7 +69,7 @@ pub fn mount_unit(text: &str) -> Option<Mount> {
         return None;
     }
     Some(Mount {
-        point: point.value.clone(),
+        point: without_last_slash(point.value.clone()),
         source: entry("What")?.value.clone(),
         fs_type: entry("Type").map_or_else(|| "auto".to_owned(), |entry| entry.value.clone()),
         line: point.line,
@@ -86,6 +85,14 @@ pub fn holder<'m>(mounts: &'m [Mount], path: &str) -> Option<&'m Mount> {
 pub fn is_below(path: &str, dir: &str) -> bool {
     let rest = path.strip_prefix(dir.trim_end_matches('/'));
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// systemd mounts a directory once, whatever number of slashes its name ends with; the root is one slash.
+fn without_last_slash(point: String) -> String {
+    match point.trim_end_matches('/') {
+        "" if !point.is_empty() => "/".to_owned(),
+        trimmed => trimmed.to_owned(),
+    }
 }
 
 /// Blanks and backslashes stand as `\040` and so on in both tables.
@@ -136,9 +143,10 @@ mod tests {
     #[test]
     fn an_administrators_table() {
         let mounts = fstab(
-            "# /etc/fstab\n\nUUID=1 / ext4 defaults 0 1\n/dev/sdb1\t/var/lib/docker/  xfs noatime 0 2\nUUID=2 none swap sw 0 0\nUUID=3 swap swap sw 0 0\nLABEL=x /mnt/a\\040b ext4\nbroken\n",
+            "# /etc/fstab\n\nUUID=1 / ext4 defaults 0 1\n/dev/sdb1\t/var/lib/docker/  xfs noatime 0 2\nUUID=2 none swap sw 0 0\nUUID=3 swap swap sw 0 0\nLABEL=x /mnt/a\\040b ext4\nbroken\nUUID=4 // ext4\n",
         );
-        assert_eq!(mounts.len(), 3);
+        assert_eq!(mounts.len(), 4);
+        assert_eq!(mounts.get(3).map(|mount| mount.point.as_str()), Some("/"));
         assert_eq!(
             swap("UUID=2 none swap sw 0 0\nUUID=3 none swap noauto 0 0\n#x none swap sw\n"),
             [At::new("UUID=2".to_owned(), 1)]

@@ -89,7 +89,7 @@ pub fn read(files: &[(String, UnitFile)], reader: &mut dyn Reader) -> Service {
     let mut service = Service::default();
     environment(&units, reader, &mut service);
     let directory = unit_file::effective(&units, "Service", "WorkingDirectory").pop();
-    service.directory = directory.map(|(value, ..)| value.trim_start_matches('-').to_owned());
+    service.directory = directory.map(|(value, ..)| unit_file::with_specifiers(value.trim_start_matches('-')));
     service.directory = service.directory.filter(|path| path.starts_with('/'));
     if let Some((value, path, line)) = unit_file::effective(&units, "Service", "ExecStart").pop() {
         command(&value, path, line, &mut service);
@@ -137,6 +137,7 @@ fn environment(units: &[(&str, &UnitFile)], reader: &mut dyn Reader, service: &m
         // The path may stand in quotes.
         let pattern =
             if pattern.starts_with(['"', '\'']) { pattern.trim_matches(['"', '\'']).to_owned() } else { pattern };
+        let pattern = unit_file::with_specifiers(&pattern);
         let paths = if pattern.contains(['*', '?', '[']) { reader.glob(&pattern) } else { vec![pattern] };
         for path in paths {
             let text = reader.text(&path);
@@ -223,7 +224,7 @@ mod tests {
     #[test]
     fn words_know_their_place() {
         let unit = unit_file::parse(
-            "[Service]\nWorkingDirectory=-/var/lib/kubelet\nEnvironment=\"A=--x=1 --y\"\nEnvironmentFile=-/e/*.env\nEnvironmentFile=/missing\nExecStart=/k $A --z ${B} $C $GONE\n",
+            "[Service]\nWorkingDirectory=-%S/kubelet\nEnvironment=\"A=--x=1 --y\"\nEnvironmentFile=-/e/*.env\nEnvironmentFile=/missing\nExecStart=/k $A --z ${B} $C $GONE\n",
         );
         let files = [("/u".to_owned(), unit)];
         let mut texts = Texts(&[("/e/1.env", "B=b c\nC=1\n"), ("/e/2.env", "# c\nC='--c d'\n"), ("/e/x", "C=no")]);

@@ -226,7 +226,38 @@ pub struct ExecLine {
     pub words: Vec<Word>,
 }
 
-/// Takes a command line apart: quotes, C escapes and `%%` are resolved, other `%` specifiers stay. Only the first of
+/// Fills in the specifiers that mean the same in every unit of the system manager (systemd.unit(5), "Specifiers"), and
+/// `%%`. What depends on the unit or the host, such as `%n` and `%H`, stays as it is written.
+pub fn with_specifiers(text: &str) -> String {
+    let mut out = String::new();
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        if c != '%' {
+            out.push(c);
+            continue;
+        }
+        match chars.next() {
+            Some('%') => out.push('%'),
+            Some('t') => out.push_str("/run"),
+            Some('E') => out.push_str("/etc"),
+            Some('S') => out.push_str("/var/lib"),
+            Some('C') => out.push_str("/var/cache"),
+            Some('L') => out.push_str("/var/log"),
+            Some('T') => out.push_str("/tmp"),
+            Some('V') => out.push_str("/var/tmp"),
+            Some('h') => out.push_str("/root"),
+            Some('u') => out.push_str("root"),
+            Some('U') => out.push('0'),
+            other => {
+                out.push('%');
+                out.extend(other);
+            }
+        }
+    }
+    out
+}
+
+/// Takes a command line apart: quotes, C escapes and specifiers ([`with_specifiers`]) are resolved. Only the first of
 /// several commands (separated by a lone `;`) is read.
 pub fn split_exec(value: &str) -> ExecLine {
     let mut words = Vec::new();
@@ -234,7 +265,7 @@ pub fn split_exec(value: &str) -> ExecLine {
         if value.get(word.range) == Some(";") {
             break;
         }
-        let text = if word.text == "\\;" { ";".to_owned() } else { word.text.replace("%%", "%") };
+        let text = if word.text == "\\;" { ";".to_owned() } else { with_specifiers(&word.text) };
         words.push(text);
     }
     let mut prefixes = String::new();
@@ -301,10 +332,10 @@ fn expand_inside(text: &str, env: &dyn Fn(&str) -> Option<String>) -> String {
     out
 }
 
-/// The assignments of one `Environment=` value. Quotes surround the whole assignment, `$` means nothing, `%%` is a
-/// percent sign; words that assign nothing are ignored as systemd ignores them.
+/// The assignments of one `Environment=` value. Quotes surround the whole assignment, `$` means nothing,
+/// specifiers do; words that assign nothing are ignored as systemd ignores them.
 pub fn environment_assignments(value: &str) -> Vec<(String, String)> {
-    let words = split(value, Escapes::C).into_iter().map(|word| word.text.replace("%%", "%"));
+    let words = split(value, Escapes::C).into_iter().map(|word| with_specifiers(&word.text));
     let pairs = words.filter_map(|word| word.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())));
     pairs.filter(|(name, _)| is_variable(name)).collect()
 }
@@ -403,6 +434,7 @@ mod tests {
             ("/usr/bin/kubelet $ARGS $UNSET $EMPTY --z", "", &["/usr/bin/kubelet", "--a=b c", "--d", "--z"][..]),
             ("-@/bin/x ${ONE} ${UNSET} a$ONE a${ONE}", "-@", &["/bin/x", "x y", "", "a$ONE", "ax y"]),
             ("/bin/x \"$ARGS\" '${ONE}' $$HOME %%h %i", "", &["/bin/x", "--a=b c", "--d", "x y", "$HOME", "%h", "%i"]),
+            ("/bin/x --a=%E/b -c%t %S%%h %", "", &["/bin/x", "--a=/etc/b", "-c/run", "/var/lib%h", "%"]),
             (":/bin/x $ARGS $$", ":", &["/bin/x", "$ARGS", "$$"]),
             ("/bin/x a\\x20b \\; c ; /bin/y", "", &["/bin/x", "a b", ";", "c"]),
             ("/bin/x $ ${open", "", &["/bin/x", "$", "${open"]),

@@ -195,7 +195,8 @@ pub fn fragment(root: &Root, unit: &str) -> Option<String> {
 /// When a directory cannot be listed.
 pub fn drop_ins(root: &Root, unit: &str) -> Result<Vec<String>, FileError> {
     let mut found = Vec::new();
-    for dir in UNIT_DIRS.iter().map(|dir| format!("{dir}/{unit}.d")) {
+    let owners = drop_in_owners(unit);
+    for dir in UNIT_DIRS.iter().flat_map(|dir| owners.iter().map(move |owner| format!("{dir}/{owner}.d"))) {
         for (name, _) in root.list(&dir)? {
             let path = format!("{dir}/{name}");
             let mask = root.link(&path).as_deref() == Some(MASK)
@@ -205,6 +206,18 @@ pub fn drop_ins(root: &Root, unit: &str) -> Result<Vec<String>, FileError> {
     }
     let found: Vec<(&str, bool)> = found.iter().map(|(path, mask)| (path.as_str(), *mask)).collect();
     Ok(unit_file::order_drop_ins(&found).into_iter().map(str::to_owned).collect())
+}
+
+/// Whose drop-ins a unit reads, the closest first: of `a-b-c.service` its own, those of `a-b-.service` and `a-.service`,
+/// and those of all services (systemd.unit(5)).
+fn drop_in_owners(unit: &str) -> Vec<String> {
+    let mut owners = vec![unit.to_owned()];
+    if let Some((name, kind)) = unit.rsplit_once('.') {
+        let prefixes = name.rmatch_indices('-').filter_map(|(at, _)| name.get(..=at));
+        owners.extend(prefixes.map(|prefix| format!("{prefix}.{kind}")));
+        owners.push(kind.to_owned());
+    }
+    owners
 }
 
 /// What `systemctl --root is-enabled` would say: `masked`, `enabled`, `disabled`, `static`, or empty when no unit file
@@ -231,7 +244,23 @@ pub fn unit_file_state(root: &Root, unit: &str) -> Result<String, FileError> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_link_place;
+    use super::{drop_in_owners, drop_ins, is_link_place};
+    use crate::host::{Faults, Root};
+
+    #[test]
+    fn drop_ins_of_all_services_and_of_a_prefix_count_too() {
+        assert_eq!(drop_in_owners("cri-docker.service"), ["cri-docker.service", "cri-.service", "service"]);
+        assert_eq!(drop_in_owners("a-b-c.socket"), ["a-b-c.socket", "a-b-.socket", "a-.socket", "socket"]);
+        let dir = tempfile::tempdir().unwrap();
+        for path in ["etc/systemd/system/service.d/10-all.conf", "usr/lib/systemd/system/cri-.service.d/05-cri.conf"] {
+            let path = dir.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "[Service]\n").unwrap();
+        }
+        let found = drop_ins(&Root::open(dir.path(), Faults::none()).unwrap(), "cri-docker.service").unwrap();
+        let all = "/etc/systemd/system/service.d/10-all.conf";
+        assert_eq!(found, ["/usr/lib/systemd/system/cri-.service.d/05-cri.conf", all]);
+    }
 
     #[test]
     fn a_tampered_journal_cannot_link_elsewhere() {

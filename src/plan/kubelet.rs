@@ -34,9 +34,7 @@ pub fn cgroup_driver(draft: &mut Draft<'_>) {
     if draft.facts.kubelet.cgroup_driver.as_ref().is_some_and(|driver| driver.value.word() == "systemd") {
         return;
     }
-    if !set_fields(draft, &[("cgroupDriver", Some("systemd"))], WHY_DRIVER) {
-        rewrite_flags(draft, &[], &[("cgroup-driver", "systemd".to_owned())], WHY_DRIVER);
-    }
+    set_fields_or_flags(draft, &[("cgroupDriver", Some("systemd"))], WHY_DRIVER);
 }
 
 /// Points kubelet to the wanted endpoint, and takes away what its release would die of.
@@ -140,30 +138,49 @@ fn home_of(draft: &Draft<'_>, key: &str) -> Option<String> {
     draft.facts.kubelet.config_files.iter().rev().find(holds).cloned()
 }
 
-/// Sets fields of kubelet's configuration where they are decided: in the last file that holds one, else in the main
-/// file, else in a drop-in of castoff's; and takes away flags that would beat them. False where there is no file to
+/// A change of a field, and the file that gets it.
+type Placed<'a> = (String, &'a str, Option<&'a str>);
+
+/// Where fields of kubelet's configuration are decided: in the last file that holds one, else in the main file, else in
+/// a drop-in of castoff's. `None` where there is no file to hold them.
+fn places<'a>(draft: &Draft<'_>, changes: &[(&'a str, Option<&'a str>)]) -> Option<Vec<Placed<'a>>> {
+    let kubelet = &draft.facts.kubelet;
+    let main = kubelet.config_files.first()?;
+    let dir = kubelet.config_dir.as_ref().map(|dir| dir.value.trim_end_matches('/').to_owned());
+    let place = |key: &str| {
+        let place = home_of(draft, key).unwrap_or_else(|| main.clone());
+        match (&dir, is_packaged(draft.facts, &place)) {
+            // A file that is named but not there is for kubelet's administrator to bring; one that could not be
+            // understood has its finding already.
+            (_, false) => (draft.text(&place).is_some() || draft.facts.files.contains_key(&place)).then_some(place),
+            (Some(dir), true) if !is_packaged(draft.facts, dir) => Some(format!("{dir}/zz-castoff.conf")),
+            _ => None,
+        }
+    };
+    changes.iter().map(|(key, value)| Some((place(key)?, *key, *value))).collect()
+}
+
+/// Whether kubelet has files that can hold these fields.
+pub fn has_place(draft: &Draft<'_>, fields: &[&str]) -> bool {
+    let changes: Vec<(&str, Option<&str>)> = fields.iter().map(|field| (*field, None)).collect();
+    places(draft, &changes).is_some()
+}
+
+/// Whether flags can be added to kubelet's command line.
+pub fn has_command_line(draft: &Draft<'_>) -> bool {
+    let is_kubelet = || matches!(kubelet_flags::program(&service::read(draft, UNIT).argv()), Program::At(_));
+    draft.facts.kubelet.wrapper.is_none() && is_kubelet()
+}
+
+/// Sets fields of kubelet's configuration, and takes away flags that would beat them. False where there is no file to
 /// hold them.
 pub fn set_fields(draft: &mut Draft<'_>, changes: &[(&str, Option<&str>)], why: &str) -> bool {
-    let kubelet = &draft.facts.kubelet;
-    let Some(main) = kubelet.config_files.first().cloned() else { return false };
-    let dir = kubelet.config_dir.as_ref().map(|dir| dir.value.trim_end_matches('/').to_owned());
-    let mut edits: Vec<(String, &str, Option<&str>)> = Vec::new();
-    for (key, value) in changes {
-        let place = home_of(draft, key).unwrap_or_else(|| main.clone());
-        let place = match (&dir, is_packaged(draft.facts, &place)) {
-            (_, false) => place,
-            (Some(dir), true) if !is_packaged(draft.facts, dir) => format!("{dir}/zz-castoff.conf"),
-            _ => return false,
-        };
-        edits.push((place, key, *value));
-    }
+    let Some(edits) = places(draft, changes) else { return false };
     for (path, key, value) in edits {
-        // A file that is named but not there is for kubelet's administrator to bring.
         let is_ours = path.ends_with("/zz-castoff.conf");
         let Some(text) = draft.text(&path).map(str::to_owned).or_else(|| is_ours.then(KubeletConfig::empty_drop_in))
         else {
-            // A file that could not be understood has its finding already.
-            return draft.facts.files.contains_key(&path);
+            continue;
         };
         match KubeletConfig::parse(&text).and_then(|config| config.with(&[(key, value)])) {
             Ok(after) => draft.write("kubelet-config", &path, &after, why),
@@ -173,6 +190,15 @@ pub fn set_fields(draft: &mut Draft<'_>, changes: &[(&str, Option<&str>)], why: 
     let flags: Vec<&str> = changes.iter().filter_map(|(key, _)| field(key)?.flag).collect();
     rewrite_flags(draft, &flags, &[], why);
     true
+}
+
+/// Sets fields of kubelet's configuration, or their flags where there is no file to hold them.
+pub fn set_fields_or_flags(draft: &mut Draft<'_>, changes: &[(&str, Option<&str>)], why: &str) {
+    if !set_fields(draft, changes, why) {
+        let flag = |(key, value): &(&str, Option<&str>)| Some((field(key)?.flag?, (*value)?.to_owned()));
+        let flags: Vec<(&str, String)> = changes.iter().filter_map(flag).collect();
+        rewrite_flags(draft, &[], &flags, why);
+    }
 }
 
 /// kubeadm applies its own copy of the endpoint again at every upgrade.

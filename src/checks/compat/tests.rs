@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{KubeletFlag, RuntimeKind};
+use crate::model::{KubeletSetting, Origin, RuntimeKind};
 
 /// kubelet, containerd, kernel, systemd, cgroup mode.
 fn node(kubelet: &str, containerd: &str, kernel: &str, systemd: &str, mode: CgroupMode) -> Facts {
@@ -41,17 +41,13 @@ fn cgroup_v1_is_refused_from_1_35_on() {
     }
     assert!(ids(&node("1.35.0", "2.2.1", "6.1.0", "252", CgroupMode::Unified)).is_empty());
     let mut facts = node("1.35.0", "2.2.1", "6.1.0", "252", CgroupMode::Legacy);
-    facts.kubelet.config_path = Some(Sourced::new("/c".to_owned(), Origin::default_of("kubelet")));
-    facts.texts.insert("/c".to_owned(), "kind: KubeletConfiguration\nfailCgroupV1: false\n".to_owned());
+    let origin = Origin::file("/etc/kubernetes/kubelet.conf.d/10-v1.conf", 3);
+    let mut setting = KubeletSetting { key: "failCgroupV1".to_owned(), value: false.into(), origin };
+    facts.kubelet.settings = vec![setting.clone()];
     assert_eq!(ids(&facts), ["cgroup-v1-ends"]);
-    let flag = KubeletFlag {
-        name: "fail-cgroupv1".to_owned(),
-        value: "true".to_owned(),
-        origin: Origin::path("/etc/default/kubelet"),
-        variable: None,
-    };
-    facts.kubelet.flags.push(flag);
-    assert_eq!(ids(&facts), ["cgroup-v1-refused"], "a flag beats the file");
+    setting.value = true.into();
+    facts.kubelet.settings = vec![setting];
+    assert_eq!(ids(&facts), ["cgroup-v1-refused"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use super::*;
 use crate::model::{
-    CgroupDriver, CrioFacts, DiskFacts, DockerContainer, DockerImage, Origin, PackageFacts, Sourced, StaticPod,
+    CgroupDriver, CrioFacts, DiskFacts, DockerContainer, DockerImage, KubeletSetting, Origin, PackageFacts, Sourced,
+    StaticPod,
 };
 
 fn on(kind: RuntimeKind) -> Facts {
@@ -107,9 +108,8 @@ fn what_the_host_has_left() {
     assert_eq!(orphan_shims(&facts).len(), 1);
     facts.node.state.swap = Some(Sourced::new("/dev/zram0".to_owned(), Origin::kernel("/proc/swaps")));
     assert_eq!(swap_on(&facts)[0].severity, Severity::Warn);
-    let path = Sourced::new("/c".to_owned(), Origin::default_of("kubelet"));
-    facts.kubelet.config_path = Some(path);
-    facts.texts.insert("/c".to_owned(), "failSwapOn: false\n".to_owned());
+    let origin = Origin::file("/etc/kubernetes/kubelet.conf.d/20-swap.conf", 3);
+    facts.kubelet.settings = vec![KubeletSetting { key: "failSwapOn".to_owned(), value: false.into(), origin }];
     assert!(swap_on(&facts).is_empty());
 }
 

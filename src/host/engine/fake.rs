@@ -31,6 +31,10 @@ pub struct Daemon {
     pub images: Vec<EngineImage>,
     /// Ids of containers that it fails to stop.
     pub unstoppable: Vec<String>,
+    /// How many lists after a stop still show what ran before it, as dockerd's do for a moment.
+    pub late: u32,
+    /// What lists show as long as they are late.
+    before: Option<(u32, Vec<EngineContainer>)>,
     /// Orders so far: `stop ID`, `start ID`, `save NAME NAME`.
     pub calls: Vec<String>,
 }
@@ -86,6 +90,9 @@ impl FakeEngine {
         if self.daemon.borrow().unstoppable.iter().any(|stuck| stuck == id) {
             bail!("container {id} could not be stopped (scripted)");
         }
+        let mut daemon = self.daemon.borrow_mut();
+        daemon.before = (daemon.late > 0).then(|| (daemon.late, daemon.containers.clone()));
+        drop(daemon);
         self.set_state(id, "exited");
         Ok(())
     }
@@ -109,7 +116,13 @@ impl Engine for FakeEngine {
     }
 
     fn containers(&self, all: bool) -> anyhow::Result<Vec<EngineContainer>> {
-        let found = self.ask(|daemon| daemon.containers.clone())?;
+        let mut found = self.ask(|daemon| daemon.containers.clone())?;
+        if let Some((late, before)) = &mut self.daemon.borrow_mut().before
+            && *late > 0
+        {
+            *late -= 1;
+            found.clone_from(before);
+        }
         Ok(found.into_iter().filter(|container| all || container.is_alive()).collect())
     }
 

@@ -5,6 +5,7 @@
 
 use super::{Carried, Draft, Judged, values};
 use crate::model::{Sourced, Verdict};
+use crate::plan::kubelet;
 
 const SIZE: (&str, &str) = ("containerLogMaxSize", "container-log-max-size");
 const FILES: (&str, &str) = ("containerLogMaxFiles", "container-log-max-files");
@@ -89,12 +90,11 @@ fn decide(draft: &Draft<'_>, carried: &mut Carried, rotation: &Rotation, lost: &
             None => written.push((field, value)),
         }
     }
-    if draft.facts.kubelet.config_path.is_none() && !written.is_empty() {
-        let flags = written.iter().map(|(field, value)| {
-            let flag = if *field == SIZE.0 { SIZE.1 } else { FILES.1 };
-            format!("--{flag}={value}")
-        });
-        let note = format!("kubelet has no configuration file; add {}", flags.collect::<Vec<_>>().join(" "));
+    let fields: Vec<&str> = written.iter().map(|(field, _)| *field).collect();
+    let in_files = written.is_empty() || kubelet::has_place(draft, &fields);
+    let flags: Vec<String> = written.iter().map(|(field, value)| flag(field, value)).collect();
+    if !in_files && !kubelet::has_command_line(draft) {
+        let note = format!("kubelet has no configuration file that could be changed; add {}", flags.join(" "));
         return Judged::new(Verdict::Manual, "kubelet's flags", note + lost);
     }
     let shown: Vec<String> = written.iter().map(|(field, value)| format!("{field}: {value}")).collect();
@@ -108,14 +108,22 @@ fn decide(draft: &Draft<'_>, carried: &mut Carried, rotation: &Rotation, lost: &
         notes.push("kubelet's configuration says so already, and meant nothing while Docker wrote the logs".to_owned());
     } else {
         notes.push("rotation is kubelet's now".to_owned());
-        if draft.facts.texts.contains_key("/var/lib/kubelet/kubeadm-flags.env") {
+        if in_files && draft.facts.texts.contains_key("/var/lib/kubelet/kubeadm-flags.env") {
             notes
                 .push("put it into kubeadm's ConfigMap kubelet-config too, which `kubeadm upgrade node` copies".into());
         }
     }
     carried.kubelet.extend(written);
-    let target = if shown.is_empty() { SIZE.0.to_owned() } else { shown.join(", ") };
-    Judged::new(verdict, format!("{target} in kubelet's configuration"), notes.join("; ") + lost)
+    let target = match (shown.is_empty(), in_files) {
+        (true, _) => format!("{} in kubelet's configuration", SIZE.0),
+        (false, true) => format!("{} in kubelet's configuration", shown.join(", ")),
+        (false, false) => format!("{} in kubelet's flags", flags.join(" ")),
+    };
+    Judged::new(verdict, target, notes.join("; ") + lost)
+}
+
+fn flag(field: &str, value: &str) -> String {
+    format!("--{}={value}", if field == SIZE.0 { SIZE.1 } else { FILES.1 })
 }
 
 /// What kubelet has of its own: a flag beats its files.

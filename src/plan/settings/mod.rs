@@ -72,7 +72,7 @@ impl Carried {
         let changes: Vec<(&str, Option<&str>)> =
             self.kubelet.iter().map(|(key, value)| (*key, Some(value.as_str()))).collect();
         if !changes.is_empty() {
-            kubelet::set_fields(draft, &changes, "logs are rotated as Docker rotated them");
+            kubelet::set_fields_or_flags(draft, &changes, "logs are rotated as Docker rotated them");
         }
     }
 }

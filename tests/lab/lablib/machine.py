@@ -13,6 +13,10 @@ BASE_CMDLINE = "root=/dev/vda rw console=ttyS0 net.ifnames=0 panic=-1 quiet"
 # What a saved machine state depends on besides the disk: change this and every base is made anew.
 HARDWARE = "pc-max-smp2-virtio-1"
 
+# A kernel that has not written to its disk for so many seconds after its start hangs in its first moments, which emulated
+# machines do now and then on a busy host. A healthy one mounts its disk within a minute, on the busiest host seen so far.
+STUCK = 300
+
 
 def qemu_version():
     return config.output(["qemu-system-x86_64", "--version"]).splitlines()[0]
@@ -26,6 +30,9 @@ def free_port():
 
 class Machine(Node):
     """state: image (folder), memory, cmdline, port, pid."""
+
+    # When the disk of a machine that boots was last written before it started.
+    _untouched = None
 
     @property
     def disk(self):
@@ -72,6 +79,7 @@ class Machine(Node):
             cmd += ["-loadvm", loadvm]
         self.state["port"] = port
         self._forget_ssh()
+        self._untouched = None if loadvm else self.disk.stat().st_mtime_ns
         child = self.spawn(cmd)
         # A refused option or snapshot shows at once.
         end = time.monotonic() + 120
@@ -81,8 +89,18 @@ class Machine(Node):
             time.sleep(0.05)
 
     def wait_ssh(self, deadline=1200):
+        began = time.monotonic()
+
         def answers():
-            return self._connect()
+            if self._connect():
+                return True
+            hangs = self._untouched == self.disk.stat().st_mtime_ns and time.monotonic() > began + STUCK
+            if hangs:
+                say("%s: its kernel hangs before it mounts its disk; started again" % self.name)
+                self.stop()
+                self.start()
+                self._untouched = None  # once is enough
+            return False
         config.wait_for("%s: ssh answers" % self.name, deadline, answers, pause=0.3, alive=self.running)
 
     def set_clock(self):

@@ -90,5 +90,4 @@ suite() { # suite NAME
     node_down "$n"
 }
 
-suite trixie
-suite forky
+suite "${SUITE:-trixie}"
