@@ -120,15 +120,6 @@ pub const CHECKS: &[CheckInfo] = &[
             others have; where both have a file for a registry, the one in the directory that stays is kept.",
         run: Some(config_path_list),
     },
-    CheckInfo {
-        id: "containerd-cni-trap",
-        severity: Severity::Warn,
-        summary: "this containerd stumbles over CNI configurations without a version",
-        explanation: "containerd 1.6.0 to 1.6.3 refuse to remove pods whose CNI configuration or plugin does not name a CNI \
-            version they know (\"Incompatible CNI versions\"): pods stay in Terminating. Update containerd to 1.6.4 or \
-            later, or set `cniVersion` in the configuration and install CNI plugins 1.0 or later.",
-        run: Some(cni_trap),
-    },
 ];
 
 /// The configuration of the node's containerd as its release joins it; nothing where there is no file or it cannot be
@@ -299,17 +290,6 @@ fn config_path_list(facts: &Facts) -> Vec<Finding> {
     finding("registry-config-path-list", &[one], "the plan names one of them; see that it holds what is needed")
 }
 
-fn cni_trap(facts: &Facts) -> Vec<Finding> {
-    let Some(version) = &facts.containerd.version else { return Vec::new() };
-    let trapped = Release::parse(&version.value)
-        .is_some_and(|release| (Release::parse("1.6.0")..=Release::parse("1.6.3")).contains(&Some(release)));
-    if !trapped {
-        return Vec::new();
-    }
-    let one = Ineffective {
-        name: format!("containerd {}", version.value),
-        origin: version.origin.clone(),
-        why: "1.6.0 to 1.6.3 cannot tear down pods whose CNI configuration names no version they know".to_owned(),
-    };
-    finding("containerd-cni-trap", &[one], "update containerd to 1.6.4 or later")
-}
+#[cfg(test)]
+#[path = "containerd_config_tests.rs"]
+mod tests;

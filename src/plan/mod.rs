@@ -50,7 +50,6 @@ const MIGRATION_ONLY: &[&str] = &[
     "containerd-missing",
     "containerd-version-unknown",
     "containerd-byte-order-mark",
-    "containerd-cni-trap",
     "containerd-import-missing",
     "containerd-import-version",
     "containerd-imports",
