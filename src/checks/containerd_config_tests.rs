@@ -18,8 +18,8 @@ fn ids(facts: &Facts) -> Vec<String> {
     found.map(|finding| finding.id).collect()
 }
 
-fn said(value: &str) -> Option<Sourced<String>> {
-    Some(Sourced::new(value.to_owned(), Origin::file(MAIN, 2)))
+fn said(value: &str) -> Sourced<String> {
+    Sourced::new(value.to_owned(), Origin::file(MAIN, 2))
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn names_that_keep_containerd_or_cri_from_loading() {
 #[test]
 fn a_default_runtime_needs_its_table() {
     let mut facts = node("1.7.24", "version = 2\n");
-    facts.containerd.default_runtime = said("nvidia");
+    facts.containerd.default_runtime = Some(said("nvidia"));
     assert_eq!(ids(&facts), ["runtime-undefined"]);
     facts.containerd.handlers = vec![
         serde_json::from_value(serde_json::json!({
@@ -68,7 +68,7 @@ fn a_default_runtime_needs_its_table() {
     ];
     assert!(ids(&facts).is_empty());
     facts.containerd.handlers.clear();
-    facts.containerd.default_runtime = said("runc");
+    facts.containerd.default_runtime = Some(said("runc"));
     assert!(ids(&facts).is_empty());
 }
 
@@ -84,7 +84,7 @@ fn a_snapshotter_must_be_one_of_this_release() {
     ] {
         let text = "version = 2\n[proxy_plugins.stargz]\ntype = \"snapshot\"\naddress = \"/run/s.sock\"\n";
         let mut facts = node(version, text);
-        facts.containerd.snapshotter = said(name);
+        facts.containerd.snapshotter = Some(said(name));
         let told: &[&str] = if found { &["snapshotter-unknown"] } else { &[] };
         assert_eq!(ids(&facts), told, "{version} {name}");
     }
@@ -98,7 +98,7 @@ fn a_list_in_config_path_is_one_directory_from_2_1_on() {
         ("2.1.4", "/etc/containerd/certs.d", false),
     ] {
         let mut facts = node(version, "version = 3\n");
-        facts.containerd.registry_config_path = said(path);
+        facts.containerd.registry_config_path = Some(said(path));
         let told: &[&str] = if found { &["registry-config-path-list"] } else { &[] };
         assert_eq!(ids(&facts), told, "{version} {path}");
     }

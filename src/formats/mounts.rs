@@ -23,7 +23,7 @@ pub fn mountinfo(text: &str) -> Vec<Mount> {
         let mut right = right.split(' ');
         let (fs_type, source) = (right.next()?, right.next()?);
         Some(Mount {
-            point: without_last_slash(unescape(point)),
+            point: without_last_slash(&unescape(point)),
             source: unescape(source),
             fs_type: unescape(fs_type),
             line: count(index + 1),
@@ -42,7 +42,7 @@ pub fn fstab(text: &str) -> Vec<Mount> {
         if !point.starts_with('/') || fs_type == "swap" {
             return None;
         }
-        let point = without_last_slash(point);
+        let point = without_last_slash(&point);
         Some(Mount { point, source: unescape(source), fs_type: unescape(fs_type), line: count(index + 1) })
     };
     text.lines().enumerate().filter_map(mount).collect()
@@ -69,7 +69,7 @@ pub fn mount_unit(text: &str) -> Option<Mount> {
         return None;
     }
     Some(Mount {
-        point: without_last_slash(point.value.clone()),
+        point: without_last_slash(&point.value),
         source: entry("What")?.value.clone(),
         fs_type: entry("Type").map_or_else(|| "auto".to_owned(), |entry| entry.value.clone()),
         line: point.line,
@@ -88,7 +88,7 @@ pub fn is_below(path: &str, dir: &str) -> bool {
 }
 
 /// systemd mounts a directory once, whatever number of slashes its name ends with; the root is one slash.
-fn without_last_slash(point: String) -> String {
+fn without_last_slash(point: &str) -> String {
     match point.trim_end_matches('/') {
         "" if !point.is_empty() => "/".to_owned(),
         trimmed => trimmed.to_owned(),

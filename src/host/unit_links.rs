@@ -245,19 +245,20 @@ pub fn unit_file_state(root: &Root, unit: &str) -> Result<String, FileError> {
 #[cfg(test)]
 mod tests {
     use super::{drop_in_owners, drop_ins, is_link_place};
-    use crate::host::{Faults, Root};
+    use crate::host::{Attributes, Expect, Faults, Root};
 
     #[test]
     fn drop_ins_of_all_services_and_of_a_prefix_count_too() {
         assert_eq!(drop_in_owners("cri-docker.service"), ["cri-docker.service", "cri-.service", "service"]);
         assert_eq!(drop_in_owners("a-b-c.socket"), ["a-b-c.socket", "a-b-.socket", "a-.socket", "socket"]);
         let dir = tempfile::tempdir().unwrap();
-        for path in ["etc/systemd/system/service.d/10-all.conf", "usr/lib/systemd/system/cri-.service.d/05-cri.conf"] {
-            let path = dir.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, "[Service]\n").unwrap();
+        let root = Root::open(dir.path(), Faults::none()).unwrap();
+        for path in ["/etc/systemd/system/service.d/10-all.conf", "/usr/lib/systemd/system/cri-.service.d/05-cri.conf"]
+        {
+            root.make_dirs(path.rsplit_once('/').unwrap().0, 0o755).unwrap();
+            root.write_atomic(path, b"[Service]\n", Expect::Absent, Attributes::Keep { mode: 0o644 }).unwrap();
         }
-        let found = drop_ins(&Root::open(dir.path(), Faults::none()).unwrap(), "cri-docker.service").unwrap();
+        let found = drop_ins(&root, "cri-docker.service").unwrap();
         let all = "/etc/systemd/system/service.d/10-all.conf";
         assert_eq!(found, ["/usr/lib/systemd/system/cri-.service.d/05-cri.conf", all]);
     }
