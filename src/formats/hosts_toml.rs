@@ -8,8 +8,8 @@ use super::containerd::{
     Literal,
     change::{Change, append_at_top, same},
 };
-use super::{At, FormatError, line_of, split_bom};
-use toml_edit::{Document, Item, TableLike, Value};
+use super::{At, FormatError, line_of, toml_document};
+use toml_edit::{Item, TableLike, Value};
 
 #[cfg(test)]
 mod tests;
@@ -80,11 +80,7 @@ impl HostsToml {
     /// # Errors
     /// What makes containerd ignore the file: text that is not TOML, a value of a wrong type, an unknown capability.
     pub fn parse(text: &str) -> Result<Self, FormatError> {
-        let (bom, text) = split_bom(text);
-        let doc = Document::parse(text.to_owned()).map_err(|error| {
-            let offset = error.span().map_or(0, |span| span.start);
-            FormatError::at_offset(text, offset, error.message())
-        })?;
+        let (bom, text, doc) = toml_document(text)?;
         let reader = Reader { text };
         let root = doc.as_table();
         let mut file = Self {

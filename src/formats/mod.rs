@@ -171,6 +171,19 @@ fn split_bom(text: &str) -> (&str, &str) {
     }
 }
 
+/// Reads TOML behind a byte order mark, if there is one. A second one is no TOML, although the parser would read over it.
+fn toml_document(text: &str) -> Result<(&str, &str, toml_edit::Document<String>), FormatError> {
+    let (bom, text) = split_bom(text);
+    if text.starts_with(BOM) {
+        return Err(FormatError::at_line(text, 1, "a byte order mark stands here twice"));
+    }
+    let doc = toml_edit::Document::parse(text.to_owned()).map_err(|error| {
+        let offset = error.span().map_or(0, |span| span.start);
+        FormatError::at_offset(text, offset, error.message())
+    })?;
+    Ok((bom, text, doc))
+}
+
 /// The line ending of a text: that of its first line.
 fn newline_of(text: &str) -> &'static str {
     match text.find('\n') {
@@ -221,6 +234,8 @@ mod tests {
     fn bom_and_line_endings_are_found() {
         assert_eq!(split_bom("\u{feff}a"), ("\u{feff}", "a"));
         assert_eq!(split_bom("a"), ("", "a"));
+        assert!(toml_document("\u{feff}a = 1").is_ok());
+        assert!(toml_document("\u{feff}\u{feff}a = 1").is_err());
         assert_eq!(newline_of("a\r\nb\n"), "\r\n");
         assert_eq!(newline_of("a\nb\r\n"), "\n");
         assert_eq!(newline_of(""), "\n");

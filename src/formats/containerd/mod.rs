@@ -30,7 +30,7 @@ pub use effective::{Effective, Handler, Imported, Ineffective, Part};
 pub use registry::{ClientTls, HostConfig, Mirror, OldRegistry};
 pub use release::{Import, Release, segment_meets};
 
-use super::{At, FormatError, line_of, split_bom};
+use super::{At, FormatError, line_of, toml_document};
 use schema::{CRI, CRI_SPELLINGS, Places};
 use toml_edit::{Document, Item, TableLike};
 
@@ -80,11 +80,7 @@ impl ContainerdConfig {
     /// # Errors
     /// Text that is not TOML, with line, column and the line itself.
     pub fn parse(text: &str) -> Result<Self, FormatError> {
-        let (bom, text) = split_bom(text);
-        let doc = Document::parse(text.to_owned()).map_err(|error| {
-            let offset = error.span().map_or(0, |span| span.start);
-            FormatError::at_offset(text, offset, error.message())
-        })?;
+        let (bom, text, doc) = toml_document(text)?;
         let mut config = Self { bom: bom.to_owned(), text: text.to_owned(), doc, schema: 1 };
         config.schema = config.read_version()?;
         Ok(config)
