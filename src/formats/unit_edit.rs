@@ -167,8 +167,9 @@ fn is_blank(c: char) -> bool {
 
 fn lines_of(text: &str) -> Vec<Line> {
     let split = text.split_inclusive('\n').map(|line| {
-        let body = line.strip_suffix('\n').unwrap_or(line);
-        let body = body.strip_suffix('\r').unwrap_or(body);
+        // A carriage return ends a line only before a newline.
+        let ended = line.strip_suffix('\n').map(|body| body.strip_suffix('\r').unwrap_or(body));
+        let body = ended.unwrap_or(line);
         let bare = body.trim_start_matches(BOM).trim_start_matches(is_blank);
         Line {
             text: body.to_owned(),
@@ -339,6 +340,7 @@ mod tests {
         assert_eq!(with_settings(text, "Service", &[("C", "3")]), "[Service]\nA=1 \\\n 2\nC=3\n\n[Install]\nB=2");
         assert_eq!(with_settings(text, "Install", &[("C", "3")]), format!("{text}\nC=3\n"));
         assert_eq!(with_settings("[Unit]\nA=1\n", "Service", &[("B", "2")]), "[Unit]\nA=1\n\n[Service]\nB=2\n");
+        assert_eq!(with_settings("[Service]\nA=1\r", "Service", &[("B", "2")]), "[Service]\nA=1\r\nB=2\n");
         let cut_off = "[Service]\nA=1 \\\n";
         assert_eq!(with_settings(cut_off, "Service", &[("B", "2")]), format!("{cut_off}\nB=2\n"));
         assert_eq!(with_settings(cut_off, "Unit", &[("B", "2")]), format!("{cut_off}\n\n[Unit]\nB=2\n"));
