@@ -174,6 +174,19 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_edited_is_refused_with_its_place() {
+        for (text, line) in [
+            ("? ture\n [pi+w\n\t#\n [pi+&\nw2]:\n", 1),
+            ("a: 1\nb:\n  \n   !enabatio:\n  qnn~mous:\n  \n   !enable", 4),
+        ] {
+            let Ok(config) = KubeletConfig::parse(text) else { continue };
+            let Err(error) = config.with(&[("a", Some("x")), ("failSwapOn", Some("true"))]) else { continue };
+            assert_eq!(error.line, Some(line), "{text:?}: {error}");
+            assert!(!error.message.starts_with("internal"), "{error}");
+        }
+    }
+
+    #[test]
     fn faults_name_their_place() {
         for (text, line) in [("a: b\na: c\n", 2), ("a: [\n", 1), ("a: 1\n---\nb: 2\n", 3), ("a:\n\t- b\n", 2)] {
             let error = KubeletConfig::parse(text).unwrap_err();

@@ -85,6 +85,25 @@ impl FormatError {
         Self { message: one_line(message.as_ref()), line: Some(line), column, snippet: snippet(text, line, column) }
     }
 
+    /// The same fault with its place in `text`, for one that was found in an edited form of it. Without a line that is the
+    /// only one of its kind there, no place is named.
+    fn placed_in(mut self, text: &str) -> Self {
+        let Some(found) = self.snippet.as_deref().and_then(|snippet| snippet.lines().next()).map(str::to_owned) else {
+            return self;
+        };
+        let same = |line: &str| crate::model::redact_text(line.trim_start_matches(BOM)) == found;
+        let there = self.line.and_then(|line| text.lines().nth(usize::try_from(line).ok()?.checked_sub(1)?));
+        if there.is_some_and(same) {
+            return self;
+        }
+        let mut places = text.lines().enumerate().filter(|(_, line)| same(line)).map(|(index, _)| count(index + 1));
+        match (places.next(), places.next()) {
+            (Some(line), None) => self.line = Some(line),
+            _ => (self.line, self.column, self.snippet) = (None, None, None),
+        }
+        self
+    }
+
     /// A fault of castoff itself, found by the check after an edit.
     fn internal(message: impl AsRef<str>) -> Self {
         Self::new(format!("internal: {}", message.as_ref()))
@@ -235,6 +254,10 @@ mod tests {
         assert_eq!(split_bom("\u{feff}a"), ("\u{feff}", "a"));
         assert_eq!(split_bom("a"), ("", "a"));
         assert!(toml_document("\u{feff}a = 1").is_ok());
+        let found = FormatError::at_line_column("new\nb = x\n", 2, Some(5), "wrong");
+        assert_eq!(found.clone().placed_in("b = x\n").line, Some(1));
+        assert_eq!(found.clone().placed_in("b = x\nb = x\nz\n").line, Some(2));
+        assert_eq!(found.placed_in("c\n").line, None);
         assert!(toml_document("\u{feff}\u{feff}a = 1").is_err());
         assert_eq!(newline_of("a\r\nb\n"), "\r\n");
         assert_eq!(newline_of("a\nb\r\n"), "\n");

@@ -3,7 +3,7 @@
 //! `yaml-edit` makes the changes because it keeps comments, order, flow style and line endings; it is young, so
 //! `serde-saphyr` reads the text before and after and has to find exactly the difference that was asked for.
 
-use super::{At, FormatError, count, newline_of, split_bom};
+use super::{At, BOM, FormatError, count, newline_of, split_bom};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_saphyr::Spanned;
@@ -199,7 +199,8 @@ impl Mapping {
 
     /// An independent reader must find the wanted keys and, of the others, all and nothing else.
     fn check(&self, edited: &str, wanted: &[(&str, Option<Value>)]) -> Result<(), FormatError> {
-        let after = Self::parse(edited).map_err(|error| FormatError::internal(format!("edited text: {error}")))?;
+        let after = Self::parse(edited)
+            .map_err(|error| FormatError::new(format!("the document cannot be edited safely: {}", error.message)))?;
         let is_wanted = |entry: &&Entry| wanted.iter().any(|(key, _)| *key == entry.key.value);
         let rest = |mapping: &Self| -> Vec<(String, Value)> {
             let others = mapping.entries.iter().filter(|entry| !is_wanted(entry));
@@ -209,8 +210,30 @@ impl Mapping {
         if holds && rest(&after) == rest(self) && comments(edited) >= comments(&self.text) {
             return Ok(());
         }
-        Err(FormatError::internal("the edited document differs from what was meant"))
+        // YAML is larger than what can be edited; whatever comes out wrong is refused here.
+        Err(match rare(&self.text) {
+            Some((line, what)) => {
+                let message = format!("{what} stands here, and a document with one cannot be edited safely");
+                FormatError::at_line(&self.text, line, message)
+            }
+            None => FormatError::new("the document is written in a way that cannot be edited safely"),
+        })
     }
+}
+
+/// The first line with something that hand-written and generated configuration hardly ever has.
+fn rare(text: &str) -> Option<(u32, &'static str)> {
+    text.lines().enumerate().find_map(|(index, line)| {
+        let line = line.trim_start_matches([BOM, ' ', '-']);
+        let value = line.split_once(": ").map_or(line, |(_, value)| value).trim_start();
+        let what = match (line.chars().next(), value.chars().next()) {
+            (Some('?'), _) => "an explicit key (`? …`)",
+            (_, Some('!')) => "a tag (`!…`)",
+            (_, Some('&' | '*')) => "an anchor or alias",
+            _ => return None,
+        };
+        Some((count(index + 1), what))
+    })
 }
 
 /// Full-line comments; an edit must not swallow one.

@@ -95,6 +95,10 @@ impl ContainerdConfig {
     /// An unknown schema version, a conversion that would lose settings, and values of the wrong type in the way, each
     /// with its line. `internal: …` if the edited text does not say what was meant.
     pub fn with_cri(&self, target: &CriTarget<'_>) -> Result<String, FormatError> {
+        self.in_steps(target).map_err(|error| error.placed_in(&self.text))
+    }
+
+    fn in_steps(&self, target: &CriTarget<'_>) -> Result<String, FormatError> {
         // No release needs a byte order mark, and several refuse it.
         let mut config = Self { bom: String::new(), ..self.clone() };
         config = config.converted_to(target.schema.min(config.schema.max(2)))?;

@@ -41,6 +41,14 @@ impl ContainerdConfig {
         target: &CriTarget<'_>,
         shim: &dyn Fn(&str) -> Option<String>,
     ) -> Result<String, FormatError> {
+        self.share_in_steps(target, shim).map_err(|error| error.placed_in(&self.text))
+    }
+
+    fn share_in_steps(
+        &self,
+        target: &CriTarget<'_>,
+        shim: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<String, FormatError> {
         let mut config = Self { bom: String::new(), ..self.clone() };
         let needs = config.schema < target.schema && !config.text.trim().is_empty();
         if needs {

@@ -401,3 +401,10 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_fault_is_told_where_the_file_has_it() {
+    let text = "# a\ndisabled_plugins = -50";
+    let error = ContainerdConfig::parse(text).unwrap().with_cri(&target(2)).unwrap_err();
+    assert_eq!((error.line, error.column), (Some(2), Some(20)), "{error}");
+}
