@@ -1,7 +1,7 @@
 //! A run from lock to report, and going on after a crash.
 
 use super::{
-    Journal, Observer, Refusal, Run, Store, journal, pods,
+    Journal, Observer, Refusal, Run, Store, guard, journal, pods, recover,
     report::{self, Extra},
     rollback::{self, Back},
     steps::{Interrupted, NotProven, Work},
@@ -22,6 +22,8 @@ pub struct Options<'a> {
     pub keep_on_verify_failure: bool,
     /// A passed verification commits the run.
     pub commit: bool,
+    /// Somebody must keep the run within so many seconds after its end, else it is taken back. Not with `commit`.
+    pub keep_within: Option<u64>,
     /// A rollback overwrites what somebody else changed meanwhile (their content is kept in the run's backups).
     pub force: bool,
 }
@@ -51,9 +53,27 @@ pub fn apply(host: &Host, plan: &Plan, options: &Options<'_>, observer: &mut dyn
     lock.say(&format!("pid {} (apply, run {})", host.pid(), run.id))?;
     let sandboxes = pods::sandboxes_before(host, plan);
     let mut journal = Journal::create(host, &run.path("journal.jsonl"), &plan.digest, options.commit, sandboxes)?;
+    arm(host, &run, &mut journal, options)?;
     observer.run_started(&run.id, plan, false);
+    guard::leave_session(host, &run, observer);
     let mut work = work(host, plan, &run, &journal, options, observer);
     carry_out(&mut work, &mut journal, options)
+}
+
+/// From here on a reboot ends what was begun, and the dead man's switch counts.
+fn arm(host: &Host, run: &Run, journal: &mut Journal, options: &Options<'_>) -> Result<()> {
+    let until =
+        options.keep_within.map(|within| guard::until(host, within).map(|until| (until, within))).transpose()?;
+    if let Some((until, within)) = &until {
+        journal.add(host, Record::KeepUntil { until: until.clone(), within: *within })?;
+    }
+    let armed = guard::arm(host, run, until.as_ref().map(|(until, _)| until.as_str()));
+    if armed.is_err() {
+        // Nothing was done: the run is over before it began.
+        let _ = journal.add(host, Record::RunFinished { outcome: Outcome::RolledBack });
+        let _ = guard::disarm(host);
+    }
+    armed.context("cannot prepare for a reboot in the middle; nothing was changed")
 }
 
 /// Goes on with a run that was cut off: forward, or backward when it was being taken back.
@@ -91,6 +111,8 @@ pub fn resume(
         })?;
     }
     observer.run_started(&run.id, &plan, true);
+    guard::arm_again(host, &run, observer);
+    guard::leave_session(host, &run, observer);
     let mut work = work(host, &plan, &run, &journal, options, observer);
     if rolling_back {
         let back = Back { why: "the rollback was cut off".to_owned(), force: options.force, interrupted: false };
@@ -142,13 +164,18 @@ pub(super) fn check_fit(host: &Host, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// Refuses while an earlier run is neither done nor taken back: what is on the node then is not what it looks like.
+/// Refuses while an earlier run is neither done nor taken back, or waits for its fate: what is on the node then is not
+/// what it looks like.
 ///
 /// # Errors
-/// [`Refusal::Dirty`], or a store that cannot be read.
+/// [`Refusal::Dirty`], [`Refusal::Unkept`], or a store that cannot be read.
 pub fn refuse_open_run(host: &Host) -> Result<()> {
-    match open_run(&Store::new(host), host)? {
-        Some(open) => Err(Refusal::Dirty(open.id).into()),
+    let store = Store::new(host);
+    if let Some(open) = open_run(&store, host)? {
+        return Err(Refusal::Dirty(open.id).into());
+    }
+    match recover::waiting(&store)? {
+        Some((run, until)) => Err(Refusal::Unkept { run: run.id, until }.into()),
         None => Ok(()),
     }
 }
@@ -293,10 +320,24 @@ fn finish(work: &mut Work<'_>, journal: &mut Journal, exit: Option<u8>) -> Resul
     {
         work.observer.warn(&format!("the run is applied but not committed: {error:#}"));
     }
+    if let Err(error) = wait_for_commit(work, journal) {
+        work.observer.warn(&format!("{error:#}"));
+    }
     let extra = Extra { checks: std::mem::take(&mut work.checks), exit_code: exit, by_hand: Vec::new() };
     let report = report::build(&work.run.id, work.plan, journal.entries(), Outcome::Applied, extra);
     if let Err(error) = Store::new(work.host).save_report(work.run, &report) {
         work.observer.warn(&format!("the report could not be saved: {error:#}"));
     }
     Ok(report)
+}
+
+/// A run that somebody has to keep waits for that from now on; any other needs no guard any more.
+fn wait_for_commit(work: &mut Work<'_>, journal: &mut Journal) -> Result<()> {
+    let within = journal::keep_until(journal.entries()).map(|(_, within)| within);
+    let Some(within) = within.filter(|_| journal::state(journal.entries()) == RunState::Applied) else {
+        return guard::disarm(work.host).context("the units for a reboot in the middle are left behind");
+    };
+    let until = guard::until(work.host, within)?;
+    journal.add(work.host, Record::KeepUntil { until: until.clone(), within })?;
+    guard::set_timer(work.host, work.run, &until).context("the time to keep the run counts from its beginning")
 }

@@ -133,6 +133,14 @@ pub fn commits(entries: &[Entry]) -> bool {
     matches!(entries.first().map(|entry| &entry.record), Some(Record::RunStarted { commit: true, .. }))
 }
 
+/// Until when, and within how many seconds, somebody has to keep the run.
+pub fn keep_until(entries: &[Entry]) -> Option<(&str, u64)> {
+    entries.iter().rev().find_map(|entry| match &entry.record {
+        Record::KeepUntil { until, within } => Some((until.as_str(), *within)),
+        _ => None,
+    })
+}
+
 /// How a run ended, the last time it did.
 pub fn ended(entries: &[Entry]) -> Option<Outcome> {
     entries.iter().rev().find_map(|entry| match entry.record {

@@ -11,14 +11,17 @@
 //! | `executor` | a run from lock to report; resume |
 //! | `steps` | how each kind of action is prepared, done and checked |
 //! | `undo` | how each kind of undo is carried out, and in which order |
+//! | `guard`, `recover` | what brings order back after a reboot, or when nobody keeps a run in time |
 //! | `pods`, `cni` | pods on either side, and giving their networks back |
 //! | `timing` | phases and downtime out of the journal |
 
 mod cni;
 mod executor;
+mod guard;
 mod hands;
 mod journal;
 mod pods;
+mod recover;
 mod report;
 mod rollback;
 mod steps;
@@ -28,12 +31,18 @@ mod timing;
 mod undo;
 
 pub use executor::{Options, apply, refuse_open_run, resume};
+pub use guard::{EARLY, LATE, TIMER};
 pub use journal::Journal;
+pub use recover::{Recovered, recover};
 pub use report::{Extra, build as build_report};
 pub use rollback::{commit, rollback};
 pub use store::{RUNS, Run, Store};
 
 use crate::model::{Plan, Step};
+use std::time::Duration;
+
+/// For starting and stopping a timer.
+const TIMER_LIMIT: Duration = Duration::from_secs(60);
 
 /// Hears how a run goes on. `apply` never prints.
 pub trait Observer {
@@ -84,6 +93,14 @@ pub enum Refusal {
     /// An earlier run was cut off, or is stuck.
     #[error("run {0} did not come to its end: it is neither done nor taken back")]
     Dirty(String),
+    /// An earlier run waits to be kept or taken back.
+    #[error("run {run} waits for `castoff commit` until {until}, and is taken back without it")]
+    Unkept {
+        /// The run.
+        run: String,
+        /// RFC 3339, UTC.
+        until: String,
+    },
     /// The plan is for something else.
     #[error("the plan does not fit: {0}")]
     Unfit(String),

@@ -31,6 +31,9 @@ pub fn build(run: &str, plan: &Plan, entries: &[Entry], outcome: Outcome, extra:
         outcome,
         exit_code: extra.exit_code.unwrap_or_else(|| outcome.exit_code()),
         committed: super::journal::state(entries) == RunState::Committed,
+        keep_until: super::journal::keep_until(entries)
+            .filter(|_| super::journal::state(entries) == RunState::Applied)
+            .map(|(until, _)| until.to_owned()),
         phases: timing::phases(plan, entries),
         downtime: timing::forward(entries),
         rollback_downtime: timing::backward(plan, entries),

@@ -3,7 +3,7 @@
 use super::{
     Journal, Observer, Options, Refusal, Run, Store,
     executor::{check_journal, lock, work},
-    hands, journal, pods,
+    guard, hands, journal, pods,
     report::{self, Extra},
     steps::Work,
     undo,
@@ -36,6 +36,17 @@ pub fn rollback(
     options: &Options<'_>,
     observer: &mut dyn Observer,
 ) -> Result<RunReport> {
+    rollback_because(host, wanted, "asked for by the user", options, observer)
+}
+
+/// The same for another reason.
+pub(super) fn rollback_because(
+    host: &Host,
+    wanted: Option<&str>,
+    why: &str,
+    options: &Options<'_>,
+    observer: &mut dyn Observer,
+) -> Result<RunReport> {
     let mut lock = lock(host, "rollback")?;
     let store = Store::new(host);
     let run = match wanted {
@@ -59,7 +70,9 @@ pub fn rollback(
         bail!("run {} is taken back already; {left}", run.id);
     }
     let mut work = work(host, &plan, &run, &journal, options, observer);
-    let back = Back { why: "asked for by the user".to_owned(), force: options.force, interrupted: false };
+    let back = Back { why: why.to_owned(), force: options.force, interrupted: false };
+    guard::arm_again(host, &run, work.observer);
+    guard::leave_session(host, &run, work.observer);
     // A run that ended must not look ended while it is being taken back.
     journal.add(host, Record::RollbackStarted { why: back.why.clone() })?;
     Ok(carry_back(&mut work, &mut journal, &back))
@@ -90,7 +103,7 @@ fn check_newest(store: &Store<'_>, run: &Run) -> Result<()> {
 }
 
 /// A rollback does not mind findings or drift, but it must be on the node that the run was on.
-fn check_place(host: &Host, plan: &Plan) -> Result<()> {
+pub(super) fn check_place(host: &Host, plan: &Plan) -> Result<()> {
     if plan.live == host.is_live() {
         Ok(())
     } else {
@@ -111,6 +124,7 @@ pub fn commit(host: &Host, wanted: Option<&str>) -> Result<Run> {
         RunState::Committed => Ok(run),
         RunState::Applied => {
             journal.add(host, Record::Committed)?;
+            guard::disarm(host).context("the run is kept, but its timer could not be removed")?;
             if let Some(mut report) = store.report(&run)? {
                 report.committed = true;
                 store.save_report(&run, &report)?;
@@ -126,6 +140,22 @@ pub fn commit(host: &Host, wanted: Option<&str>) -> Result<Run> {
 pub(super) fn take_all_back(work: &mut Work<'_>, journal: &mut Journal, back: &Back) -> RunReport {
     note(work, journal, Record::RollbackStarted { why: back.why.clone() });
     carry_back(work, journal, back)
+}
+
+/// Takes back files and links only, for a boot at which nothing has read them yet.
+pub(super) fn take_files_back(work: &mut Work<'_>, journal: &mut Journal, back: &Back) -> Result<()> {
+    if !journal::is_rolling_back(journal.entries()) {
+        note(work, journal, Record::RollbackStarted { why: back.why.clone() });
+    }
+    let open = journal::open_steps(journal.entries());
+    work.observer.rollback_started(&work.run.id, open.len(), &back.why);
+    for task in undo::tasks(&open).iter().filter(|task| task.is_file()) {
+        let skipped = work.take_back(task, back.force)?;
+        for record in undo::marks(task, skipped.as_deref()) {
+            note(work, journal, record);
+        }
+    }
+    work.host.units.reload()
 }
 
 fn carry_back(work: &mut Work<'_>, journal: &mut Journal, back: &Back) -> RunReport {
@@ -193,6 +223,12 @@ fn stuck(work: &mut Work<'_>, journal: &mut Journal, why: &str, left: &[undo::Ta
 
 fn end(work: &mut Work<'_>, journal: &mut Journal, outcome: Outcome, by_hand: Vec<String>) -> RunReport {
     note(work, journal, Record::RunFinished { outcome });
+    // What is stuck is tried again at the next boot.
+    if outcome != Outcome::Stuck
+        && let Err(error) = guard::disarm(work.host)
+    {
+        work.observer.warn(&format!("the units for a reboot in the middle are left behind: {error:#}"));
+    }
     let extra = Extra { checks: std::mem::take(&mut work.checks), by_hand, exit_code: None };
     let report = report::build(&work.run.id, work.plan, journal.entries(), outcome, extra);
     if let Err(error) = Store::new(work.host).save_report(work.run, &report) {

@@ -85,7 +85,7 @@ fn push<'a>(
     );
 }
 
-fn is_file(undo: &Undo) -> bool {
+const fn is_file(undo: &Undo) -> bool {
     matches!(
         undo,
         Undo::RestoreFile { .. } | Undo::RemoveFile { .. } | Undo::RemoveDirs { .. } | Undo::RestoreLinks { .. }
@@ -105,6 +105,11 @@ fn is_active(was: &UnitSnapshot) -> bool {
 }
 
 impl Task {
+    /// True for files and links, which need no systemd to be put back.
+    pub const fn is_file(&self) -> bool {
+        matches!(&self.act, Act::Undo(undo) if is_file(undo))
+    }
+
     /// False when there is nothing to do but to mark steps.
     pub fn acts(&self, live: bool) -> bool {
         match &self.act {

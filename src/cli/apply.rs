@@ -8,7 +8,7 @@ use super::{
 use crate::{
     apply::{self, Options, Refusal},
     host::{Host, env, user_files, watch_signals},
-    model::{API_VERSION, Action, Outcome, Plan, RunReport},
+    model::{API_VERSION, Action, Outcome, Plan, RunReport, Span},
     report,
     ui::{Answer, Printer, Progress, Prompter},
 };
@@ -38,7 +38,7 @@ pub fn run(args: &ApplyArgs, printer: Printer) -> Result<Exit> {
     {
         return Ok(exit);
     }
-    carry_out(&context.host, &plan, &args.change, !args.change.no_commit, printer)
+    carry_out(&context.host, &plan, &args.change, Keep::unasked(&args.change), printer)
 }
 
 /// Shows a plan and asks for it; the exit code when it is not wanted.
@@ -121,11 +121,47 @@ pub fn nothing_to_do(plan: &Plan, change: &ChangeArgs, printer: Printer) -> Resu
     Ok(Exit::OK)
 }
 
+/// What becomes of a run that is proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// It is kept.
+    AtOnce,
+    /// It stays, open until somebody keeps it or takes it back.
+    WhenAsked,
+    /// It is taken back unless somebody keeps it in time.
+    Within(Span),
+}
+
+impl Keep {
+    /// As the command line says, where nobody is asked.
+    pub fn unasked(change: &ChangeArgs) -> Self {
+        match change.try_for {
+            Some(span) => Self::Within(span),
+            None if change.no_commit => Self::WhenAsked,
+            None => Self::AtOnce,
+        }
+    }
+}
+
 /// Does it, and tells how it went.
-pub fn carry_out(host: &Host, plan: &Plan, change: &ChangeArgs, commit: bool, printer: Printer) -> Result<Exit> {
+pub fn carry_out(host: &Host, plan: &Plan, change: &ChangeArgs, keep: Keep, printer: Printer) -> Result<Exit> {
     let interrupt = watch_signals()?;
-    let options =
-        Options { interrupt: &interrupt, keep_on_verify_failure: change.keep_on_verify_failure, commit, force: false };
+    let keep_within = match keep {
+        Keep::Within(span) if host.is_live() => Some(span.duration().as_secs()),
+        // Nothing runs in a file tree that could take it back later.
+        Keep::Within(_) => {
+            printer.say("note: nothing takes a run on a file tree back by itself");
+            None
+        }
+        Keep::AtOnce | Keep::WhenAsked => None,
+    };
+    let options = Options {
+        interrupt: &interrupt,
+        keep_on_verify_failure: change.keep_on_verify_failure,
+        commit: keep == Keep::AtOnce,
+        keep_within,
+        force: false,
+    };
     let mut progress = Progress::new(printer, &*host.clock);
     let report = apply::apply(host, plan, &options, &mut progress)?;
     tell(&report, change.output, printer)
@@ -139,6 +175,11 @@ pub fn tell(report: &RunReport, format: Format, printer: Printer) -> Result<Exit
         Format::Text => printer.data(&format!("\n{}", report::run_report(report, printer.look()))),
     }
     match report.outcome {
+        Outcome::Applied if report.keep_until.is_some() => printer.say(&format!(
+            "\nTaken back at {} unless you keep it:   castoff commit\nTake it back now:  castoff rollback\n\
+             Look again:        castoff verify",
+            report.keep_until.as_deref().unwrap_or_default()
+        )),
         Outcome::Applied if !report.committed => printer
             .say("\nKeep it:       castoff commit\nTake it back:  castoff rollback\nLook again:    castoff verify"),
         Outcome::Applied => printer.say("\nLook again:    castoff verify\nTake it back:  castoff rollback"),

@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::{
-    model::{Goal, Level},
+    model::{Goal, Level, Span},
     ui::ColourChoice,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -44,6 +44,9 @@ pub enum Command {
     Resume(RunArgs),
     /// Say that the new state stays
     Commit(RunArgs),
+    /// End a run that was cut off; a run's own units call it at boot
+    #[command(hide = true)]
+    Recover(RecoverArgs),
     /// List the runs on this node
     History(HistoryArgs),
     /// Show one run in full
@@ -188,12 +191,34 @@ pub struct ChangeArgs {
     /// Leave the run open after it is proven, until `castoff commit`
     #[arg(long)]
     pub no_commit: bool,
+    /// Take the run back unless `castoff commit` comes within this time
+    /// after its end, even if castoff or the machine goes down (`10m`)
+    #[arg(long = "try", value_name = "DURATION", value_parser = time_to_keep)]
+    pub try_for: Option<Span>,
     /// Do not roll back when only the proof fails (exit code 6)
     #[arg(long)]
     pub keep_on_verify_failure: bool,
     /// Output format of the run's report
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
+}
+
+/// How long somebody has to keep a run.
+///
+/// # Errors
+/// Less would be over before anybody has read the report.
+pub fn time_to_keep(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse()?;
+    if span < Span::seconds(30) { Err("give at least 30s to look and decide".to_owned()) } else { Ok(span) }
+}
+
+#[derive(Debug, Args)]
+pub struct RecoverArgs {
+    /// Only what must be done before containerd and kubelet start
+    #[arg(long)]
+    pub early: bool,
+    #[command(flatten)]
+    pub node: NodeArgs,
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,7 @@
 //! `castoff convert`
 
 use super::{
-    apply::{carry_out, not_confirmed, nothing_to_do, refuse_blocked},
+    apply::{Keep, carry_out, not_confirmed, nothing_to_do, refuse_blocked},
     args::{ConvertArgs, Format},
     context::{Context, json},
     exit::{Exit, Usage},
@@ -44,7 +44,7 @@ pub fn run(args: &ConvertArgs, printer: Printer) -> Result<Exit> {
     {
         return Ok(exit);
     }
-    let exit = carry_out(&context.host, &plan, &args.change, !args.change.no_commit, printer)?;
+    let exit = carry_out(&context.host, &plan, &args.change, Keep::unasked(&args.change), printer)?;
     if exit == Exit::OK {
         printer.say("containerd reads it at its next start: systemctl restart containerd");
     }

@@ -84,7 +84,13 @@ fn pipeline(root: &Path, printer: Printer) -> Result<Exit> {
 
     say(printer, "castoff rollback", "and everything back");
     let interrupt = AtomicBool::new(false);
-    let options = Options { interrupt: &interrupt, keep_on_verify_failure: false, commit: false, force: false };
+    let options = Options {
+        interrupt: &interrupt,
+        keep_on_verify_failure: false,
+        commit: false,
+        keep_within: None,
+        force: false,
+    };
     let back = apply::rollback(&host, None, &options, &mut Progress::new(printer, &*host.clock))?;
     printer.data(&format!("{}\n", report::outcome_line(&back)));
     ensure!(snapshot(&host)? == before, "the rollback did not bring the old tree back");
@@ -104,7 +110,8 @@ fn facts(host: &Host, desired: &Desired) -> Result<Facts> {
 
 fn apply_plan(host: &Host, plan: &Plan, printer: Printer) -> Result<crate::model::RunReport> {
     let interrupt = AtomicBool::new(false);
-    let options = Options { interrupt: &interrupt, keep_on_verify_failure: false, commit: true, force: false };
+    let options =
+        Options { interrupt: &interrupt, keep_on_verify_failure: false, commit: true, keep_within: None, force: false };
     apply::apply(host, plan, &options, &mut Progress::new(printer, &*host.clock)).context("the sample migration failed")
 }
 

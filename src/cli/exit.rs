@@ -112,6 +112,10 @@ fn judge_refusal(refusal: &Refusal) -> (Exit, Vec<String>) {
             Exit::FAILURE,
             vec![format!("`castoff resume {run}` goes on with it"), format!("`castoff rollback {run}` takes it back")],
         ),
+        Refusal::Unkept { run, .. } => (
+            Exit::FAILURE,
+            vec![format!("`castoff commit {run}` keeps it"), format!("`castoff rollback {run}` takes it back now")],
+        ),
         Refusal::Unfit(_) => (Exit::FAILURE, vec!["make a plan on this node with `castoff plan`".to_owned()]),
         Refusal::NotRoot => (Exit::NOT_ROOT, vec!["use sudo; `castoff inspect` and `plan` work without".to_owned()]),
     }

@@ -1,20 +1,23 @@
 //! `castoff migrate`: the wizard.
 
 use super::{
-    apply::{carry_out, nothing_to_do, prompter, question, refuse_blocked},
-    args::MigrateArgs,
+    apply::{Keep, carry_out, nothing_to_do, prompter, question, refuse_blocked},
+    args::{MigrateArgs, time_to_keep},
     context::{Context, PROFILE, Trying, make_plan},
     exit::Exit,
 };
 use crate::{
     apply,
     host::{user_files, watch_signals},
-    model::{Desired, DockerFate, ImagePolicy, Plan, Profile},
+    model::{Desired, DockerFate, ImagePolicy, Plan, Profile, Span},
     report,
     ui::{Answer, Printer, Prompter},
 };
 use anyhow::{Context as _, Result};
 use std::path::PathBuf;
+
+/// How long somebody has to look at the new state and keep it, unless the command line says otherwise.
+const TRY: Span = Span::seconds(600);
 
 /// Looks, asks, does, proves.
 pub fn run(args: &MigrateArgs, printer: Printer) -> Result<Exit> {
@@ -28,30 +31,31 @@ pub fn run(args: &MigrateArgs, printer: Printer) -> Result<Exit> {
     }
     if args.change.yes {
         refuse_blocked(&plan, &args.change, printer)?;
-        return carry_out(&context.host, &plan, &args.change, !args.change.no_commit, printer);
+        return carry_out(&context.host, &plan, &args.change, Keep::unasked(&args.change), printer);
     }
     let prompter = prompter(&args.node)?;
     // From here on Ctrl-C is an answer, not a death with a hidden cursor.
     let _signals = watch_signals()?;
     introduce(&plan, printer);
     refuse_blocked(&plan, &args.change, printer)?;
+    let mut keep =
+        if args.change.no_commit { Keep::WhenAsked } else { Keep::Within(args.change.try_for.unwrap_or(TRY)) };
     loop {
-        printer.insist(&choices(&context.desired));
+        printer.insist(&choices(&context.desired, keep));
         let items = ["Show the plan and go on", "Change choices", "Save choices as a profile and quit", "Cancel"];
         let items: Vec<String> = items.iter().map(|item| (*item).to_owned()).collect();
         match prompter.choose("What now", &items, 0)? {
             Answer::Given(0) => {
                 printer.insist(&report::plan(&plan, printer.look(), true));
                 match confirm(&plan, &prompter)? {
-                    Answer::Given(true) => return carry_out(&context.host, &plan, &args.change, false, printer),
+                    Answer::Given(true) => return carry_out(&context.host, &plan, &args.change, keep, printer),
                     Answer::Given(false) => printer.insist("Not confirmed; nothing was changed.\n"),
                     Answer::Cancelled => return Ok(cancelled(printer)),
                 }
             }
             Answer::Given(1) => {
-                if !change(&mut context, &prompter)? {
-                    return Ok(cancelled(printer));
-                }
+                let Some(changed) = change(&mut context, keep, &prompter)? else { return Ok(cancelled(printer)) };
+                keep = changed;
                 plan = make_plan(&context, 3, trying);
             }
             Answer::Given(2) => return save(args, &context, printer),
@@ -92,10 +96,18 @@ const fn policy(images: ImagePolicy) -> &'static str {
     }
 }
 
-fn choices(desired: &Desired) -> String {
+fn fate_of_run(keep: Keep) -> String {
+    match keep {
+        Keep::AtOnce => "kept once it is proven".to_owned(),
+        Keep::WhenAsked => "only when asked".to_owned(),
+        Keep::Within(span) => format!("{span} after the end without `castoff commit`"),
+    }
+}
+
+fn choices(desired: &Desired, keep: Keep) -> String {
     let sandbox = desired.sandbox_image.as_deref().unwrap_or("the one kubelet uses now");
     format!(
-        "\nCurrent choices\n{:>18}  systemd\n{:>18}  {}\n{:>18}  edit in place, comments kept\n{:>18}  {sandbox}\n{:>18}  {}\n{:>18}  {}\n",
+        "\nCurrent choices\n{:>18}  systemd\n{:>18}  {}\n{:>18}  edit in place, comments kept\n{:>18}  {sandbox}\n{:>18}  {}\n{:>18}  {}\n{:>18}  {}\n",
         "cgroup driver",
         "endpoint",
         desired.endpoint,
@@ -104,31 +116,41 @@ fn choices(desired: &Desired) -> String {
         "Docker's images",
         policy(desired.images),
         "Docker's units",
-        fate(desired.docker)
+        fate(desired.docker),
+        "rollback by itself",
+        fate_of_run(keep)
     )
 }
 
-/// Asks for each choice, the current value being the default. False when cancelled.
-fn change(context: &mut Context, prompter: &Prompter) -> Result<bool> {
+/// Asks for each choice, the current value being the default. `None` when cancelled.
+fn change(context: &mut Context, keep: Keep, prompter: &Prompter) -> Result<Option<Keep>> {
     let policies = [ImagePolicy::Needed, ImagePolicy::All, ImagePolicy::None];
     let items: Vec<String> = policies.iter().map(|p| policy(*p).to_owned()).collect();
     let now = policies.iter().position(|p| *p == context.desired.images).unwrap_or_default();
-    let Answer::Given(images) = prompter.choose("Docker's images", &items, now)? else { return Ok(false) };
+    let Answer::Given(images) = prompter.choose("Docker's images", &items, now)? else { return Ok(None) };
     let fates = [DockerFate::Mask, DockerFate::Disable];
     let items: Vec<String> = fates.iter().map(|f| fate(*f).to_owned()).collect();
     let now = fates.iter().position(|f| *f == context.desired.docker).unwrap_or_default();
-    let Answer::Given(docker) = prompter.choose("Docker's units", &items, now)? else { return Ok(false) };
+    let Answer::Given(docker) = prompter.choose("Docker's units", &items, now)? else { return Ok(None) };
     let now = context.desired.sandbox_image.clone().unwrap_or_default();
     let check = |text: &str| {
         if text.contains(char::is_whitespace) { Err("an image name has no blanks".to_owned()) } else { Ok(()) }
     };
     let Answer::Given(sandbox) = prompter.text("Sandbox image (empty: the one kubelet uses)", &now, check)? else {
-        return Ok(false);
+        return Ok(None);
     };
     context.desired.images = policies.get(images).copied().unwrap_or_default();
     context.desired.docker = fates.get(docker).copied().unwrap_or_default();
     context.desired.sandbox_image = Some(sandbox.trim().to_owned()).filter(|image| !image.is_empty());
-    Ok(true)
+    let now = match keep {
+        Keep::Within(span) => span.to_string(),
+        Keep::AtOnce | Keep::WhenAsked => String::new(),
+    };
+    let check = |text: &str| if text.trim().is_empty() { Ok(()) } else { time_to_keep(text).map(drop) };
+    let Answer::Given(within) = prompter.text("Take it back by itself after (empty: never)", &now, check)? else {
+        return Ok(None);
+    };
+    Ok(Some(time_to_keep(&within).map_or(Keep::WhenAsked, Keep::Within)))
 }
 
 /// The weight of the question follows the risk: with pods on the node its name must be typed.

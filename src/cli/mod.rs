@@ -10,6 +10,7 @@ mod history;
 mod look;
 mod migrate;
 mod plan;
+mod recover;
 mod rollback;
 mod verify;
 
@@ -50,6 +51,7 @@ fn run(cli: &Cli, printer: Printer) -> anyhow::Result<Exit> {
         Command::Rollback(args) => rollback::rollback(args, printer),
         Command::Resume(args) => rollback::resume(args, printer),
         Command::Commit(args) => rollback::commit(args, printer),
+        Command::Recover(args) => recover::run(args, printer),
         Command::History(args) => history::history(args, printer),
         Command::Show(args) => history::show(args, printer),
         Command::Convert(args) => convert::run(args, printer),

@@ -2,11 +2,19 @@
 
 #![allow(clippy::disallowed_methods)] // This is the room that may.
 
-use std::env;
+use std::{env, path::PathBuf};
 
 /// True when a variable is set to something.
 pub fn is_set(name: &str) -> bool {
     env::var_os(name).is_some_and(|value| !value.is_empty())
+}
+
+/// The program that runs, as the kernel knows it.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub fn program() -> std::io::Result<PathBuf> {
+    env::current_exe()
 }
 
 /// True when the locale's characters are UTF-8 (POSIX: `LC_ALL`, then `LC_CTYPE`, then `LANG`).

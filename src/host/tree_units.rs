@@ -91,6 +91,11 @@ impl Units for TreeUnits {
         Ok(())
     }
 
+    /// A file tree has no sessions.
+    fn adopt(&self, _: &str, _: &str, _: u32) -> Result<()> {
+        Ok(())
+    }
+
     /// There is nobody to tell: the next boot reads everything.
     fn reload(&self) -> Result<()> {
         Ok(())

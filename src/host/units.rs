@@ -218,6 +218,10 @@ pub trait Units: Debug {
     /// Clears a failed state and the count of starts that StartLimitBurst= limits.
     fn reset_failed(&self, unit: &str) -> anyhow::Result<()>;
 
+    /// Moves a process of ours into a transient scope of the system's, out of the session it was started in, which may
+    /// end before it.
+    fn adopt(&self, scope: &str, description: &str, pid: u32) -> anyhow::Result<()>;
+
     /// Makes systemd read its files again (daemon-reload) and waits for it.
     fn reload(&self) -> anyhow::Result<()>;
 }

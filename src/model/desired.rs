@@ -93,6 +93,25 @@ impl Default for Timeouts {
     }
 }
 
+/// What becomes of a run that a reboot or the end of castoff itself cut off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecoverPolicy {
+    /// On, when every file of the plan was written already; else back.
+    #[default]
+    Auto,
+    /// Always back to the old state.
+    Rollback,
+    /// Always on to the new one.
+    Resume,
+}
+
+impl RecoverPolicy {
+    const fn is_auto(&self) -> bool {
+        matches!(self, Self::Auto)
+    }
+}
+
 /// The profile file, `/etc/castoff/profile.toml`. Every key is optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
@@ -107,6 +126,8 @@ pub struct Profile {
     pub docker: Option<DockerFate>,
     /// Which images come along.
     pub images: Option<ImagePolicy>,
+    /// What becomes of a run that was cut off.
+    pub recover: Option<RecoverPolicy>,
     /// Findings that do not block.
     pub skip_checks: Vec<String>,
     /// Waits.
@@ -130,6 +151,9 @@ pub struct Desired {
     pub docker: DockerFate,
     /// Which images come along.
     pub images: ImagePolicy,
+    /// What becomes of a run that was cut off.
+    #[serde(default, skip_serializing_if = "RecoverPolicy::is_auto")]
+    pub recover: RecoverPolicy,
     /// Findings that do not block.
     pub skip_checks: Vec<String>,
     /// Waits.
@@ -162,6 +186,7 @@ impl Desired {
             containerd_config: profile.containerd_config.unwrap_or_default(),
             docker: profile.docker.unwrap_or_default(),
             images: profile.images.unwrap_or_default(),
+            recover: profile.recover.unwrap_or_default(),
             skip_checks: skip,
             timeouts: profile.timeouts,
         })

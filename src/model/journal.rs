@@ -181,6 +181,13 @@ pub enum Record {
         /// How.
         outcome: Outcome,
     },
+    /// Unless somebody keeps it by then, the run is taken back. The last such record counts.
+    KeepUntil {
+        /// RFC 3339, UTC.
+        until: String,
+        /// How long that was when it was said, seconds.
+        within: u64,
+    },
     /// Somebody (or a passed verification) said that the new state stays.
     Committed,
 }

@@ -16,7 +16,8 @@ mod verdict;
 mod words;
 
 pub use desired::{
-    ConfigWay, DEFAULT_ENDPOINT, Desired, DockerFate, Goal, ImagePolicy, Profile, Timeouts, same_endpoint,
+    ConfigWay, DEFAULT_ENDPOINT, Desired, DockerFate, Goal, ImagePolicy, Profile, RecoverPolicy, Timeouts,
+    same_endpoint,
 };
 pub use digest::Digest;
 pub use duration::Span;

@@ -192,6 +192,9 @@ pub struct RunReport {
     pub exit_code: u8,
     /// True when the new state was said to stay.
     pub committed: bool,
+    /// When the run is taken back unless somebody keeps it. RFC 3339, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_until: Option<String>,
     /// In order.
     pub phases: Vec<Phase>,
     /// How long things were away, forward and (after a rollback) backward.

@@ -35,6 +35,8 @@ const DOCKER_SOCKET: &str = "docker.socket";
 const CONTAINERD: &str = "containerd.service";
 /// A monitor of somebody else that is bound to Docker: systemd stops it along with Docker.
 const MONITOR: &str = "docker-monitor.service";
+/// castoff's own; the others of a run are never started by an order.
+const TIMER: &str = castoff::apply::TIMER;
 const PAUSE: &str = "k8s.gcr.io/pause:3.2";
 const IMAGE: &str = "registry.example/web:1.4";
 /// Namespace and name of the node's pods: a static one and one from the API server.
@@ -181,6 +183,7 @@ impl Sim {
 
     fn define_units(&self) {
         let own = |list: &[&str]| list.iter().map(|&name| name.to_owned()).collect::<Vec<String>>();
+        self.units.put(UnitState { load: "loaded".to_owned(), ..UnitState::not_found(TIMER) });
         for unit in [KUBELET, DOCKER, DOCKER_SOCKET, CONTAINERD, MONITOR] {
             let mut state = UnitState::not_found(unit);
             "loaded".clone_into(&mut state.load);
@@ -439,10 +442,16 @@ impl Sim {
         }
     }
 
-    /// All processes end; systemd reads its files and starts what is enabled, kubelet last.
+    /// All processes end and the machine comes back.
     pub fn power_cut(&self) {
+        self.lose_power();
+        self.boot(|| ());
+    }
+
+    /// All processes end.
+    pub fn lose_power(&self) {
         let _ = self.units.with_faults(Faults::none());
-        for unit in [KUBELET, MONITOR, DOCKER, DOCKER_SOCKET, CONTAINERD] {
+        for unit in [TIMER, KUBELET, MONITOR, DOCKER, DOCKER_SOCKET, CONTAINERD] {
             self.units.change(unit, |state| {
                 (state.active, state.sub, state.main_pid) = ("inactive".into(), "dead".into(), None);
             });
@@ -453,14 +462,24 @@ impl Sim {
             runtime.sandboxes.iter_mut().for_each(|sandbox| sandbox.ready = false);
             runtime.containers.iter_mut().for_each(|container| container.state = ContainerState::Exited);
         });
+    }
+
+    /// systemd reads its files and starts what they say is enabled, kubelet last; `early` runs before that.
+    pub fn boot(&self, early: impl FnOnce()) {
         self.read_units();
-        for unit in [CONTAINERD, DOCKER_SOCKET, DOCKER, MONITOR, KUBELET] {
-            let units = self.units.snapshot();
+        let enabled = |unit: &&str| self.units.snapshot()[*unit].file_state == "enabled";
+        let wanted: Vec<&str> =
+            [CONTAINERD, DOCKER_SOCKET, DOCKER, MONITOR, KUBELET].into_iter().filter(enabled).collect();
+        early();
+        let _ = self.units.with_faults(Faults::none());
+        for unit in wanted {
             // A unit that is bound to a masked one fails.
-            let possible = unit != MONITOR || units[DOCKER].is_loaded();
-            if units[unit].file_state == "enabled" && possible {
+            if unit != MONITOR || self.units.snapshot()[DOCKER].is_loaded() {
                 self.units.start(unit, Duration::ZERO).unwrap();
             }
+        }
+        if at(&self.root, &format!("/etc/systemd/system/multi-user.target.wants/{TIMER}")).is_symlink() {
+            self.units.start(TIMER, Duration::ZERO).unwrap();
         }
     }
 

@@ -185,7 +185,7 @@ static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// How the attacks run: committed when proven, nothing forced.
 pub const fn options() -> Options<'static> {
-    Options { interrupt: &NEVER, keep_on_verify_failure: false, commit: true, force: false }
+    Options { interrupt: &NEVER, keep_on_verify_failure: false, commit: true, keep_within: None, force: false }
 }
 
 /// The plan of a world as it is now.
@@ -206,6 +206,14 @@ pub fn resume(world: &dyn World, faults: &Faults) -> anyhow::Result<RunReport> {
 /// Rolls back in a new process.
 pub fn rollback(world: &dyn World, faults: &Faults) -> anyhow::Result<RunReport> {
     apply::rollback(&world.host(faults), None, &options(), &mut Silent)
+}
+
+/// What a run's own unit does at the next boot when the run has ended: it goes. A process that died at its very end, or
+/// could not remove them, leaves units behind.
+pub fn tidy(world: &dyn World) {
+    if !matches!(newest(world), Some(RunState::Dirty | RunState::Stuck)) {
+        apply::recover(&world.host(&none()), false, &options(), &mut Silent).unwrap();
+    }
 }
 
 /// Where the newest run stands; `None` when no run has begun.

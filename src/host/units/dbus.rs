@@ -153,6 +153,18 @@ impl Units for DBusUnits {
         }
     }
 
+    fn adopt(&self, scope: &str, description: &str, pid: u32) -> anyhow::Result<()> {
+        let what = format!("start {scope}");
+        self.faults.effect(&what, || {
+            self.with_bus(CALL_LIMIT, &what, "is it hung?", async |bus| {
+                let properties = vec![("Description", Variant::from(description)), ("PIDs", Variant::from(vec![pid]))];
+                let none: Vec<(&str, Vec<(&str, Variant<'_>)>)> = Vec::new();
+                let done = bus.manager("StartTransientUnit", &(scope, "fail", properties, none)).await;
+                done.map(drop).map_err(|error| bus.refused(&what, Some(scope), error))
+            })
+        })
+    }
+
     fn reload(&self) -> anyhow::Result<()> {
         self.faults.effect("daemon-reload", || self.manager_call(RELOAD_LIMIT, "reload its files", "Reload", None))
     }

@@ -286,6 +286,10 @@ impl Units for FakeUnits {
         })
     }
 
+    fn adopt(&self, scope: &str, _: &str, _: u32) -> anyhow::Result<()> {
+        self.order(&format!("adopt {scope}"), |_| Ok(()))
+    }
+
     fn reload(&self) -> anyhow::Result<()> {
         self.order("reload", |manager| {
             for state in manager.units.values_mut() {

@@ -1,0 +1,205 @@
+//! What outlives castoff while a run is open: two units that bring order back after a reboot, and a timer that takes the
+//! run back when nobody keeps it in time.
+//!
+//! They are plain files below `/etc/systemd/system`, there before the first step and gone when the run has ended, so
+//! that a power cut needs nobody and a node without an open run has nothing of castoff in its boot. The early unit ends
+//! before the runtimes and kubelet start and only makes files what they should be; starting and stopping is for the late
+//! one, since jobs that wait for a unit ordered behind would never end.
+
+use super::{Observer, Run};
+use crate::{
+    formats::unit_edit::written,
+    host::{Attributes, Expect, Host, env, unit_links::ADMIN_DIR},
+};
+use anyhow::{Context as _, Result, bail};
+use jiff::Timestamp;
+
+/// Runs before containerd, Docker and kubelet start.
+pub const EARLY: &str = "castoff-recover.service";
+/// Runs behind them, and when the timer says so.
+pub const LATE: &str = "castoff-recover-late.service";
+/// The dead man's switch.
+pub const TIMER: &str = "castoff-try.timer";
+
+const WANTS: &str = "/etc/systemd/system/multi-user.target.wants";
+/// Nobody else's unit holds this section, which systemd passes over.
+const OURS: &str = "[X-Castoff]";
+const MADE: &str = "Made=";
+
+/// Whose start decides on which runtime pods run.
+const BEHIND: &str = "containerd.service docker.service cri-docker.service kubelet.service";
+
+/// The moment `seconds` from now, RFC 3339.
+pub fn until(host: &Host, seconds: u64) -> Result<String> {
+    let now: Timestamp = host.clock.now().parse().context("the clock tells no time")?;
+    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+    let then = now.checked_add(jiff::SignedDuration::from_secs(seconds)).context("that is too far away")?;
+    Ok(then.to_string())
+}
+
+/// True when that moment has passed.
+pub fn is_over(host: &Host, until: &str) -> bool {
+    let parsed = |text: &str| text.parse::<Timestamp>();
+    matches!((parsed(&host.clock.now()), parsed(until)), (Ok(now), Ok(until)) if now >= until)
+}
+
+/// Writes the units of a run, and starts the timer when there is a moment to wait for. A file tree has no boot of its
+/// own that could be cut off.
+///
+/// # Errors
+/// When they cannot be written: then nothing may be begun.
+pub fn arm(host: &Host, run: &Run, until: Option<&str>) -> Result<()> {
+    if !host.is_live() {
+        return Ok(());
+    }
+    let program = env::program().context("cannot find the program that runs")?;
+    let program = written(&program.to_string_lossy());
+    let before = host.root.text(&path(LATE))?.unwrap_or_default();
+    let mut made: Vec<String> = made(&before).map(str::to_owned).collect();
+    made.extend(host.root.missing_dirs(WANTS));
+    host.root.make_dirs(WANTS, 0o755)?;
+    // The late unit, which can tidy up everything, is there first and goes last.
+    put(host, LATE, &late(&program, run, &made))?;
+    host.root.make_link(&link(LATE), &path(LATE))?;
+    put(host, EARLY, &early(&program, run))?;
+    host.root.make_link(&link(EARLY), &path(EARLY))?;
+    until.map_or(Ok(()), |until| set_timer(host, run, until))
+}
+
+/// The same for a run that goes on or is taken back: better without than not at all.
+pub fn arm_again(host: &Host, run: &Run, observer: &mut dyn Observer) {
+    if let Err(error) = arm(host, run, None) {
+        observer.warn(&format!("a reboot now would leave this run to `castoff resume`: {error:#}"));
+    }
+}
+
+/// Leaves the login session, which may end before the run does and take along what belongs to it.
+pub fn leave_session(host: &Host, run: &Run, observer: &mut dyn Observer) {
+    let cgroups = host.procs.cgroup(host.pid()).unwrap_or_default();
+    if !host.is_live() || !cgroups.iter().any(|line| line.path.contains("/user.slice/")) {
+        return;
+    }
+    let scope = format!("castoff-{}.scope", run.id);
+    if let Err(error) = host.units.adopt(&scope, &format!("castoff run {}", run.id), host.pid()) {
+        observer.warn(&format!("this run ends with the session it was started in: {error:#}"));
+    }
+}
+
+/// Starts the timer for another moment.
+///
+/// # Errors
+/// When it cannot be written or started. The earlier moment may count still.
+pub fn set_timer(host: &Host, run: &Run, until: &str) -> Result<()> {
+    if !host.is_live() {
+        return Ok(());
+    }
+    put(host, TIMER, &timer(run, until)?)?;
+    host.root.make_link(&link(TIMER), &path(TIMER))?;
+    host.units.reload()?;
+    // Started anew, it takes the new moment.
+    host.units.restart(TIMER, super::TIMER_LIMIT)?;
+    Ok(())
+}
+
+/// Removes the units again.
+///
+/// # Errors
+/// When one cannot be removed. What is left does nothing without an open run.
+pub fn disarm(host: &Host) -> Result<()> {
+    if !host.is_live() {
+        return Ok(());
+    }
+    let text = host.root.text(&path(LATE))?.unwrap_or_default();
+    let made: Vec<&str> = made(&text).collect();
+    let timed = host.root.exists(&path(TIMER));
+    // At a boot, this may be the late unit's own process.
+    let known = timed || (!text.is_empty() && host.units.state(LATE)?.active != "inactive");
+    if timed {
+        host.units.stop(TIMER, super::TIMER_LIMIT)?;
+    }
+    for unit in [TIMER, EARLY, LATE] {
+        host.root.remove_link_leftover(&link(unit))?;
+        host.root.remove_leftover(&path(unit))?;
+        if host.root.text(&path(unit))?.is_some_and(|text| text.contains(OURS)) {
+            host.root.remove_link(&link(unit))?;
+            if unit == LATE {
+                made.iter().rev().filter(|dir| is_above(dir)).try_for_each(|dir| host.root.remove_empty_dir(dir))?;
+            }
+            host.root.remove_file(&path(unit))?;
+        }
+    }
+    if known { host.units.reload() } else { Ok(()) }
+}
+
+/// The directories that a late unit knows to have been made for the links.
+fn made(late: &str) -> impl Iterator<Item = &str> {
+    late.lines().filter_map(|line| line.strip_prefix(MADE))
+}
+
+/// A directory that may have been made for the links.
+fn is_above(dir: &str) -> bool {
+    WANTS == dir || WANTS.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'))
+}
+
+fn link(unit: &str) -> String {
+    format!("{WANTS}/{unit}")
+}
+fn path(unit: &str) -> String {
+    format!("{ADMIN_DIR}/{unit}")
+}
+
+fn put(host: &Host, unit: &str, text: &str) -> Result<()> {
+    let path = path(unit);
+    host.root.remove_leftover(&path)?;
+    let before = host.root.read(&path)?;
+    if let Some(before) = &before {
+        let theirs = !String::from_utf8_lossy(&before.bytes).contains(OURS);
+        if theirs {
+            bail!("{path} is there and not castoff's; move it away");
+        }
+    }
+    if before.as_ref().is_some_and(|before| before.bytes == text.as_bytes()) {
+        return Ok(());
+    }
+    let digest = before.map(|before| before.digest());
+    let expect = digest.as_ref().map_or(Expect::Absent, Expect::Content);
+    host.root.write_atomic(&path, text.as_bytes(), expect, Attributes::Keep { mode: 0o644 })
+}
+
+fn head(run: &Run, what: &str) -> String {
+    format!(
+        "# Made by castoff for run {}, and removed by it when that has ended.\n[Unit]\nDescription={what}\n\
+         Documentation=man:castoff(8)\n",
+        run.id
+    )
+}
+
+fn early(program: &str, run: &Run) -> String {
+    let head = head(run, "castoff: files of an interrupted migration");
+    format!(
+        "{head}ConditionPathExists={dir}\nBefore={BEHIND}\n\n[Service]\nType=oneshot\nExecStart={program} recover --early\n\
+         TimeoutStartSec=5min\n\n[Install]\nWantedBy=multi-user.target\n\n{OURS}\n",
+        dir = run.dir
+    )
+}
+
+fn late(program: &str, run: &Run, made: &[String]) -> String {
+    let made = made.iter().fold(String::new(), |text, dir| text + MADE + dir + "\n");
+    let head = head(run, "castoff: ends an interrupted migration");
+    format!(
+        "{head}ConditionPathExists={dir}\nAfter={EARLY} {BEHIND}\n\n[Service]\nType=simple\nExecStart={program} recover\n\n\
+         [Install]\nWantedBy=multi-user.target\n\n{OURS}\n{made}",
+        dir = run.dir
+    )
+}
+
+fn timer(run: &Run, until: &str) -> Result<String> {
+    let until: Timestamp = until.parse().context("the journal tells no time")?;
+    let head = head(run, "castoff: takes a migration back unless it is kept");
+    // A full second: what is left of one would come too early.
+    let at = until.as_second().saturating_add(1);
+    let at = Timestamp::from_second(at).context("that is too far away")?.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
+    Ok(format!(
+        "{head}\n[Timer]\nOnCalendar={at}\nAccuracySec=1s\nUnit={LATE}\n\n[Install]\nWantedBy=multi-user.target\n\n{OURS}\n"
+    ))
+}

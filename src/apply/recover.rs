@@ -1,0 +1,144 @@
+//! After a reboot, or when the time to keep a run is over: what becomes of it.
+
+use super::{
+    Journal, Observer, Options, Refusal, Run, Store,
+    executor::{self, check_journal, lock, open_run, work},
+    guard, journal,
+    rollback::{self, Back},
+};
+use crate::{
+    host::Host,
+    model::{Action, Entry, Plan, RecoverPolicy, RunReport, RunState},
+};
+use anyhow::Result;
+
+/// What was found to do.
+#[derive(Debug)]
+pub enum Recovered {
+    /// No run is open and none waits to be kept.
+    Nothing,
+    /// A run waits to be kept; its time is not over.
+    Waiting {
+        /// The run.
+        run: String,
+        /// RFC 3339, UTC.
+        until: String,
+    },
+    /// Files were made what they should be; the rest follows when the units run.
+    Prepared {
+        /// The run.
+        run: String,
+        /// Back to the old state, or on to the new one.
+        back: bool,
+    },
+    /// A run came to its end.
+    Ended(Box<RunReport>),
+}
+
+const CUT_OFF: &str = "the run was cut off before every file was written";
+const TOO_LATE: &str = "nobody kept it in time (`castoff commit`)";
+
+/// Brings a run that was cut off to its end, and takes one back that nobody kept in time.
+///
+/// `early` does no more than what must be done before containerd, Docker and kubelet start.
+///
+/// # Errors
+/// When a run cannot be read or another castoff is at work. Nothing was changed then.
+pub fn recover(host: &Host, early: bool, options: &Options<'_>, observer: &mut dyn Observer) -> Result<Recovered> {
+    let store = Store::new(host);
+    let Some(run) = open_run(&store, host)? else {
+        return if early { Ok(Recovered::Nothing) } else { unkept(host, &store, options, observer) };
+    };
+    let plan = store.plan(&run)?;
+    let entries = Journal::look(host, &run.path("journal.jsonl"))?;
+    let back = goes_back(host, &plan, &entries);
+    if early {
+        if back.is_some() {
+            restore_files(host, &run, &plan, options, observer)?;
+        }
+        return Ok(Recovered::Prepared { run: run.id, back: back.is_some() });
+    }
+    let wanted = Some(run.id.as_str());
+    let report = match back {
+        Some(why) if !journal::is_rolling_back(&entries) => {
+            rollback::rollback_because(host, wanted, why, options, observer)?
+        }
+        Some(_) => executor::resume(host, wanted, options, observer)?,
+        None => match executor::resume(host, wanted, options, observer) {
+            Err(error) if matches!(error.downcast_ref(), Some(Refusal::Drifted { .. })) => {
+                rollback::rollback_because(host, wanted, &format!("{error:#}"), options, observer)?
+            }
+            other => other?,
+        },
+    };
+    Ok(Recovered::Ended(Box::new(report)))
+}
+
+/// Why a run that was cut off goes back; `None` when it goes on.
+fn goes_back(host: &Host, plan: &Plan, entries: &[Entry]) -> Option<&'static str> {
+    if journal::is_rolling_back(entries) {
+        return Some("the rollback was cut off");
+    }
+    if journal::keep_until(entries).is_some_and(|(until, _)| guard::is_over(host, until)) {
+        return Some(TOO_LATE);
+    }
+    match plan.desired.recover {
+        RecoverPolicy::Rollback => Some("the profile says `recover = \"rollback\"`"),
+        RecoverPolicy::Resume => None,
+        RecoverPolicy::Auto => (!is_all_written(plan, entries)).then_some(CUT_OFF),
+    }
+}
+
+/// True when nothing is left of a plan but starting, waiting and proving: the next boot is the new state's.
+fn is_all_written(plan: &Plan, entries: &[Entry]) -> bool {
+    let done: Vec<usize> = journal::done_steps(entries).into_iter().map(|(index, _)| index).collect();
+    let writes = |action: &Action| {
+        matches!(
+            action,
+            Action::WriteFile { .. }
+                | Action::MakeDir { .. }
+                | Action::EnableUnit { .. }
+                | Action::DisableUnit { .. }
+                | Action::MaskUnit { .. }
+        )
+    };
+    plan.steps.iter().filter(|step| !done.contains(&step.index)).all(|step| !writes(&step.action))
+}
+
+/// The files of the old state, before anything reads them.
+fn restore_files(
+    host: &Host,
+    run: &Run,
+    plan: &Plan,
+    options: &Options<'_>,
+    observer: &mut dyn Observer,
+) -> Result<()> {
+    let _lock = lock(host, "recover")?;
+    // Not by its name: early in a boot the node may have none yet.
+    rollback::check_place(host, plan)?;
+    let mut journal = Store::new(host).journal(run)?;
+    check_journal(plan, &journal)?;
+    let why = goes_back(host, plan, journal.entries()).unwrap_or(CUT_OFF).to_owned();
+    let mut work = work(host, plan, run, &journal, options, observer);
+    rollback::take_files_back(&mut work, &mut journal, &Back { why, force: false, interrupted: false })
+}
+
+/// The newest run, when it waits to be kept, with the moment at which its time is over.
+pub(super) fn waiting(store: &Store<'_>) -> Result<Option<(Run, String)>> {
+    let Some(run) = store.runs()?.pop() else { return Ok(None) };
+    let entries = Journal::look(store.host(), &run.path("journal.jsonl"))?;
+    let until = journal::keep_until(&entries).map(|(until, _)| until.to_owned());
+    Ok(until.filter(|_| journal::state(&entries) == RunState::Applied).map(|until| (run, until)))
+}
+
+fn unkept(host: &Host, store: &Store<'_>, options: &Options<'_>, observer: &mut dyn Observer) -> Result<Recovered> {
+    let Some((run, until)) = waiting(store)? else {
+        guard::disarm(host)?;
+        return Ok(Recovered::Nothing);
+    };
+    if !guard::is_over(host, &until) {
+        return Ok(Recovered::Waiting { run: run.id, until });
+    }
+    let report = rollback::rollback_because(host, Some(&run.id), TOO_LATE, options, observer)?;
+    Ok(Recovered::Ended(Box::new(report)))
+}

@@ -1,0 +1,261 @@
+//! The machine loses power at every effect of a migration; what the run's own units do at the next boot brings it to its
+//! end. And the dead man's switch: a run that nobody keeps in time is taken back.
+#![allow(clippy::unwrap_used, reason = "all of this is tests")]
+#![allow(clippy::disallowed_methods, reason = "it works on temporary folders, not on a node")]
+#![allow(clippy::print_stdout, reason = "cargo shows it when a test failed, or with --nocapture")]
+
+mod common;
+
+use castoff::{
+    apply::{self as engine, EARLY, LATE, Options, Recovered, Refusal, Silent, TIMER},
+    host::{FaultMode, Faults},
+    model::{Outcome, Plan, RecoverPolicy, RunReport, RunState},
+};
+use common::{
+    sim::{OTHER, Sim},
+    tree,
+    world::{State, World, apply, expect, newest, none, options, plan_of, refusal},
+};
+use std::{fs, time::Duration};
+
+const DEATHS: [FaultMode; 3] = [FaultMode::DieBefore, FaultMode::DieAfter, FaultMode::Torn];
+
+/// Whether everything is to be tried, however long it takes (`CASTOFF_CRASH=all`).
+fn all() -> bool {
+    std::env::var_os("CASTOFF_CRASH").is_some_and(|value| value == "all")
+}
+
+fn recover(world: &Sim, early: bool, faults: &Faults) -> anyhow::Result<Recovered> {
+    engine::recover(&world.host(faults), early, &options(), &mut Silent)
+}
+
+fn unit_file(world: &Sim, unit: &str) -> std::path::PathBuf {
+    tree::at(world.root(), &format!("/etc/systemd/system/{unit}"))
+}
+
+fn is_enabled(world: &Sim, unit: &str) -> bool {
+    tree::at(world.root(), &format!("/etc/systemd/system/multi-user.target.wants/{unit}")).is_symlink()
+}
+
+/// Power comes back; the units of the run do what they are there for.
+fn reboot(world: &Sim, early: &Faults, late: &Faults) {
+    world.lose_power();
+    let enabled = is_enabled(world, LATE);
+    world.boot(|| {
+        if is_enabled(world, EARLY) {
+            let _ = recover(world, true, early);
+        }
+    });
+    if enabled && !early.is_dead() {
+        let _ = recover(world, false, late);
+    }
+}
+
+/// Nothing of the run is left but its record. A file that nothing starts may be, for one moment; the next castoff
+/// removes it.
+fn expect_tidy(world: &Sim, what: &str) {
+    if unit_file(world, LATE).exists() && [EARLY, LATE, TIMER].iter().all(|unit| !is_enabled(world, unit)) {
+        assert!(!unit_file(world, EARLY).exists() && !unit_file(world, TIMER).exists(), "{what}");
+        assert!(matches!(recover(world, false, &none()).unwrap(), Recovered::Nothing), "{what}");
+    }
+    for unit in [EARLY, LATE, TIMER] {
+        assert!(!unit_file(world, unit).exists() && !is_enabled(world, unit), "{what}: {unit} is left behind");
+    }
+    assert_eq!(world.violations(), [""; 0], "{what}");
+}
+
+fn same(wanted: &State, world: &Sim) -> String {
+    let (mut wanted, mut there) = (wanted.timeless(), world.state().timeless());
+    for state in [&mut wanted, &mut there] {
+        // Docker's other container ended with the power, and that is not castoff's doing.
+        state.live.remove(&format!("docker {OTHER}"));
+    }
+    wanted.diff(&there)
+}
+
+struct Ends {
+    plan: Plan,
+    old: State,
+    new: State,
+    effects: u64,
+    log: Vec<String>,
+}
+
+impl Ends {
+    fn new(policy: RecoverPolicy) -> Self {
+        let world = Sim::new();
+        let (old, mut plan) = (world.state(), plan_of(&world));
+        plan.desired.recover = policy;
+        plan.digest = plan.compute_digest();
+        let faults = Faults::at(u64::MAX, FaultMode::Fail);
+        assert_eq!(apply(&world, &plan, &faults).unwrap().outcome, Outcome::Applied);
+        expect_tidy(&world, "an applied run");
+        Self { plan, old, new: world.state(), effects: faults.count(), log: faults.log() }
+    }
+
+    fn name(&self, n: u64) -> &str {
+        &self.log[usize::try_from(n).unwrap() - 1]
+    }
+
+    fn hit(&self, n: u64, mode: FaultMode) -> Sim {
+        let world = Sim::new();
+        let faults = Faults::at(n, mode);
+        let _ = apply(&world, &self.plan, &faults);
+        assert!(faults.is_dead());
+        world
+    }
+
+    /// The old state or the new one, and which.
+    fn expect_either(&self, world: &Sim, what: &str) -> bool {
+        match newest(world) {
+            Some(RunState::Dirty) => {
+                // Dead before the first step and before its units were complete: nothing was done.
+                assert!(same(&self.old, world).lines().all(|line| line.contains("castoff")), "{what}: dirty");
+                assert!(matches!(recover(world, false, &none()).unwrap(), Recovered::Ended(_)), "{what}");
+                return self.expect_either(world, what);
+            }
+            Some(RunState::Applied | RunState::Committed) => {
+                expect_tidy(world, what);
+                assert_eq!(same(&self.new, world), "", "{what}");
+                return true;
+            }
+            None | Some(RunState::RolledBack) => {}
+            Some(RunState::Stuck) => panic!("{what}: stuck"),
+        }
+        if newest(world).is_none() {
+            let _ = recover(world, false, &none()).unwrap();
+        }
+        expect_tidy(world, what);
+        assert_eq!(same(&self.old, world), "", "{what}");
+        false
+    }
+}
+
+#[test]
+fn every_power_cut_is_recovered_at_the_next_boot() {
+    for (policy, stride) in [(RecoverPolicy::Auto, 1), (RecoverPolicy::Rollback, 9), (RecoverPolicy::Resume, 9)] {
+        let ends = Ends::new(policy);
+        let (mut forward, mut back) = (0, 0);
+        for n in (1..=ends.effects).step_by(if all() { 1 } else { stride }) {
+            let turn = usize::try_from(n).unwrap() % DEATHS.len();
+            for mode in if all() { &DEATHS[..] } else { &DEATHS[turn..=turn] }.iter().copied() {
+                let what = format!("{policy:?}: dead at effect {n} ({}) {mode:?}", ends.name(n));
+                let world = ends.hit(n, mode);
+                let finished = matches!(newest(&world), Some(RunState::Applied | RunState::Committed));
+                reboot(&world, &none(), &none());
+                let is_new = ends.expect_either(&world, &what);
+                assert!(!finished || is_new, "{what}: a finished run was taken back");
+                *(if is_new { &mut forward } else { &mut back }) += 1;
+            }
+        }
+        println!("{policy:?}: {} effects, {back} went back, {forward} went on, none lost", ends.effects);
+        assert!(back > 0 && forward > 0, "{policy:?}: {back} back, {forward} forward");
+    }
+}
+
+#[test]
+fn a_second_power_cut_during_the_recovery_is_recovered_too() {
+    let ends = Ends::new(RecoverPolicy::Auto);
+    let mut tried = 0;
+    for n in (1..=ends.effects).step_by(if all() { 1 } else { 23 }) {
+        for (early, stride) in if all() { [(true, 1), (false, 3)] } else { [(true, 5), (false, 17)] } {
+            let mut m = 1 + n % stride;
+            loop {
+                let mode = DEATHS[usize::try_from(n + m).unwrap() % DEATHS.len()];
+                let world = ends.hit(n, FaultMode::DieAfter);
+                let faults = Faults::at(m, mode);
+                let what = format!("dead at effect {n} ({}), then at {m} of early {early}", ends.name(n));
+                if early {
+                    reboot(&world, &faults, &none());
+                } else {
+                    reboot(&world, &none(), &faults);
+                }
+                if faults.count() < m {
+                    break;
+                }
+                reboot(&world, &none(), &none());
+                ends.expect_either(&world, &what);
+                tried += 1;
+                m += stride;
+            }
+        }
+    }
+    println!("{tried} pairs of power cuts, none lost");
+    assert!(tried > 30, "only {tried} pairs were tried");
+}
+
+fn tried_for(world: &Sim, seconds: u64) -> RunReport {
+    let options = Options { commit: false, keep_within: Some(seconds), ..options() };
+    engine::apply(&world.host(&none()), &plan_of(world), &options, &mut Silent).unwrap()
+}
+
+#[test]
+fn a_run_that_nobody_keeps_is_taken_back() {
+    let world = Sim::new();
+    let (old, plan) = (world.state(), plan_of(&world));
+    let report = tried_for(&world, 600);
+    assert_eq!((report.outcome, report.committed), (Outcome::Applied, false));
+    let until = report.keep_until.unwrap();
+    let timer = fs::read_to_string(unit_file(&world, TIMER)).unwrap();
+    assert!(timer.contains("OnCalendar=20") && timer.contains(" UTC\n"), "{timer}");
+    assert!(world.units.snapshot()[TIMER].is_active());
+    // Nothing new is begun while it waits.
+    assert!(matches!(refusal(apply(&world, &plan, &none())), Refusal::Unkept { .. }));
+    assert!(
+        matches!(recover(&world, false, &none()).unwrap(), Recovered::Waiting { until: told, .. } if told == until)
+    );
+    reboot(&world, &none(), &none());
+    assert!(world.units.snapshot()[TIMER].is_active(), "the timer is there after a reboot too");
+    world.clock.advance(Duration::from_secs(601));
+    let Recovered::Ended(report) = recover(&world, false, &none()).unwrap() else { panic!("nothing was done") };
+    assert_eq!(report.outcome, Outcome::RolledBack, "{report:#?}");
+    assert_eq!(same(&old, &world), "");
+    expect_tidy(&world, "taken back");
+}
+
+#[test]
+fn a_kept_run_stays() {
+    let world = Sim::new();
+    tried_for(&world, 600);
+    let new = world.state();
+    engine::commit(&world.host(&none()), None).unwrap();
+    expect_tidy(&world, "kept");
+    assert!(!world.units.snapshot()[TIMER].is_active());
+    world.clock.advance(Duration::from_secs(6000));
+    assert!(matches!(recover(&world, false, &none()).unwrap(), Recovered::Nothing));
+    let there = same(&new, &world);
+    assert!(
+        there.lines().all(|line| line.contains("castoff-") || line.contains("journal") || line.contains("report")),
+        "{there}"
+    );
+    assert_eq!(newest(&world), Some(RunState::Committed));
+}
+
+#[test]
+fn the_end_of_castoff_itself_does_not_stop_the_clock() {
+    let world = Sim::new();
+    let (old, plan) = (world.state(), plan_of(&world));
+    let scout = Sim::new();
+    let faults = Faults::at(u64::MAX, FaultMode::Fail);
+    apply(&scout, &plan, &faults).unwrap();
+    let options = Options { commit: false, keep_within: Some(600), ..options() };
+    let dead = Faults::at(faults.count() / 2, FaultMode::DieAfter);
+    let _ = engine::apply(&world.host(&dead), &plan, &options, &mut Silent);
+    assert!(dead.is_dead());
+    world.clock.advance(Duration::from_secs(700));
+    let Recovered::Ended(report) = recover(&world, false, &none()).unwrap() else { panic!("nothing was done") };
+    assert_eq!(report.outcome, Outcome::RolledBack);
+    expect(&old, &world);
+    expect_tidy(&world, "taken back");
+}
+
+#[test]
+fn somebody_elses_unit_of_that_name_is_left_alone() {
+    let world = Sim::new();
+    fs::write(unit_file(&world, EARLY), "[Service]\nExecStart=/bin/true\n").unwrap();
+    let old = world.state();
+    let error = apply(&world, &plan_of(&world), &none()).unwrap_err();
+    assert!(format!("{error:#}").contains("not castoff's"), "{error:#}");
+    assert_eq!(same(&old, &world), "");
+    assert_eq!(newest(&world), Some(RunState::RolledBack));
+}
