@@ -117,7 +117,7 @@ wizard() {
         ( asked 'What now'; sleep 1; printf '\\r'; asked 'Type the node'; sleep 1; printf 'node\\r'; sleep 300 ) 2>/dev/null |
         script -qefc 'castoff migrate' /dev/null >/root/wizard.log 2>&1 &
         sleep 1"
-    on n 'for i in $(seq 300); do grep -Eq "castoff commit$|^error" /root/wizard.log && break; sleep 1; done
+    on n 'for i in $(seq 300); do grep -Eq "unless you keep it|^error" /root/wizard.log && break; sleep 1; done
         cat /root/wizard.log; grep -q "unless you keep it: *castoff commit" /root/wizard.log'
 }
 check "migrate asks and does it" wizard
