@@ -28,6 +28,13 @@ pub struct Options<'a> {
     pub force: bool,
 }
 
+impl<'a> Options<'a> {
+    /// Nothing forced, nothing kept.
+    pub const fn new(interrupt: &'a AtomicBool) -> Self {
+        Self { interrupt, keep_on_verify_failure: false, commit: false, keep_within: None, force: false }
+    }
+}
+
 /// Takes the lock of a node.
 ///
 /// # Errors

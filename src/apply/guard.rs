@@ -6,7 +6,7 @@
 //! before the runtimes and kubelet start and only makes files what they should be; starting and stopping is for the late
 //! one, since jobs that wait for a unit ordered behind would never end.
 
-use super::{Observer, Run};
+use super::{Observer, Run, undo};
 use crate::{
     formats::unit_edit::written,
     host::{Attributes, Expect, Host, env, unit_links::ADMIN_DIR},
@@ -123,7 +123,8 @@ pub fn disarm(host: &Host) -> Result<()> {
         if host.root.text(&path(unit))?.is_some_and(|text| text.contains(OURS)) {
             host.root.remove_link(&link(unit))?;
             if unit == LATE {
-                made.iter().rev().filter(|dir| is_above(dir)).try_for_each(|dir| host.root.remove_empty_dir(dir))?;
+                let mut ours = made.iter().rev().filter(|dir| undo::is_above(dir, &link(LATE)));
+                ours.try_for_each(|dir| host.root.remove_empty_dir(dir))?;
             }
             host.root.remove_file(&path(unit))?;
         }
@@ -136,14 +137,10 @@ fn made(late: &str) -> impl Iterator<Item = &str> {
     late.lines().filter_map(|line| line.strip_prefix(MADE))
 }
 
-/// A directory that may have been made for the links.
-fn is_above(dir: &str) -> bool {
-    WANTS == dir || WANTS.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'))
-}
-
 fn link(unit: &str) -> String {
     format!("{WANTS}/{unit}")
 }
+
 fn path(unit: &str) -> String {
     format!("{ADMIN_DIR}/{unit}")
 }

@@ -342,7 +342,8 @@ fn expect_above(dirs: &[String], path: &str) -> Result<()> {
     }
 }
 
-fn is_above(dir: &str, path: &str) -> bool {
+/// True for a directory on the way to a path.
+pub fn is_above(dir: &str, path: &str) -> bool {
     path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'))
 }
 

@@ -156,11 +156,10 @@ pub fn carry_out(host: &Host, plan: &Plan, change: &ChangeArgs, keep: Keep, prin
         Keep::AtOnce | Keep::WhenAsked => None,
     };
     let options = Options {
-        interrupt: &interrupt,
         keep_on_verify_failure: change.keep_on_verify_failure,
         commit: keep == Keep::AtOnce,
         keep_within,
-        force: false,
+        ..Options::new(&interrupt)
     };
     let mut progress = Progress::new(printer, &*host.clock);
     let report = apply::apply(host, plan, &options, &mut progress)?;

@@ -84,13 +84,7 @@ fn pipeline(root: &Path, printer: Printer) -> Result<Exit> {
 
     say(printer, "castoff rollback", "and everything back");
     let interrupt = AtomicBool::new(false);
-    let options = Options {
-        interrupt: &interrupt,
-        keep_on_verify_failure: false,
-        commit: false,
-        keep_within: None,
-        force: false,
-    };
+    let options = Options::new(&interrupt);
     let back = apply::rollback(&host, None, &options, &mut Progress::new(printer, &*host.clock))?;
     printer.data(&format!("{}\n", report::outcome_line(&back)));
     ensure!(snapshot(&host)? == before, "the rollback did not bring the old tree back");
@@ -110,8 +104,7 @@ fn facts(host: &Host, desired: &Desired) -> Result<Facts> {
 
 fn apply_plan(host: &Host, plan: &Plan, printer: Printer) -> Result<crate::model::RunReport> {
     let interrupt = AtomicBool::new(false);
-    let options =
-        Options { interrupt: &interrupt, keep_on_verify_failure: false, commit: true, keep_within: None, force: false };
+    let options = Options { commit: true, ..Options::new(&interrupt) };
     apply::apply(host, plan, &options, &mut Progress::new(printer, &*host.clock)).context("the sample migration failed")
 }
 

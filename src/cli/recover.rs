@@ -19,13 +19,7 @@ pub fn run(args: &RecoverArgs, printer: Printer) -> Result<Exit> {
     let context = Context::open(&args.node, &[])?;
     context.need_rights()?;
     let interrupt = watch_signals()?;
-    let options = Options {
-        interrupt: &interrupt,
-        keep_on_verify_failure: false,
-        commit: false,
-        keep_within: None,
-        force: false,
-    };
+    let options = Options::new(&interrupt);
     let mut progress = Progress::new(printer, &*context.host.clock);
     let recovered = match apply::recover(&context.host, args.early, &options, &mut progress) {
         // The run is under way: whoever does it starts the clock anew at its end.

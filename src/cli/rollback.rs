@@ -19,13 +19,7 @@ pub fn rollback(args: &RollbackArgs, printer: Printer) -> Result<Exit> {
     let context = Context::open(&args.run.node, &[])?;
     context.need_rights()?;
     let interrupt = watch_signals()?;
-    let options = Options {
-        interrupt: &interrupt,
-        keep_on_verify_failure: false,
-        commit: false,
-        keep_within: None,
-        force: args.force,
-    };
+    let options = Options { force: args.force, ..Options::new(&interrupt) };
     let mut progress = Progress::new(printer, &*context.host.clock);
     let report = apply::rollback(&context.host, args.run.run.as_deref(), &options, &mut progress)?;
     let exit = tell(&report, args.run.output, printer)?;
@@ -38,8 +32,7 @@ pub fn resume(args: &RunArgs, printer: Printer) -> Result<Exit> {
     let context = Context::open(&args.node, &[])?;
     context.need_rights()?;
     let interrupt = watch_signals()?;
-    let options =
-        Options { interrupt: &interrupt, keep_on_verify_failure: false, commit: true, keep_within: None, force: false };
+    let options = Options { commit: true, ..Options::new(&interrupt) };
     let mut progress = Progress::new(printer, &*context.host.clock);
     let report = apply::resume(&context.host, args.run.as_deref(), &options, &mut progress)?;
     tell(&report, args.output, printer)

@@ -185,7 +185,7 @@ static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// How the attacks run: committed when proven, nothing forced.
 pub const fn options() -> Options<'static> {
-    Options { interrupt: &NEVER, keep_on_verify_failure: false, commit: true, keep_within: None, force: false }
+    Options { commit: true, ..Options::new(&NEVER) }
 }
 
 /// The plan of a world as it is now.
