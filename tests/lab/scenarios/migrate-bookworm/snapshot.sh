@@ -1,10 +1,12 @@
 # What must come back byte for byte: content, mode, owner and link targets below /etc and kubelet's own files.
-# Left out: what daemons write by themselves while they run.
+# Left out: what daemons write by themselves while they run. A program for each file would take half a minute.
 cd /
-find etc var/lib/kubelet \( -path var/lib/kubelet/pods -o -path var/lib/kubelet/plugins -o -path var/lib/kubelet/device-plugins -o -name '*.lock' -o -name .updated \
-    -o -name cpu_manager_state -o -name memory_manager_state -o -path etc/docker/key.json -o -path etc/resolv.conf \) -prune -o \
-    \( -type f -printf '%p %m %u:%g %TY-%Tm-%Td %TT ' -exec sha256sum {} \; -o -type l -printf '%p -> %l\n' \
-    -o -type d -printf '%p %m %u:%g\n' \) | sort
+files() {
+    find etc var/lib/kubelet \( -path var/lib/kubelet/pods -o -path var/lib/kubelet/plugins -o -path var/lib/kubelet/device-plugins -o -name '*.lock' -o -name .updated \
+        -o -name cpu_manager_state -o -name memory_manager_state -o -path etc/docker/key.json -o -path etc/resolv.conf \) -prune -o "$@"
+}
+files \( -type f -printf '%p %m %u:%g %TY-%Tm-%Td %TT\n' -o -type l -printf '%p -> %l\n' -o -type d -printf '%p %m %u:%g\n' \) | sort
+files -type f -print0 | sort -z | xargs -0 sha256sum
 for unit in docker.service docker.socket containerd.service kubelet.service; do
     echo "$unit $(systemctl is-active $unit) $(systemctl is-enabled $unit)"
 done
