@@ -7,6 +7,7 @@ mod common;
 
 use castoff::{
     apply::{self as engine, Options, Refusal, Silent},
+    host::{Health, Units as _},
     model::{Outcome, RunState},
 };
 use common::{
@@ -14,6 +15,7 @@ use common::{
     tree,
     world::{World, applied, apply, expect, newest, none, options, plan_of, refusal, resume},
 };
+use std::time::Duration;
 
 #[test]
 fn a_job_that_fails_is_taken_back() {
@@ -125,4 +127,69 @@ fn networks_of_pods_are_given_back_and_a_plugin_that_fails_stops_nothing() {
         assert_eq!(calls.iter().filter(asked).count(), 1, "{calls:#?}");
         assert_eq!(tree::at(world.root(), LEASE.0).exists(), status != 0, "what was not given back is remembered");
     }
+}
+
+#[test]
+fn a_socket_that_wakes_docker_at_once_does_not_matter() {
+    let world = Sim::new();
+    let plan = plan_of(&world);
+    let units = world.units.clone();
+    world.units.when("stop docker.service", move || {
+        units.start("docker.service", Duration::ZERO).unwrap();
+    });
+    let report = apply(&world, &plan, &none()).unwrap();
+    assert_eq!((report.outcome, report.exit_code), (Outcome::Applied, 0), "{report:#?}");
+    assert!(!world.units.snapshot()["docker.service"].is_active());
+    assert_eq!(world.violations(), [""; 0]);
+}
+
+#[test]
+fn a_kubelet_that_somebody_started_meanwhile_is_started_with_its_new_files() {
+    let world = Sim::new();
+    let (_, _, new) = applied(&Sim::new());
+    let (old, plan) = (world.state(), plan_of(&world));
+    let units = world.units.clone();
+    // A watchdog, or configuration management, that sees a stopped kubelet.
+    world.units.when("stop docker.socket", move || {
+        units.start("kubelet.service", Duration::ZERO).unwrap();
+    });
+    let report = apply(&world, &plan, &none()).unwrap();
+    assert_eq!((report.outcome, report.exit_code), (Outcome::Applied, 0), "{report:#?}");
+    assert!(world.units.calls().contains(&"restart kubelet.service".to_owned()), "{:#?}", world.units.calls());
+    assert_eq!(new.timeless().diff(&world.state().timeless()), "");
+    assert_eq!(
+        engine::rollback(&world.host(&none()), None, &options(), &mut Silent).unwrap().outcome,
+        Outcome::RolledBack
+    );
+    expect(&old, &world);
+}
+
+#[test]
+fn a_kubelet_that_does_not_reach_the_endpoint_is_taken_back() {
+    let world = Sim::new();
+    let (old, plan) = (world.state(), plan_of(&world));
+    let cri = world.cri.clone();
+    world.units.when("start kubelet.service", move || cri.change(|runtime| runtime.health = Health::Down));
+    let report = apply(&world, &plan, &none()).unwrap();
+    assert_eq!((report.outcome, report.exit_code), (Outcome::RolledBack, 4), "{report:#?}");
+    expect(&old, &world);
+}
+
+#[test]
+fn a_file_that_somebody_writes_in_the_middle_of_a_run_is_taken_for_theirs() {
+    let world = Sim::new();
+    let (old, plan) = (world.state(), plan_of(&world));
+    let dir = world.dir().to_owned();
+    world.units.when("stop kubelet.service", move || {
+        tree::put(&dir, "/etc/docker/daemon.json", "{\"debug\": true}\n");
+    });
+    let report = apply(&world, &plan, &none()).unwrap();
+    assert_eq!((report.outcome, report.exit_code), (Outcome::RolledBack, 4), "{report:#?}");
+    let told = format!("{:?}", report.steps);
+    assert!(told.contains("/etc/docker/daemon.json was changed since the plan was made"), "{told}");
+    let mut wanted = old;
+    let theirs = world.state().files["/etc/docker/daemon.json"].clone();
+    assert!(matches!(&theirs, tree::Entry::File { bytes, .. } if bytes == b"{\"debug\": true}\n"));
+    wanted.files.insert("/etc/docker/daemon.json".into(), theirs);
+    expect(&wanted, &world);
 }

@@ -8,7 +8,7 @@ mod common;
 use castoff::{
     apply::{self as engine, Observer, Options, Refusal, Silent, Store},
     host::{FaultMode, Faults, LOCK_PATH, Lock, Locked, Root},
-    model::{Action, Outcome, Plan, RunState, Step},
+    model::{Action, Outcome, Plan, Retention, RunState, Step},
 };
 use common::{
     fixture,
@@ -18,6 +18,10 @@ use common::{
         State, TreeWorld, World, applied, apply, expect, newest, newest_dir, none, options, plan_of, refusal, resume,
         rollback,
     },
+};
+use nix::{
+    fcntl::{FcntlArg, fcntl},
+    libc,
 };
 use std::{
     fs,
@@ -176,6 +180,128 @@ fn a_file_changed_while_the_run_was_cut_off_stops_the_resume() {
     let mut wanted = old;
     wanted.files.insert("/etc/docker/daemon.json".into(), there.files["/etc/docker/daemon.json"].clone());
     expect(&wanted, &world);
+}
+
+/// The id of the finding that keeps a run from beginning.
+fn unready(result: anyhow::Result<castoff::model::RunReport>) -> String {
+    match refusal(result) {
+        Refusal::Unready { id, .. } => id,
+        other => panic!("another refusal: {other}"),
+    }
+}
+
+#[test]
+fn nothing_begins_while_somebody_else_changes_the_node() {
+    let node = Sim::new();
+    let (old, mut plan) = (node.state(), plan_of(&node));
+    // kubeadm at work.
+    node.procs.add_process(4711, &["/usr/bin/kubeadm", "upgrade", "node"], Vec::new());
+    let Refusal::Unready { id, what, why } = refusal(apply(&node, &plan, &none())) else { panic!("another refusal") };
+    assert_eq!(id, "node-being-changed");
+    assert!(what.contains("kubeadm (pid 4711)") && why.contains("kubeadm upgrade"), "{what} {why}");
+    expect(&old, &node);
+    // Whoever knows better says so.
+    plan.desired.skip_checks.push(id);
+    plan.digest = plan.compute_digest();
+    assert_eq!(apply(&node, &plan, &none()).unwrap().outcome, Outcome::Applied);
+    // A package manager that holds its lock.
+    let node = Sim::new();
+    let lock = "/var/lib/dpkg/lock-frontend";
+    tree::put(node.root(), lock, "");
+    let file = fs::OpenOptions::new().write(true).open(tree::at(node.root(), lock)).unwrap();
+    let held = libc::flock { l_type: 1, l_whence: 0, l_start: 0, l_len: 0, l_pid: 0 };
+    fcntl(&file, FcntlArg::F_OFD_SETLK(&held)).unwrap();
+    assert_eq!(unready(apply(&node, &plan_of(&node), &none())), "node-being-changed");
+    drop(file);
+    assert_eq!(apply(&node, &plan_of(&node), &none()).unwrap().outcome, Outcome::Applied);
+}
+
+#[test]
+fn nothing_begins_without_room_for_backups() {
+    let node = Sim::new();
+    let (old, plan) = (node.state(), plan_of(&node));
+    node.free_bytes.set(1 << 19);
+    assert_eq!(unready(apply(&node, &plan, &none())), "no-room-for-run");
+    expect(&old, &node);
+    node.free_bytes.set(1 << 21);
+    assert_eq!(apply(&node, &plan, &none()).unwrap().outcome, Outcome::Applied);
+}
+
+/// A world with so many runs that were taken back, and one that holds at the end.
+fn with_runs(count: usize) -> (TreeWorld, State) {
+    let world = bookworm();
+    for _ in 0..count {
+        applied(&world);
+        assert_eq!(rollback(&world, &none()).unwrap().outcome, Outcome::RolledBack);
+    }
+    let (_, old, _) = applied(&world);
+    (world, old)
+}
+
+fn runs(world: &dyn World) -> Vec<String> {
+    Store::new(&world.host(&none())).runs().unwrap().into_iter().map(|run| run.id).collect()
+}
+
+#[test]
+fn old_runs_go_and_the_one_that_holds_stays() {
+    let (world, old) = with_runs(4);
+    let all = runs(&world);
+    assert_eq!(all.len(), 5);
+    let keep = |runs, megabytes| Retention { runs, megabytes };
+    // What a kill left behind is swept up, and nothing else.
+    let junk = format!("{}/20200101T000000Z-dead/backups/x", castoff::apply::RUNS);
+    tree::put(world.root(), &junk, "");
+    let pruned = engine::prune(&world.host(&none()), keep(5, 200)).unwrap();
+    assert_eq!((pruned.runs.len(), pruned.bytes), (0, 0));
+    assert!(!tree::at(world.root(), &junk).exists());
+    let pruned = engine::prune(&world.host(&none()), keep(3, 200)).unwrap();
+    assert_eq!(pruned.runs, all[..2]);
+    assert!(pruned.bytes > 1000);
+    // Too many bytes, or too many runs: the one that holds stays all the same.
+    let pruned = engine::prune(&world.host(&none()), keep(0, 0)).unwrap();
+    assert_eq!((pruned.runs.as_slice(), runs(&world).as_slice()), (&all[2..4], &all[4..]));
+    assert_eq!(rollback(&world, &none()).unwrap().outcome, Outcome::RolledBack);
+    expect(&old, &world);
+}
+
+#[test]
+fn a_new_run_removes_old_ones_but_none_that_waits() {
+    let (world, _) = with_runs(3);
+    assert_eq!(rollback(&world, &none()).unwrap().outcome, Outcome::RolledBack);
+    let few = Options { commit: false, retention: Retention { runs: 1, megabytes: 200 }, ..options() };
+    let report = engine::apply(&world.host(&none()), &plan_of(&world), &few, &mut Silent).unwrap();
+    assert_eq!((report.outcome, runs(&world).len()), (Outcome::Applied, 2), "the newest stayed, and the new one came");
+    // It was not committed.
+    tree::put(world.root(), "/etc/crictl.yaml", "timeout: 1\n");
+    let plan = plan_of(&world);
+    for _ in 0..2 {
+        let report = engine::apply(&world.host(&none()), &plan, &few, &mut Silent).unwrap();
+        assert_eq!(report.outcome, Outcome::Applied);
+        assert_eq!(rollback(&world, &none()).unwrap().outcome, Outcome::RolledBack);
+    }
+    assert!(runs(&world).contains(&report.run), "a run that nobody has committed was removed");
+}
+
+#[test]
+fn a_removal_that_is_cut_off_leaves_nothing_that_looks_like_a_run() {
+    let scout = with_runs(1).0;
+    let faults = Faults::at(u64::MAX, FaultMode::Fail);
+    let keep = Retention { runs: 1, megabytes: 200 };
+    engine::prune(&scout.host(&faults), keep).unwrap();
+    for at in 1..=faults.count() {
+        let (world, old) = with_runs(1);
+        let newest = runs(&world).pop().unwrap();
+        let _ = engine::prune(&world.host(&Faults::at(at, FaultMode::DieAfter)), keep);
+        let left = runs(&world);
+        assert!(left.len() <= 2 && left.contains(&newest), "{at}: {left:?}");
+        let host = world.host(&none());
+        assert!(Store::new(&host).history().unwrap().iter().all(|run| !run.started.is_empty()), "{at}: a damaged run");
+        engine::prune(&host, keep).unwrap();
+        let dirs = fs::read_dir(tree::at(world.root(), castoff::apply::RUNS)).unwrap().count();
+        assert_eq!(dirs, 1, "{at}: something is left behind");
+        assert_eq!(rollback(&world, &none()).unwrap().outcome, Outcome::RolledBack);
+        expect(&old, &world);
+    }
 }
 
 #[test]

@@ -1,17 +1,17 @@
 //! A run from lock to report, and going on after a crash.
 
 use super::{
-    Journal, Observer, Refusal, Run, Store, guard, journal, pods, recover,
+    Journal, Observer, Pruned, Refusal, Run, Store, guard, pods, ready, records, recover,
     report::{self, Extra},
     rollback::{self, Back},
     steps::{Interrupted, NotProven, Work},
 };
 use crate::{
     host::{Host, Lock, Locked},
-    model::{Action, Outcome, Plan, Record, RunReport, RunState, Seconds, Step},
+    model::{Action, Finding, Outcome, Plan, Record, Retention, RunReport, RunState, Seconds, Step},
 };
 use anyhow::{Context as _, Result, bail};
-use std::{collections::BTreeSet, sync::atomic::AtomicBool};
+use std::{collections::BTreeSet, sync::atomic::AtomicBool, time::Duration};
 
 /// How a run is to behave.
 #[derive(Debug, Clone, Copy)]
@@ -26,12 +26,21 @@ pub struct Options<'a> {
     pub keep_within: Option<u64>,
     /// A rollback overwrites what somebody else changed meanwhile (their content is kept in the run's backups).
     pub force: bool,
+    /// Which old runs stay when a new one begins.
+    pub retention: Retention,
 }
 
 impl<'a> Options<'a> {
     /// Nothing forced, nothing kept.
     pub const fn new(interrupt: &'a AtomicBool) -> Self {
-        Self { interrupt, keep_on_verify_failure: false, commit: false, keep_within: None, force: false }
+        Self {
+            interrupt,
+            keep_on_verify_failure: false,
+            commit: false,
+            keep_within: None,
+            force: false,
+            retention: Retention::DEFAULT,
+        }
     }
 }
 
@@ -56,14 +65,22 @@ pub fn apply(host: &Host, plan: &Plan, options: &Options<'_>, observer: &mut dyn
     let mut lock = lock(host, "apply")?;
     refuse_open_run(host)?;
     check_fresh(host, plan, 0)?;
+    // First of all: it makes room.
+    if let Err(error) = Store::new(host).prune(options.retention) {
+        observer.warn(&format!("old runs could not be removed: {error:#}"));
+    }
+    check_ready(host, plan)?;
     let run = Store::new(host).create(plan)?;
     lock.say(&format!("pid {} (apply, run {})", host.pid(), run.id))?;
     let sandboxes = pods::sandboxes_before(host, plan);
     let mut journal = Journal::create(host, &run.path("journal.jsonl"), &plan.digest, options.commit, sandboxes)?;
+    let start = host.clock.monotonic();
     arm(host, &run, &mut journal, options)?;
+    let arming = host.clock.monotonic().saturating_sub(start);
     observer.run_started(&run.id, plan, false);
-    guard::leave_session(host, &run, observer);
     let mut work = work(host, plan, &run, &journal, options, observer);
+    work.guarding = arming;
+    work.guard(|work| guard::leave_session(host, &run, work.observer));
     carry_out(&mut work, &mut journal, options)
 }
 
@@ -103,14 +120,14 @@ pub fn resume(
     let plan = store.plan(&run)?;
     check_fit(host, &plan)?;
     let mut journal = store.journal(&run)?;
-    let state = journal::state(journal.entries());
+    let state = records::state(journal.entries());
     if !is_open(state) {
         bail!("run {} was not cut off: it is {}; there is nothing to resume", run.id, state.word());
     }
     check_journal(&plan, &journal)?;
-    let rolling_back = journal::is_rolling_back(journal.entries());
+    let rolling_back = records::is_rolling_back(journal.entries());
     if !rolling_back {
-        let begun = journal::open_steps(journal.entries()).iter().map(|(index, ..)| *index).max().unwrap_or_default();
+        let begun = records::open_steps(journal.entries()).iter().map(|(index, ..)| *index).max().unwrap_or_default();
         check_fresh(host, &plan, begun).map_err(|error| match error.downcast() {
             Ok(Refusal::Stale(why)) => Refusal::Drifted { run: run.id.clone(), why }.into(),
             Ok(other) => other.into(),
@@ -118,9 +135,11 @@ pub fn resume(
         })?;
     }
     observer.run_started(&run.id, &plan, true);
-    guard::arm_again(host, &run, observer);
-    guard::leave_session(host, &run, observer);
     let mut work = work(host, &plan, &run, &journal, options, observer);
+    work.guard(|work| {
+        guard::arm_again(host, &run, work.observer);
+        guard::leave_session(host, &run, work.observer);
+    });
     if rolling_back {
         let back = Back { why: "the rollback was cut off".to_owned(), force: options.force, interrupted: false };
         return Ok(rollback::take_all_back(&mut work, &mut journal, &back));
@@ -149,6 +168,7 @@ pub(super) fn work<'a>(
         interrupt: options.interrupt,
         checks: Vec::new(),
         started: Vec::new(),
+        guarding: Duration::ZERO,
     }
 }
 
@@ -171,6 +191,15 @@ pub(super) fn check_fit(host: &Host, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
+/// Removes old runs, as a new one does when it begins.
+///
+/// # Errors
+/// [`Refusal::Locked`], a store that cannot be read, or a run that cannot be removed.
+pub fn prune(host: &Host, wanted: Retention) -> Result<Pruned> {
+    let _lock = lock(host, "history")?;
+    Store::new(host).prune(wanted)
+}
+
 /// Refuses while an earlier run is neither done nor taken back, or waits for its fate: what is on the node then is not
 /// what it looks like.
 ///
@@ -185,6 +214,23 @@ pub fn refuse_open_run(host: &Host) -> Result<()> {
         Some((run, until)) => Err(Refusal::Unkept { run: run.id, until }.into()),
         None => Ok(()),
     }
+}
+
+/// Minutes may have passed since the plan was shown.
+fn check_ready(host: &Host, plan: &Plan) -> Result<()> {
+    let skipped = |finding: &Finding| plan.desired.skip_checks.contains(&finding.id);
+    match ready::obstacles(host, plan).into_iter().find(|finding| !skipped(finding)) {
+        Some(Finding { id, summary: what, cause: why, .. }) => Err(Refusal::Unready { id, what, why }.into()),
+        None => Ok(()),
+    }
+}
+
+/// Fails when a file that a plan writes is not as it was when the plan was made.
+///
+/// # Errors
+/// [`Refusal::Stale`], or a file that cannot be read.
+pub fn refuse_stale(host: &Host, plan: &Plan) -> Result<()> {
+    check_fresh(host, plan, 0)
 }
 
 /// Every file still to be written must be as it was when the plan was made.
@@ -223,7 +269,7 @@ const fn is_open(state: RunState) -> bool {
 /// The newest run that is neither done nor taken back.
 pub(super) fn open_run(store: &Store<'_>, host: &Host) -> Result<Option<Run>> {
     for run in store.runs()?.into_iter().rev() {
-        if is_open(journal::state(&Journal::look(host, &run.path("journal.jsonl"))?)) {
+        if is_open(records::state(&Journal::look(host, &run.path("journal.jsonl"))?)) {
             return Ok(Some(run));
         }
     }
@@ -233,7 +279,7 @@ pub(super) fn open_run(store: &Store<'_>, host: &Host) -> Result<Option<Run>> {
 /// After a reboot, what a done step had stopped may run again: enabled units start at boot.
 fn stop_again(work: &mut Work<'_>, journal: &Journal) -> Result<()> {
     let done = done(journal);
-    let begun: BTreeSet<usize> = journal::open_steps(journal.entries()).iter().map(|(index, ..)| *index).collect();
+    let begun: BTreeSet<usize> = records::open_steps(journal.entries()).iter().map(|(index, ..)| *index).collect();
     let started_later = |unit: &str| {
         work.plan.steps.iter().any(|step| {
             begun.contains(&step.index) && matches!(&step.action, Action::StartUnit { unit: u } if u == unit)
@@ -257,7 +303,7 @@ fn stop_again(work: &mut Work<'_>, journal: &Journal) -> Result<()> {
 }
 
 fn done(journal: &Journal) -> BTreeSet<usize> {
-    journal::done_steps(journal.entries()).into_iter().map(|(index, _)| index).collect()
+    records::done_steps(journal.entries()).into_iter().map(|(index, _)| index).collect()
 }
 
 fn carry_out(work: &mut Work<'_>, journal: &mut Journal, options: &Options<'_>) -> Result<RunReport> {
@@ -298,7 +344,7 @@ fn do_step(work: &mut Work<'_>, journal: &mut Journal, step: &Step) -> Result<()
 }
 
 fn announce_and_act(work: &mut Work<'_>, journal: &mut Journal, step: &Step) -> Result<Option<String>> {
-    let announced = journal::open_steps(journal.entries()).iter().any(|(index, ..)| *index == step.index);
+    let announced = records::open_steps(journal.entries()).iter().any(|(index, ..)| *index == step.index);
     if !announced {
         let undo = work.prepare(step)?;
         journal.add(work.host, Record::StepStarted { index: step.index, id: step.id.clone(), undo })?;
@@ -321,16 +367,17 @@ fn fail(work: &mut Work<'_>, journal: &mut Journal, options: &Options<'_>, error
 
 fn finish(work: &mut Work<'_>, journal: &mut Journal, exit: Option<u8>) -> Result<RunReport> {
     journal.add(work.host, Record::RunFinished { outcome: Outcome::Applied })?;
-    if journal::commits(journal.entries())
+    if records::commits(journal.entries())
         && exit.is_none()
         && let Err(error) = journal.add(work.host, Record::Committed)
     {
         work.observer.warn(&format!("the run is applied but not committed: {error:#}"));
     }
-    if let Err(error) = wait_for_commit(work, journal) {
+    if let Err(error) = work.guard(|work| wait_for_commit(work, journal)) {
         work.observer.warn(&format!("{error:#}"));
     }
-    let extra = Extra { checks: std::mem::take(&mut work.checks), exit_code: exit, by_hand: Vec::new() };
+    let checks = std::mem::take(&mut work.checks);
+    let extra = Extra { checks, exit_code: exit, by_hand: Vec::new(), overhead: Some(work.overhead()) };
     let report = report::build(&work.run.id, work.plan, journal.entries(), Outcome::Applied, extra);
     if let Err(error) = Store::new(work.host).save_report(work.run, &report) {
         work.observer.warn(&format!("the report could not be saved: {error:#}"));
@@ -340,8 +387,8 @@ fn finish(work: &mut Work<'_>, journal: &mut Journal, exit: Option<u8>) -> Resul
 
 /// A run that somebody has to keep waits for that from now on; any other needs no guard any more.
 fn wait_for_commit(work: &mut Work<'_>, journal: &mut Journal) -> Result<()> {
-    let within = journal::keep_until(journal.entries()).map(|(_, within)| within);
-    let Some(within) = within.filter(|_| journal::state(journal.entries()) == RunState::Applied) else {
+    let within = records::keep_until(journal.entries()).map(|(_, within)| within);
+    let Some(within) = within.filter(|_| records::state(journal.entries()) == RunState::Applied) else {
         return guard::disarm(work.host).context("the units for a reboot in the middle are left behind");
     };
     let until = guard::until(work.host, within)?;

@@ -1,6 +1,6 @@
 //! What is left to do by hand, as commands that can be pasted, when castoff itself cannot.
 
-use super::undo::{Act, Task};
+use super::tasks::{Act, Task};
 use crate::model::Undo;
 
 /// Where a person works.

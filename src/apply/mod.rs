@@ -6,11 +6,12 @@
 //!
 //! | File | Owns |
 //! |---|---|
-//! | `store` | the directories of runs: plan, journal, backups, report |
-//! | `journal` | reading and appending records |
+//! | `store`, `retention` | the directories of runs: plan, journal, backups, report; which are kept |
+//! | `journal`, `records` | appending records; what they say |
 //! | `executor` | a run from lock to report; resume |
+//! | `ready` | whether a plan can be carried out at all |
 //! | `steps` | how each kind of action is prepared, done and checked |
-//! | `undo` | how each kind of undo is carried out, and in which order |
+//! | `tasks`, `undo` | in which order things are taken back, and how each is |
 //! | `guard`, `recover` | what brings order back after a reboot, or when nobody keeps a run in time |
 //! | `pods`, `cni` | pods on either side, and giving their networks back |
 //! | `timing` | phases and downtime out of the journal |
@@ -21,20 +22,26 @@ mod guard;
 mod hands;
 mod journal;
 mod pods;
+mod ready;
+mod records;
 mod recover;
 mod report;
+mod retention;
 mod rollback;
 mod steps;
 mod store;
 mod summary;
+mod tasks;
 mod timing;
 mod undo;
 
-pub use executor::{Options, apply, refuse_open_run, resume};
+pub use executor::{Options, apply, prune, refuse_open_run, refuse_stale, resume};
 pub use guard::{EARLY, LATE, TIMER};
 pub use journal::Journal;
+pub use ready::obstacles;
 pub use recover::{Recovered, recover};
 pub use report::{Extra, build as build_report};
+pub use retention::Pruned;
 pub use rollback::{commit, rollback};
 pub use store::{RUNS, Run, Store};
 
@@ -79,6 +86,16 @@ pub enum Refusal {
     /// Findings forbid it.
     #[error("{} finding{} forbid{} this: {}", .0.len(), if .0.len() == 1 { "" } else { "s" }, if .0.len() == 1 { "s" } else { "" }, .0.join(", "))]
     Blocked(Vec<String>),
+    /// The machine does not let it begin.
+    #[error("it cannot begin: {what}: {why}")]
+    Unready {
+        /// The finding.
+        id: String,
+        /// Its summary.
+        what: String,
+        /// Its cause.
+        why: String,
+    },
     /// What is there is not what was planned for.
     #[error("the plan is stale: {0}")]
     Stale(String),

@@ -3,7 +3,7 @@
 use super::{
     Journal, Observer, Options, Refusal, Run, Store,
     executor::{self, check_journal, lock, open_run, work},
-    guard, journal,
+    guard, records,
     rollback::{self, Back},
 };
 use crate::{
@@ -60,7 +60,7 @@ pub fn recover(host: &Host, early: bool, options: &Options<'_>, observer: &mut d
     }
     let wanted = Some(run.id.as_str());
     let report = match back {
-        Some(why) if !journal::is_rolling_back(&entries) => {
+        Some(why) if !records::is_rolling_back(&entries) => {
             rollback::rollback_because(host, wanted, why, options, observer)?
         }
         Some(_) => executor::resume(host, wanted, options, observer)?,
@@ -76,10 +76,10 @@ pub fn recover(host: &Host, early: bool, options: &Options<'_>, observer: &mut d
 
 /// Why a run that was cut off goes back; `None` when it goes on.
 fn goes_back(host: &Host, plan: &Plan, entries: &[Entry]) -> Option<&'static str> {
-    if journal::is_rolling_back(entries) {
+    if records::is_rolling_back(entries) {
         return Some("the rollback was cut off");
     }
-    if journal::keep_until(entries).is_some_and(|(until, _)| guard::is_over(host, until)) {
+    if records::keep_until(entries).is_some_and(|(until, _)| guard::is_over(host, until)) {
         return Some(TOO_LATE);
     }
     match plan.desired.recover {
@@ -91,7 +91,7 @@ fn goes_back(host: &Host, plan: &Plan, entries: &[Entry]) -> Option<&'static str
 
 /// True when nothing is left of a plan but starting, waiting and proving: the next boot is the new state's.
 fn is_all_written(plan: &Plan, entries: &[Entry]) -> bool {
-    let done: Vec<usize> = journal::done_steps(entries).into_iter().map(|(index, _)| index).collect();
+    let done: Vec<usize> = records::done_steps(entries).into_iter().map(|(index, _)| index).collect();
     let writes = |action: &Action| {
         matches!(
             action,
@@ -127,8 +127,8 @@ fn restore_files(
 pub(super) fn waiting(store: &Store<'_>) -> Result<Option<(Run, String)>> {
     let Some(run) = store.runs()?.pop() else { return Ok(None) };
     let entries = Journal::look(store.host(), &run.path("journal.jsonl"))?;
-    let until = journal::keep_until(&entries).map(|(until, _)| until.to_owned());
-    Ok(until.filter(|_| journal::state(&entries) == RunState::Applied).map(|until| (run, until)))
+    let until = records::keep_until(&entries).map(|(until, _)| until.to_owned());
+    Ok(until.filter(|_| records::state(&entries) == RunState::Applied).map(|until| (run, until)))
 }
 
 fn unkept(host: &Host, store: &Store<'_>, options: &Options<'_>, observer: &mut dyn Observer) -> Result<Recovered> {

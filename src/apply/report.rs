@@ -2,7 +2,8 @@
 
 use super::timing;
 use crate::model::{
-    API_VERSION, Check, Entry, Outcome, Plan, Record, RunReport, RunState, StepResult, StepStatus, TOOL_VERSION,
+    API_VERSION, Check, Entry, Outcome, Overhead, Plan, Record, RunReport, RunState, StepResult, StepStatus,
+    TOOL_VERSION,
 };
 
 /// What the journal does not hold.
@@ -14,6 +15,8 @@ pub struct Extra {
     pub by_hand: Vec<String>,
     /// The exit code where it is not the outcome's own (6: kept although not proven).
     pub exit_code: Option<u8>,
+    /// What being able to take it back has cost.
+    pub overhead: Option<Overhead>,
 }
 
 /// Builds the report of a run.
@@ -30,13 +33,14 @@ pub fn build(run: &str, plan: &Plan, entries: &[Entry], outcome: Outcome, extra:
         finished: time(entries.last()),
         outcome,
         exit_code: extra.exit_code.unwrap_or_else(|| outcome.exit_code()),
-        committed: super::journal::state(entries) == RunState::Committed,
-        keep_until: super::journal::keep_until(entries)
-            .filter(|_| super::journal::state(entries) == RunState::Applied)
+        committed: super::records::state(entries) == RunState::Committed,
+        keep_until: super::records::keep_until(entries)
+            .filter(|_| super::records::state(entries) == RunState::Applied)
             .map(|(until, _)| until.to_owned()),
         phases: timing::phases(plan, entries),
         downtime: timing::forward(entries),
         rollback_downtime: timing::backward(plan, entries),
+        overhead: extra.overhead,
         steps: plan.steps.iter().map(|step| result(step.index, &step.id, entries)).collect(),
         verification: extra.checks,
         findings: plan.findings.clone(),

@@ -3,10 +3,10 @@
 use super::{
     Journal, Observer, Options, Refusal, Run, Store,
     executor::{check_journal, lock, work},
-    guard, hands, journal, pods,
+    guard, hands, pods, records,
     report::{self, Extra},
     steps::Work,
-    undo,
+    tasks,
 };
 use crate::{
     host::{Host, unit_links},
@@ -60,9 +60,9 @@ pub(super) fn rollback_because(
     let mut journal = store.journal(&run)?;
     check_journal(&plan, &journal)?;
     // What was left alone the first time can still be forced back.
-    let again = options.force && !journal::left_alone(journal.entries()).is_empty();
-    if journal::state(journal.entries()) == RunState::RolledBack && !again {
-        let left = if journal::left_alone(journal.entries()).is_empty() {
+    let again = options.force && !records::left_alone(journal.entries()).is_empty();
+    if records::state(journal.entries()) == RunState::RolledBack && !again {
+        let left = if records::left_alone(journal.entries()).is_empty() {
             "nothing to do"
         } else {
             "what was left alone needs `--force`"
@@ -71,8 +71,10 @@ pub(super) fn rollback_because(
     }
     let mut work = work(host, &plan, &run, &journal, options, observer);
     let back = Back { why: why.to_owned(), force: options.force, interrupted: false };
-    guard::arm_again(host, &run, work.observer);
-    guard::leave_session(host, &run, work.observer);
+    work.guard(|work| {
+        guard::arm_again(host, &run, work.observer);
+        guard::leave_session(host, &run, work.observer);
+    });
     // A run that ended must not look ended while it is being taken back.
     journal.add(host, Record::RollbackStarted { why: back.why.clone() })?;
     Ok(carry_back(&mut work, &mut journal, &back))
@@ -83,7 +85,7 @@ fn newest_that_holds(store: &Store<'_>) -> Result<Run> {
     let mut last = None;
     for run in store.runs()?.into_iter().rev() {
         let entries = Journal::look(store.host(), &run.path("journal.jsonl"))?;
-        if journal::state(&entries) != RunState::RolledBack || !journal::left_alone(&entries).is_empty() {
+        if records::state(&entries) != RunState::RolledBack || !records::left_alone(&entries).is_empty() {
             return Ok(run);
         }
         last.get_or_insert(run);
@@ -94,7 +96,7 @@ fn newest_that_holds(store: &Store<'_>) -> Result<Run> {
 /// Runs are taken back in the reverse of the order they were made in: a later one stands on an earlier one.
 fn check_newest(store: &Store<'_>, run: &Run) -> Result<()> {
     for later in store.runs()?.into_iter().filter(|later| later.id > run.id) {
-        let state = journal::state(&Journal::look(store.host(), &later.path("journal.jsonl"))?);
+        let state = records::state(&Journal::look(store.host(), &later.path("journal.jsonl"))?);
         if state != RunState::RolledBack {
             bail!("run {} stands on run {} ({}); take that one back first", later.id, run.id, state.word());
         }
@@ -120,7 +122,7 @@ pub fn commit(host: &Host, wanted: Option<&str>) -> Result<Run> {
     let store = Store::new(host);
     let run = store.find(wanted)?;
     let mut journal = store.journal(&run)?;
-    match journal::state(journal.entries()) {
+    match records::state(journal.entries()) {
         RunState::Committed => Ok(run),
         RunState::Applied => {
             journal.add(host, Record::Committed)?;
@@ -144,14 +146,14 @@ pub(super) fn take_all_back(work: &mut Work<'_>, journal: &mut Journal, back: &B
 
 /// Takes back files and links only, for a boot at which nothing has read them yet.
 pub(super) fn take_files_back(work: &mut Work<'_>, journal: &mut Journal, back: &Back) -> Result<()> {
-    if !journal::is_rolling_back(journal.entries()) {
+    if !records::is_rolling_back(journal.entries()) {
         note(work, journal, Record::RollbackStarted { why: back.why.clone() });
     }
-    let open = journal::open_steps(journal.entries());
+    let open = records::open_steps(journal.entries());
     work.observer.rollback_started(&work.run.id, open.len(), &back.why);
-    for task in undo::tasks(&open).iter().filter(|task| task.is_file()) {
+    for task in tasks::tasks(&open).iter().filter(|task| task.is_file()) {
         let skipped = work.take_back(task, back.force)?;
-        for record in undo::marks(task, skipped.as_deref()) {
+        for record in tasks::marks(task, skipped.as_deref()) {
             note(work, journal, record);
         }
     }
@@ -159,12 +161,12 @@ pub(super) fn take_files_back(work: &mut Work<'_>, journal: &mut Journal, back: 
 }
 
 fn carry_back(work: &mut Work<'_>, journal: &mut Journal, back: &Back) -> RunReport {
-    let mut open = journal::open_steps(journal.entries());
+    let mut open = records::open_steps(journal.entries());
     if back.force {
-        open.extend(journal::left_alone(journal.entries()));
+        open.extend(records::left_alone(journal.entries()));
         open.sort_by_key(|(index, ..)| *index);
     }
-    let tasks = undo::tasks(&open);
+    let tasks = tasks::tasks(&open);
     work.observer.rollback_started(&work.run.id, open.len(), &back.why);
     // A rollback that a signal asked for must not be stopped by that same signal.
     work.interrupt = &NEVER;
@@ -175,7 +177,7 @@ fn carry_back(work: &mut Work<'_>, journal: &mut Journal, back: &Back) -> RunRep
                 if let Some(skipped) = &skipped {
                     work.observer.warn(skipped);
                 }
-                for record in undo::marks(task, skipped.as_deref()) {
+                for record in tasks::marks(task, skipped.as_deref()) {
                     note(work, journal, record);
                 }
                 let seconds = work.host.clock.monotonic().saturating_sub(start).as_secs_f64();
@@ -210,7 +212,7 @@ fn note(work: &mut Work<'_>, journal: &mut Journal, record: Record) {
     }
 }
 
-fn stuck(work: &mut Work<'_>, journal: &mut Journal, why: &str, left: &[undo::Task]) -> RunReport {
+fn stuck(work: &mut Work<'_>, journal: &mut Journal, why: &str, left: &[tasks::Task]) -> RunReport {
     let backups = work.host.root.outside(&work.run.path("backups")).display().to_string();
     let root = if work.host.is_live() { String::new() } else { work.host.root.dir().display().to_string() };
     let option = if root.is_empty() { String::new() } else { format!(" --root '{root}'") };
@@ -225,11 +227,12 @@ fn end(work: &mut Work<'_>, journal: &mut Journal, outcome: Outcome, by_hand: Ve
     note(work, journal, Record::RunFinished { outcome });
     // What is stuck is tried again at the next boot.
     if outcome != Outcome::Stuck
-        && let Err(error) = guard::disarm(work.host)
+        && let Err(error) = work.guard(|work| guard::disarm(work.host))
     {
         work.observer.warn(&format!("the units for a reboot in the middle are left behind: {error:#}"));
     }
-    let extra = Extra { checks: std::mem::take(&mut work.checks), by_hand, exit_code: None };
+    let checks = std::mem::take(&mut work.checks);
+    let extra = Extra { checks, by_hand, exit_code: None, overhead: Some(work.overhead()) };
     let report = report::build(&work.run.id, work.plan, journal.entries(), outcome, extra);
     if let Err(error) = Store::new(work.host).save_report(work.run, &report) {
         work.observer.warn(&format!("the report could not be saved: {error:#}"));
@@ -239,7 +242,7 @@ fn end(work: &mut Work<'_>, journal: &mut Journal, outcome: Outcome, by_hand: Ve
 
 /// The old state holds: files and links as recorded, units as active as they were, pods on Docker again.
 fn prove_old(work: &mut Work<'_>, entries: &[Entry]) -> Result<()> {
-    let skipped = journal::skipped(entries);
+    let skipped = records::skipped(entries);
     let mut known_units: Vec<&str> = Vec::new();
     let mut pods_of_docker: Option<Vec<String>> = None;
     for (index, _, undo) in recorded(entries) {

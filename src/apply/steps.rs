@@ -4,7 +4,7 @@ use super::{Observer, Run, Store, pods};
 use crate::{
     host::{Attributes, Expect, Host, UnitState, settle, unit_links},
     images,
-    model::{Action, Check, FileAfter, FileBefore, Level, Plan, Step, Timeouts, Undo, UnitSnapshot},
+    model::{Action, Check, FileAfter, FileBefore, Level, Overhead, Plan, Step, Timeouts, Undo, UnitSnapshot},
     verify,
 };
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -33,6 +33,8 @@ pub struct Work<'a> {
     pub checks: Vec<Check>,
     /// Units that were started, as they were right after, and when that was.
     pub started: Vec<(UnitState, Duration)>,
+    /// Time for what outlives castoff.
+    pub guarding: Duration,
 }
 
 /// The error of a step that a signal stopped.
@@ -49,6 +51,21 @@ impl Work<'_> {
     /// Fails when a signal came.
     pub fn check_interrupt(&self) -> Result<()> {
         if self.interrupt.load(Ordering::Relaxed) { Err(Interrupted.into()) } else { Ok(()) }
+    }
+
+    /// Does something for what outlives castoff, and counts the time.
+    pub fn guard<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> T {
+        let start = self.host.clock.monotonic();
+        let done = act(self);
+        self.guarding += self.host.clock.monotonic().saturating_sub(start);
+        done
+    }
+
+    /// What being able to take the run back has cost so far.
+    pub fn overhead(&self) -> Overhead {
+        let syncs = self.host.root.syncs();
+        let seconds = |time: Duration| (time.as_secs_f64() * 1000.0).round() / 1000.0;
+        Overhead { syncs: syncs.count, sync_seconds: seconds(syncs.time), guard_seconds: seconds(self.guarding) }
     }
 
     /// Asks again and again until `probe` is content, a signal comes, or `deadline` has passed.
@@ -205,14 +222,35 @@ impl Work<'_> {
         root.write_atomic(path, content.as_bytes(), expect, Attributes::Keep { mode: after.mode })
     }
 
+    /// A service that its socket wakes again at once may run on until the socket is stopped too: agents ask Docker's
+    /// socket all the time.
     fn stop(&self, unit: &str) -> Result<()> {
-        let timeout = self.timeouts.unit.duration();
-        self.host.units.stop(unit, timeout)?;
+        let stem = |suffix| unit.strip_suffix(suffix);
+        if let Some(stem) = stem(".service")
+            && self.is_stopped_by_plan(&format!("{stem}.socket"))
+        {
+            return self.host.units.stop(unit, self.timeouts.unit.duration()).map(drop);
+        }
+        self.stop_for_good(unit)?;
+        match stem(".socket").map(|stem| format!("{stem}.service")) {
+            Some(service) if self.is_stopped_by_plan(&service) && self.host.units.state(&service)?.is_active() => {
+                self.stop_for_good(&service)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn stop_for_good(&self, unit: &str) -> Result<()> {
+        self.host.units.stop(unit, self.timeouts.unit.duration())?;
         let state = self.host.units.state(unit)?;
         match state.active.as_str() {
             "inactive" | "failed" => Ok(()),
             other => bail!("{unit} was asked to stop but is {other} ({})", state.sub),
         }
+    }
+
+    fn is_stopped_by_plan(&self, unit: &str) -> bool {
+        self.plan.steps.iter().any(|step| matches!(&step.action, Action::StopUnit { unit: stopped } if stopped == unit))
     }
 
     /// A started unit must be up, and another one than before. That it stays up is judged by [`Work::steady`], so that
@@ -247,6 +285,8 @@ impl Work<'_> {
             units.reset_failed(unit)?;
         }
         let timeout = self.timeouts.unit.duration();
+        // Somebody started meanwhile what we had stopped: with old files, perhaps.
+        let restart = restart || (before.active == "active" && self.is_stopped_by_plan(unit));
         let job = if restart { units.restart(unit, timeout)? } else { units.start(unit, timeout)? };
         // A start job on an active unit does nothing, so its invocation is the old one.
         let before = if !restart && before.active == "active" { UnitState::default() } else { before };

@@ -56,6 +56,13 @@ impl<'h> Store<'h> {
             .collect())
     }
 
+    /// Directories that are no run: of one that was killed before its first record, or in the middle of being removed.
+    pub(super) fn abandoned(&self) -> Result<Vec<Run>> {
+        let entries = self.host.root.list(RUNS)?;
+        let dirs = entries.into_iter().filter(|(_, kind)| *kind == EntryKind::Dir);
+        Ok(dirs.map(|(id, _)| Run { dir: format!("{RUNS}/{id}"), id }).filter(|run| !self.has_begun(run)).collect())
+    }
+
     /// Killed before its first record was on disk, nothing was done on behalf of a run. A damaged journal is one.
     fn has_begun(&self, run: &Run) -> bool {
         let path = run.path("journal.jsonl");

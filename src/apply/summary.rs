@@ -1,7 +1,7 @@
 //! Runs as `history` and `show` tell them.
 
 use super::{
-    Journal, Run, Store, journal,
+    Journal, Run, Store, records,
     report::{self, Extra},
     timing,
 };
@@ -41,7 +41,7 @@ impl Store<'_> {
                     continue;
                 }
             };
-            let state = journal::state(&entries);
+            let state = records::state(&entries);
             let downtime = timing::forward(&entries);
             let holds = matches!(state, RunState::Applied | RunState::Committed);
             // Only the newest state that holds can have drifted; older ones were meant to be replaced.
@@ -80,9 +80,9 @@ impl Store<'_> {
     /// When the run cannot be read.
     pub fn report_or_so_far(&self, run: &Run) -> Result<RunReport> {
         let entries = Journal::look(self.host(), &run.path("journal.jsonl"))?;
-        let dirty = journal::state(&entries) == RunState::Dirty;
+        let dirty = records::state(&entries) == RunState::Dirty;
         // `None` while it is dirty, whatever an earlier end was.
-        let ended = journal::ended(&entries).filter(|_| !dirty);
+        let ended = records::ended(&entries).filter(|_| !dirty);
         // Killed before its report was saved, a run has none, or the one of an earlier end.
         if let Some(report) = self.report(run)?.filter(|report| Some(report.outcome) == ended) {
             return Ok(report);
@@ -97,7 +97,7 @@ impl Store<'_> {
                 format!("castoff rollback {}    # takes it back", run.id),
             ];
             for step in report.steps.iter_mut().filter(|step| step.status == StepStatus::Pending) {
-                let begun = journal::open_steps(&entries).iter().any(|(index, ..)| *index == step.index);
+                let begun = records::open_steps(&entries).iter().any(|(index, ..)| *index == step.index);
                 step.detail = begun.then(|| "begun, not known to be done".to_owned());
             }
         }

@@ -13,6 +13,7 @@ mod matrix;
 mod node;
 mod registries;
 mod registry;
+mod run;
 mod settings;
 mod users;
 

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     apply::{self, Options, Refusal},
     host::{Host, env, user_files, watch_signals},
-    model::{API_VERSION, Action, Outcome, Plan, RunReport, Span},
+    model::{API_VERSION, Action, Digest, Facts, Outcome, Plan, RunReport, Span},
     report,
     ui::{Answer, Printer, Progress, Prompter},
 };
@@ -24,21 +24,28 @@ pub fn run(args: &ApplyArgs, printer: Printer) -> Result<Exit> {
     let plan = match &args.plan {
         Some(path) => {
             let mut plan = load(path, &args.change.skip_check)?;
-            try_out(&context, &context.facts(), &mut plan, trying);
+            let facts = context.facts();
+            try_out(&context, &facts, &mut plan, trying);
+            if plan.blocking().next().is_none() && is_done(&plan, &context.host, &facts) {
+                return nothing_to_do(&plan, &args.change, printer);
+            }
+            refuse_blocked(&plan, &args.change, printer)?;
+            refuse_outdated(&plan, &context.host, &facts)?;
             plan
         }
         None => make_plan(&context, 3, trying),
     };
-    if plan.blocking().next().is_none() && is_done(&plan, &context) {
+    refuse_blocked(&plan, &args.change, printer)?;
+    if plan.is_empty() {
         return nothing_to_do(&plan, &args.change, printer);
     }
-    refuse_blocked(&plan, &args.change, printer)?;
-    if !args.change.yes
-        && let Some(exit) = not_confirmed(&plan, &args.node, printer)?
-    {
-        return Ok(exit);
+    if !args.change.yes {
+        if let Some(exit) = not_confirmed(&plan, &args.node, printer)? {
+            return Ok(exit);
+        }
+        refuse_outdated(&plan, &context.host, &context.facts())?;
     }
-    carry_out(&context.host, &plan, &args.change, Keep::unasked(&args.change), printer)
+    carry_out(&context, &plan, &args.change, Keep::unasked(&args.change), printer)
 }
 
 /// Shows a plan and asks for it; the exit code when it is not wanted.
@@ -58,18 +65,56 @@ pub(super) fn not_confirmed(plan: &Plan, node: &NodeArgs, printer: Printer) -> R
     })
 }
 
-/// True when there is nothing to do; for a saved plan, when the node already is what that plan makes of it.
-fn is_done(plan: &Plan, context: &Context) -> bool {
-    if plan.is_empty() {
-        return true;
-    }
+/// True when the node already is what a saved plan makes of it.
+fn is_done(plan: &Plan, host: &Host, facts: &Facts) -> bool {
     let written = plan.steps.iter().all(|step| match &step.action {
         Action::WriteFile { path, after, .. } => {
-            context.host.root.read(path).is_ok_and(|read| read.is_some_and(|read| read.digest() == after.digest))
+            host.root.read(path).is_ok_and(|read| read.is_some_and(|read| read.digest() == after.digest))
         }
         _ => true,
     });
-    written && crate::plan::plan(&context.facts(), &plan.desired, crate::plan::Options::default()).is_empty()
+    plan.is_empty() || (written && plan_now(plan, facts).is_empty())
+}
+
+fn plan_now(plan: &Plan, facts: &Facts) -> Plan {
+    crate::plan::plan(facts, &plan.desired, crate::plan::Options::default())
+}
+
+/// Refuses a plan that would come out differently now: somebody changed a file that it only reads, a package was
+/// upgraded, a unit was masked. Pods come and go, so which of them are waited for and which images come along is left
+/// as it was reviewed.
+///
+/// # Errors
+/// [`Refusal::Stale`] with the first difference.
+pub(super) fn refuse_outdated(plan: &Plan, host: &Host, facts: &Facts) -> Result<()> {
+    // A file that it writes is named as such.
+    apply::refuse_stale(host, plan)?;
+    let now = plan_now(plan, facts);
+    let (was, is) = (lasting(plan), lasting(&now));
+    let names = |steps: &[(String, Option<&Digest>)], wanted: &str| steps.iter().any(|(what, _)| what == wanted);
+    let otherwise = |what: &String| {
+        if names(&is, what) { format!("{what} with another content") } else { format!("no longer {what}") }
+    };
+    let differs = was.iter().find(|step| !is.contains(step)).map(|(what, _)| otherwise(what));
+    let also = || is.iter().find(|step| !was.contains(step)).map(|(what, _)| format!("also {what}"));
+    let Some(what) = differs.or_else(also) else { return Ok(()) };
+    Err(Refusal::Stale(format!("the node has changed since it was made; a plan made now would {what}")).into())
+}
+
+/// What a plan changes for good, with the content it writes.
+fn lasting(plan: &Plan) -> Vec<(String, Option<&Digest>)> {
+    let of = |action: &'_ Action| format!("{} {}", action.word(), action.object());
+    plan.steps
+        .iter()
+        .filter_map(|step| match &step.action {
+            Action::WriteFile { after, .. } => Some((of(&step.action), Some(&after.digest))),
+            Action::MakeDir { .. }
+            | Action::EnableUnit { .. }
+            | Action::DisableUnit { .. }
+            | Action::MaskUnit { .. } => Some((of(&step.action), None)),
+            _ => None,
+        })
+        .collect()
 }
 
 /// What is asked before anything happens.
@@ -144,7 +189,8 @@ impl Keep {
 }
 
 /// Does it, and tells how it went.
-pub fn carry_out(host: &Host, plan: &Plan, change: &ChangeArgs, keep: Keep, printer: Printer) -> Result<Exit> {
+pub fn carry_out(context: &Context, plan: &Plan, change: &ChangeArgs, keep: Keep, printer: Printer) -> Result<Exit> {
+    let host = &context.host;
     let interrupt = watch_signals()?;
     let keep_within = match keep {
         Keep::Within(span) if host.is_live() => Some(span.duration().as_secs()),
@@ -159,6 +205,7 @@ pub fn carry_out(host: &Host, plan: &Plan, change: &ChangeArgs, keep: Keep, prin
         keep_on_verify_failure: change.keep_on_verify_failure,
         commit: keep == Keep::AtOnce,
         keep_within,
+        retention: context.profile.history,
         ..Options::new(&interrupt)
     };
     let mut progress = Progress::new(printer, &*host.clock);

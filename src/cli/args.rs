@@ -304,6 +304,12 @@ pub struct RollbackArgs {
 pub struct HistoryArgs {
     #[command(flatten)]
     pub node: NodeArgs,
+    /// Remove old runs first, as every new run does; none that may still be needed
+    #[arg(long)]
+    pub prune: bool,
+    /// With --prune, leave so many runs [default: the profile's, else 50]
+    #[arg(long, value_name = "RUNS", requires = "prune")]
+    pub keep: Option<usize>,
     /// Output format
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,

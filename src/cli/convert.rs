@@ -19,7 +19,8 @@ pub fn run(args: &ConvertArgs, printer: Printer) -> Result<Exit> {
         ));
     }
     let facts = context.facts_with(args.file.as_deref());
-    let plan = plan::convert(&facts, &context.desired, plan::Options::default(), args.to, args.file.as_deref());
+    let mut plan = plan::convert(&facts, &context.desired, plan::Options::default(), args.to, args.file.as_deref());
+    plan.findings.extend(apply::obstacles(&context.host, &plan));
     if args.check {
         match args.change.output {
             Format::Text => printer.data(&report::plan(&plan, printer.look(), true)),
@@ -44,7 +45,7 @@ pub fn run(args: &ConvertArgs, printer: Printer) -> Result<Exit> {
     {
         return Ok(exit);
     }
-    let exit = carry_out(&context.host, &plan, &args.change, Keep::unasked(&args.change), printer)?;
+    let exit = carry_out(&context, &plan, &args.change, Keep::unasked(&args.change), printer)?;
     if exit == Exit::OK {
         printer.say("containerd reads it at its next start: systemctl restart containerd");
     }

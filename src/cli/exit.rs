@@ -104,6 +104,10 @@ fn judge_refusal(refusal: &Refusal) -> (Exit, Vec<String>) {
             hints.push(format!("when you know better: {}", skips.join(" ")));
             (Exit::BLOCKED, hints)
         }
+        Refusal::Unready { id, .. } => (
+            Exit::BLOCKED,
+            vec![format!("read more with `castoff explain {id}`"), format!("when you know better: --skip-check {id}")],
+        ),
         Refusal::Stale(_) => (Exit::FAILURE, vec!["look at it, then make a new plan with `castoff plan`".to_owned()]),
         Refusal::Drifted { run, .. } => {
             (Exit::FAILURE, vec![format!("look at it; `castoff rollback {run}` takes the run back")])

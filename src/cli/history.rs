@@ -5,12 +5,29 @@ use super::{
     context::{Context, json, list},
     exit::Exit,
 };
-use crate::{apply::Store, report, ui::Printer};
+use crate::{
+    apply::{self, Store},
+    model::Retention,
+    report,
+    ui::Printer,
+};
 use anyhow::Result;
 
 /// Lists runs, newest first.
 pub fn history(args: &HistoryArgs, printer: Printer) -> Result<Exit> {
     let context = Context::open(&args.node, &[])?;
+    if args.prune {
+        context.need_rights()?;
+        let profiled = context.profile.history;
+        let wanted = Retention { runs: args.keep.unwrap_or(profiled.runs), ..profiled };
+        let pruned = apply::prune(&context.host, wanted)?;
+        let runs = pruned.runs.len();
+        printer.say(&match runs {
+            0 => "No run was removed.".to_owned(),
+            1 => format!("Removed 1 run, {} kB.", pruned.bytes / 1000),
+            _ => format!("Removed {runs} runs, {} kB.", pruned.bytes / 1000),
+        });
+    }
     let runs = Store::new(&context.host).history()?;
     match args.output {
         Format::Text => printer.data(&report::history(&runs, printer.look())),

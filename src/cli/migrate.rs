@@ -1,7 +1,7 @@
 //! `castoff migrate`: the wizard.
 
 use super::{
-    apply::{Keep, carry_out, nothing_to_do, prompter, question, refuse_blocked},
+    apply::{Keep, carry_out, nothing_to_do, prompter, question, refuse_blocked, refuse_outdated},
     args::{MigrateArgs, time_to_keep},
     context::{Context, PROFILE, Trying, make_plan},
     exit::Exit,
@@ -31,7 +31,7 @@ pub fn run(args: &MigrateArgs, printer: Printer) -> Result<Exit> {
     }
     if args.change.yes {
         refuse_blocked(&plan, &args.change, printer)?;
-        return carry_out(&context.host, &plan, &args.change, Keep::unasked(&args.change), printer);
+        return carry_out(&context, &plan, &args.change, Keep::unasked(&args.change), printer);
     }
     let prompter = prompter(&args.node)?;
     // From here on Ctrl-C is an answer, not a death with a hidden cursor.
@@ -48,7 +48,11 @@ pub fn run(args: &MigrateArgs, printer: Printer) -> Result<Exit> {
             Answer::Given(0) => {
                 printer.insist(&report::plan(&plan, printer.look(), true));
                 match confirm(&plan, &prompter)? {
-                    Answer::Given(true) => return carry_out(&context.host, &plan, &args.change, keep, printer),
+                    Answer::Given(true) => {
+                        // Nobody knows how long the question stood there.
+                        refuse_outdated(&plan, &context.host, &context.facts())?;
+                        return carry_out(&context, &plan, &args.change, keep, printer);
+                    }
                     Answer::Given(false) => printer.insist("Not confirmed; nothing was changed.\n"),
                     Answer::Cancelled => return Ok(cancelled(printer)),
                 }

@@ -106,6 +106,15 @@ pub struct FakeKernel {
     pub cgroup_mode: CgroupMode,
     /// Whether we are root.
     pub root: bool,
+    /// The room on every file system.
+    pub free_bytes: u64,
+}
+
+impl FakeKernel {
+    /// A node with cgroup v2 and endless room, seen by root.
+    pub fn new(hostname: &str) -> Self {
+        Self { hostname: hostname.to_owned(), cgroup_mode: CgroupMode::Unified, root: true, free_bytes: u64::MAX }
+    }
 }
 
 impl Kernel for FakeKernel {
@@ -126,7 +135,7 @@ impl Kernel for FakeKernel {
     }
 
     fn space(&self, _: &Path) -> Result<Space> {
-        Ok(Space { total_bytes: u64::MAX, free_bytes: u64::MAX, total_inodes: 1 << 32, free_inodes: 1 << 32 })
+        Ok(Space { total_bytes: u64::MAX, free_bytes: self.free_bytes, total_inodes: 1 << 32, free_inodes: 1 << 32 })
     }
 
     fn is_root(&self) -> bool {

@@ -1,10 +1,12 @@
-//! One castoff at a time: `flock` on `/run/castoff.lock`. The kernel gives it back when the process dies.
+//! One castoff at a time: `flock` on `/run/castoff.lock`. The kernel gives it back when the process dies. And who holds
+//! the locks of others.
 
 use super::Root;
 use anyhow::{Context as _, Result};
 use nix::{
     errno::Errno,
-    fcntl::{Flock, FlockArg},
+    fcntl::{FcntlArg, Flock, FlockArg, fcntl},
+    libc,
 };
 use std::{
     fs::File,
@@ -62,5 +64,55 @@ impl Lock {
             file.write_all(holder.as_bytes())
         };
         write(&mut self.file).with_context(|| format!("cannot write {LOCK_PATH}"))
+    }
+}
+
+/// Who holds a lock of somebody else's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// This process.
+    Process(u32),
+    /// A process that cannot be named: of another pid namespace, or the lock belongs to an open file.
+    Unknown,
+}
+
+impl Holder {
+    /// Who holds a record lock (`fcntl`) on a file, as dpkg and rpm take them; `None` when it is free or not there.
+    pub fn of(root: &Root, path: &str) -> Option<Self> {
+        let file = root.open_to_look(path)?;
+        let mut lock = libc::flock {
+            l_type: i16::try_from(libc::F_WRLCK).ok()?,
+            l_whence: i16::try_from(libc::SEEK_SET).ok()?,
+            l_start: 0,
+            l_len: 0,
+            l_pid: 0,
+        };
+        fcntl(&file, FcntlArg::F_GETLK(&mut lock)).ok()?;
+        if i32::from(lock.l_type) == libc::F_UNLCK {
+            return None;
+        }
+        Some(u32::try_from(lock.l_pid).ok().filter(|pid| *pid > 0).map_or(Self::Unknown, Self::Process))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Faults;
+
+    #[test]
+    fn who_holds_a_record_lock_is_seen() {
+        let tmp = tempfile::tempdir().unwrap();
+        let root = Root::open(tmp.path(), Faults::none()).unwrap();
+        assert_eq!(Holder::of(&root, "/lock"), None, "not there");
+        let file = root.open_for_lock("/lock").unwrap();
+        assert_eq!(Holder::of(&root, "/lock"), None, "free");
+        // One that belongs to the open file counts even against the process that has it, which makes it good for a test.
+        let mut lock = libc::flock { l_type: 1, l_whence: 0, l_start: 0, l_len: 0, l_pid: 0 };
+        fcntl(&file, FcntlArg::F_OFD_SETLK(&lock)).unwrap();
+        assert_eq!(Holder::of(&root, "/lock"), Some(Holder::Unknown));
+        lock.l_type = 2;
+        fcntl(&file, FcntlArg::F_OFD_SETLK(&lock)).unwrap();
+        assert_eq!(Holder::of(&root, "/lock"), None, "given back");
     }
 }

@@ -81,9 +81,8 @@ fn clear(host: &Host, timeout: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        host::{Containerd, Cri, Doors, FakeClock, FakeEngine, FakeKernel, FakeProcs, FakeUnits, Faults, Parts, Root},
-        model::CgroupMode,
+    use crate::host::{
+        Containerd, Cri, Doors, FakeClock, FakeEngine, FakeKernel, FakeProcs, FakeUnits, Faults, Parts, Root,
     };
     use anyhow::bail;
 
@@ -122,7 +121,7 @@ mod tests {
             units: Some(Box::new(units.clone())),
             engine: Box::new(FakeEngine::new("unix:///run/docker.sock", Faults::none())),
             procs: Box::new(procs.clone()),
-            kernel: Box::new(FakeKernel { hostname: "n".into(), cgroup_mode: CgroupMode::Unified, root: true }),
+            kernel: Box::new(FakeKernel::new("n")),
             clock: Box::new(FakeClock::new()),
             doors: Box::new(Closed),
             live: true,

@@ -93,6 +93,27 @@ impl Default for Timeouts {
     }
 }
 
+/// How many old runs stay below `/var/lib/castoff/runs`. A run that may still be needed stays whatever these say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct Retention {
+    /// How many runs.
+    pub runs: usize,
+    /// How many megabytes (10⁶ bytes) they take together.
+    pub megabytes: u64,
+}
+
+impl Retention {
+    /// A run of a common node takes some 100 kB.
+    pub const DEFAULT: Self = Self { runs: 50, megabytes: 200 };
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 /// What becomes of a run that a reboot or the end of castoff itself cut off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -132,6 +153,8 @@ pub struct Profile {
     pub skip_checks: Vec<String>,
     /// Waits.
     pub timeouts: Timeouts,
+    /// Which old runs stay.
+    pub history: Retention,
 }
 
 /// What the user wants, complete.

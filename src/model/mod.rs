@@ -16,7 +16,7 @@ mod verdict;
 mod words;
 
 pub use desired::{
-    ConfigWay, DEFAULT_ENDPOINT, Desired, DockerFate, Goal, ImagePolicy, Profile, RecoverPolicy, Timeouts,
+    ConfigWay, DEFAULT_ENDPOINT, Desired, DockerFate, Goal, ImagePolicy, Profile, RecoverPolicy, Retention, Timeouts,
     same_endpoint,
 };
 pub use digest::Digest;
@@ -32,7 +32,9 @@ pub use finding::{Explanation, Finding, Severity};
 pub use journal::{Entry, Record, Seconds, Undo, UnitLink, UnitSnapshot};
 pub use origin::{Origin, OriginKind, Sourced};
 pub use plan::{Action, Change, FileAfter, FileBefore, Plan, Risk, Step, Summary, UndoKind};
-pub use run::{Check, CheckStatus, Downtime, Level, Outcome, Phase, RunReport, StepResult, StepStatus, Verification};
+pub use run::{
+    Check, CheckStatus, Downtime, Level, Outcome, Overhead, Phase, RunReport, StepResult, StepStatus, Verification,
+};
 pub use secret::{Secret, redact_text};
 pub use state::{RunState, RunSummary};
 pub use verdict::{SettingVerdict, Verdict};

@@ -166,6 +166,18 @@ pub struct StepResult {
     pub detail: Option<String>,
 }
 
+/// What being able to take a run back has cost, as the process that ended it saw it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Overhead {
+    /// How often was waited until something is on disk.
+    pub syncs: u32,
+    /// Seconds of waiting for that.
+    pub sync_seconds: f64,
+    /// Seconds for the units that bring order back after a reboot: made before the first step, removed after the last.
+    pub guard_seconds: f64,
+}
+
 /// The `RunReport` document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -202,6 +214,9 @@ pub struct RunReport {
     /// The same for the rollback, when there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback_downtime: Option<Downtime>,
+    /// What being able to take it back has cost; absent in a report made from the journal alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overhead: Option<Overhead>,
     /// Every step.
     pub steps: Vec<StepResult>,
     /// What proved the node.

@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     host::{ContainerdVersion, CriVersion, Doors},
     host::{FakeCaged, FakeClock, FakeContainerd, FakeCri, FakeEngine, FakeKernel, FakeProcs, Faults, Parts, Root},
-    model::{CgroupMode, Origin, Sourced},
+    model::{Origin, Sourced},
 };
 use tempfile::TempDir;
 
@@ -54,7 +54,7 @@ impl Bench {
             units: None,
             engine: Box::new(FakeEngine::new("unix:///run/docker.sock", Faults::none())),
             procs: Box::new(self.procs.clone()),
-            kernel: Box::new(FakeKernel { hostname: "n1".into(), cgroup_mode: CgroupMode::Unified, root: self.root }),
+            kernel: Box::new(FakeKernel { root: self.root, ..FakeKernel::new("n1") }),
             clock: Box::new(FakeClock::new()),
             doors: Box::new(OneDoor(self.daemon.clone(), self.cri.clone())),
             live: true,

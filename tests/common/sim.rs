@@ -9,16 +9,13 @@ use super::{
     sim_parts::{SimDoors, SimProcs},
     tree::{self, at},
 };
-use castoff::{
-    host::{
-        CgroupLine, Clock as _, Container, ContainerState, ContainerStatus, CriApi, EngineContainer, EngineImage,
-        FakeClock, FakeContainerd, FakeCri, FakeEngine, FakeKernel, FakeProcs, FakeUnits, Faults, Health, Host, Parts,
-        Plugin, Procs as _, Root, Sandbox, UnitState, Units as _, unit_links,
-    },
-    model::CgroupMode,
+use castoff::host::{
+    CgroupLine, Clock as _, Container, ContainerState, ContainerStatus, CriApi, EngineContainer, EngineImage,
+    FakeClock, FakeContainerd, FakeCri, FakeEngine, FakeKernel, FakeProcs, FakeUnits, Faults, Health, Host, Parts,
+    Plugin, Procs as _, Root, Sandbox, UnitState, Units as _, unit_links,
 };
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
@@ -95,6 +92,8 @@ pub struct Sim {
     pub procs: FakeProcs,
     pub clock: FakeClock,
     pub carried: Rc<RefCell<Vec<String>>>,
+    /// The room on its disks.
+    pub free_bytes: Rc<Cell<u64>>,
     complaints: Rc<RefCell<Vec<String>>>,
 }
 
@@ -127,6 +126,7 @@ impl Sim {
                 .answer("/usr/bin/containerd --version", 0, "containerd x.example/containerd v1.6.20 abc\n", ""),
             clock: FakeClock::new(),
             carried: Rc::default(),
+            free_bytes: Rc::new(Cell::new(u64::MAX)),
             complaints: Rc::default(),
         };
         sim.cri.change(|runtime| runtime.api = CriApi::V1Alpha2);
@@ -217,6 +217,7 @@ impl Sim {
         let (engine, cri, containerd, procs) =
             (self.engine.clone(), self.cri.clone(), self.containerd.clone(), self.procs.clone());
         let (clock, carried, complaints) = (self.clock.clone(), Rc::clone(&self.carried), Rc::clone(&self.complaints));
+        let free_bytes = Rc::clone(&self.free_bytes);
         move || Self {
             tmp: tmp.upgrade().unwrap(),
             root: root.clone(),
@@ -227,6 +228,7 @@ impl Sim {
             procs: procs.clone(),
             clock: clock.clone(),
             carried: Rc::clone(&carried),
+            free_bytes: Rc::clone(&free_bytes),
             complaints: Rc::clone(&complaints),
         }
     }
@@ -239,7 +241,7 @@ impl Sim {
             units: Some(Box::new(self.units.with_faults(faults.clone()))),
             engine: Box::new(self.engine.with_faults(faults.clone())),
             procs: Box::new(SimProcs { sim: self.clone(), inner: self.procs.with_faults(faults.clone()) }),
-            kernel: Box::new(FakeKernel { hostname: NODE.into(), cgroup_mode: CgroupMode::Unified, root: true }),
+            kernel: Box::new(FakeKernel { free_bytes: self.free_bytes.get(), ..FakeKernel::new(NODE) }),
             clock: Box::new(self.clock.clone()),
             doors: Box::new(SimDoors {
                 cri: self.cri.with_faults(faults.clone()),

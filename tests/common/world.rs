@@ -10,7 +10,7 @@ use castoff::{
     apply::{self, Options, Refusal, Silent, Store},
     host::{Containerd, Cri, Doors},
     host::{FakeClock, FakeEngine, FakeKernel, FakeProcs, Faults, Host, Parts, Root},
-    model::{Assumptions, CgroupMode, Desired, Outcome, Plan, RunReport, RunState},
+    model::{Assumptions, Desired, Outcome, Plan, RunReport, RunState},
 };
 use std::{fs, path::Path, sync::atomic::AtomicBool};
 use tempfile::TempDir;
@@ -174,7 +174,7 @@ pub fn tree_host(dir: &Path, faults: &Faults, clock: FakeClock) -> Host {
         units: None,
         engine: Box::new(engine),
         procs: Box::new(FakeProcs::new(faults.clone())),
-        kernel: Box::new(FakeKernel { hostname: "build-machine".into(), cgroup_mode: CgroupMode::Unified, root: true }),
+        kernel: Box::new(FakeKernel::new("build-machine")),
         clock: Box::new(clock),
         doors: Box::new(NoDoors),
         live: false,

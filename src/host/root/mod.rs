@@ -6,8 +6,10 @@
 
 #![allow(clippy::disallowed_methods)] // This is the one room that may.
 
+mod obstacle;
 mod write;
 
+pub use obstacle::Obstacle;
 pub use write::{Append, Attributes, Expect};
 
 use super::Faults;
@@ -19,6 +21,7 @@ use nix::{
     sys::stat::{FileStat, Mode, SFlag, fstat, fstatat},
 };
 use std::{
+    cell::Cell,
     collections::VecDeque,
     ffi::{OsStr, OsString},
     fs::File,
@@ -28,6 +31,8 @@ use std::{
         unix::ffi::OsStrExt as _,
     },
     path::{Component, Path, PathBuf},
+    rc::Rc,
+    time::{Duration, Instant},
 };
 
 /// Configuration files are small; anything larger is not one, and reading it would only cost memory.
@@ -115,6 +120,30 @@ pub struct Root {
     dir: PathBuf,
     fd: OwnedFd,
     faults: Faults,
+    syncs: SyncCount,
+}
+
+/// How often, and for how long, was waited until something is on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Syncs {
+    /// How often.
+    pub count: u32,
+    /// Altogether.
+    pub time: Duration,
+}
+
+/// Counts for a root and all files opened through it.
+#[derive(Clone, Debug, Default)]
+struct SyncCount(Rc<Cell<Syncs>>);
+
+impl SyncCount {
+    fn time<T>(&self, sync: impl FnOnce() -> T) -> T {
+        let began = Instant::now();
+        let done = sync();
+        let Syncs { count, time } = self.0.get();
+        self.0.set(Syncs { count: count.saturating_add(1), time: time.saturating_add(began.elapsed()) });
+        done
+    }
 }
 
 impl Root {
@@ -125,7 +154,7 @@ impl Root {
     pub fn open(dir: &Path, faults: Faults) -> Result<Self> {
         let fd = open(dir, OFlag::O_DIRECTORY | OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())
             .with_context(|| format!("cannot open the root directory {}", dir.display()))?;
-        Ok(Self { dir: dir.to_owned(), fd, faults })
+        Ok(Self { dir: dir.to_owned(), fd, faults, syncs: SyncCount::default() })
     }
 
     /// True for `/`.
@@ -136,6 +165,11 @@ impl Root {
     /// Where the tree is.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// What waiting for the disk has cost so far.
+    pub fn syncs(&self) -> Syncs {
+        self.syncs.0.get()
     }
 
     /// The path outside the root, for programs and sockets.
@@ -287,6 +321,13 @@ impl Root {
         let fd = openat(&place.dir, place.name.as_os_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR)
             .with_context(|| format!("cannot open the lock {path}"))?;
         Ok(File::from(fd))
+    }
+
+    /// Opens a file that is there, for asking the kernel about it.
+    pub(super) fn open_to_look(&self, path: &str) -> Option<File> {
+        let place = self.resolve(path, true).ok()?;
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        openat(&place.dir, place.name.as_os_str(), flags, Mode::empty()).ok().map(File::from)
     }
 
     fn place(&self, path: &str, action: &'static str, follow: bool) -> Result<Place> {

@@ -1,7 +1,7 @@
 //! Changing files below a root. Every change is one effect that a script of failures can attack, and is on disk when
 //! its function returns.
 
-use super::{EntryKind, Meta, Place, Root, kind_of};
+use super::{EntryKind, Meta, Place, Root, SyncCount, kind_of};
 use crate::{host::Faults, model::Digest};
 use anyhow::{Context as _, Result, anyhow, bail};
 use nix::{
@@ -136,7 +136,7 @@ impl Root {
         })?;
         self.faults.effect(&format!("attributes of {path}"), || set_meta(&file, path, meta, mode))?;
         self.faults.effect(&format!("fsync {path}"), || {
-            fsync(&file).with_context(|| format!("cannot write {path} to disk"))
+            self.syncs.time(|| fsync(&file)).with_context(|| format!("cannot write {path} to disk"))
         })?;
         self.faults.effect(&format!("rename {path}"), || {
             renameat(&place.dir, temporary, &place.dir, place.name.as_os_str())
@@ -266,7 +266,8 @@ impl Root {
                 .with_context(|| format!("cannot open {path}"))
         })?;
         self.sync_dir(&place)?;
-        Ok(Append { file: File::from(fd), path: path.to_owned(), faults: self.faults.clone() })
+        let (faults, syncs) = (self.faults.clone(), self.syncs.clone());
+        Ok(Append { file: File::from(fd), path: path.to_owned(), faults, syncs })
     }
 
     /// Sets a restored file's modification time.
@@ -288,7 +289,7 @@ impl Root {
         self.faults.effect(&format!("fsync directory {shown}"), || {
             let fd = openat(&place.dir, ".", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
                 .with_context(|| format!("cannot open directory {shown}"))?;
-            fsync(&fd).with_context(|| format!("cannot write directory {shown} to disk"))
+            self.syncs.time(|| fsync(&fd)).with_context(|| format!("cannot write directory {shown} to disk"))
         })
     }
 }
@@ -328,6 +329,7 @@ pub struct Append {
     file: File,
     path: String,
     faults: Faults,
+    syncs: SyncCount,
 }
 
 impl Append {
@@ -341,7 +343,7 @@ impl Append {
             file.write_all(bytes).with_context(|| format!("cannot write {path}"))
         })?;
         self.faults.effect(&format!("fsync {path}"), || {
-            nix::unistd::fdatasync(&*file).with_context(|| format!("cannot write {path} to disk"))
+            self.syncs.time(|| nix::unistd::fdatasync(&*file)).with_context(|| format!("cannot write {path} to disk"))
         })
     }
 

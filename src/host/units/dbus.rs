@@ -25,6 +25,8 @@ const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 /// systemd answers Reload only after every generator has run.
 const RELOAD_LIMIT: Duration = Duration::from_secs(120);
+/// Between two tries of a reload that systemd refuses for being one too many.
+const RELOAD_PAUSE: Duration = Duration::from_millis(500);
 const JOURNAL_LIMIT: Duration = Duration::from_secs(5);
 /// JobRemoved signals kept while we wait for the reply that names our job. A busy boot sends hundreds.
 const SIGNALS_KEPT: usize = 4096;
@@ -166,7 +168,18 @@ impl Units for DBusUnits {
     }
 
     fn reload(&self) -> anyhow::Result<()> {
-        self.faults.effect("daemon-reload", || self.manager_call(RELOAD_LIMIT, "reload its files", "Reload", None))
+        let (what, late) = ("reload its files", "it may still be busy with that, or its ReloadLimitBurst= forbids it");
+        self.faults.effect("daemon-reload", || {
+            self.with_bus(RELOAD_LIMIT, what, late, async |bus| {
+                loop {
+                    match bus.manager("Reload", &()).await.map_err(|error| bus.refused(what, None, error)) {
+                        // Too many reloads in a short time (ReloadLimitIntervalSec=, systemd 253): a matter of waiting.
+                        Err(error) if is_limit(&error) => tokio::time::sleep(RELOAD_PAUSE).await,
+                        other => return other.map(drop),
+                    }
+                }
+            })
+        })
     }
 }
 
@@ -291,6 +304,10 @@ fn sorted(socket: &str, what: &str, unit: Option<&str>, name: &str, detail: Stri
         word if word.starts_with("Spawn.") => UnitError::Unreachable { at: socket.to_owned(), detail },
         _ => UnitError::Refused { what, name: name.to_owned(), detail },
     }
+}
+
+fn is_limit(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(UnitError::Refused { name, .. }) if name.ends_with(".LimitsExceeded"))
 }
 
 /// zbus names the address again in its own words; the caller has already said where.

@@ -6,7 +6,10 @@ use crate::host::procs::FakeProcs;
 use std::{
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
-    sync::mpsc,
+    sync::{
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
     thread,
 };
 use zbus::{MessageStream, message::Header};
@@ -25,6 +28,8 @@ enum Order {
     Refuse(&'static str),
     /// Does not answer.
     Silence,
+    /// Refuses that often for being one too many, then obeys.
+    Limit(&'static AtomicU32),
 }
 
 struct TestBus {
@@ -121,6 +126,12 @@ async fn obey(connection: &Connection, header: &Header<'_>, order: Order) -> zbu
         Order::Endless => connection.reply(header, &path(JOB)).await,
         Order::Refuse(name) => connection.reply_error(header, name, &"because").await,
         Order::Silence => Ok(()),
+        Order::Limit(left) if left.load(Ordering::Relaxed) > 0 => {
+            left.fetch_sub(1, Ordering::Relaxed);
+            let detail = "Reload() request rejected due to rate limit.";
+            connection.reply_error(header, "org.freedesktop.DBus.Error.LimitsExceeded", &detail).await
+        }
+        Order::Limit(_) => connection.reply(header, &()).await,
     }
 }
 
@@ -233,6 +244,15 @@ fn refusals_are_sorted() {
         let Some(kind) = kind(name) else { return };
         assert_eq!(kind, expected, "{name}");
     }
+}
+
+#[test]
+fn a_reload_that_is_one_too_many_is_tried_again() {
+    static LEFT: AtomicU32 = AtomicU32::new(2);
+    let Some(bus) = TestBus::start() else { return };
+    bus.systemd(Order::Limit(&LEFT));
+    bus.units().reload().unwrap();
+    assert_eq!(LEFT.load(Ordering::Relaxed), 0);
 }
 
 #[test]

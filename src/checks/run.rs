@@ -1,0 +1,38 @@
+//! What can keep a run from beginning. Found by `apply`, which may look at the machine at that very moment.
+
+use super::CheckInfo;
+use crate::model::Severity;
+
+/// The entries of this subject.
+pub const CHECKS: &[CheckInfo] = &[
+    CheckInfo {
+        id: "place-not-writable",
+        severity: Severity::Block,
+        summary: "a file of the plan, or a run's directory, cannot be written",
+        explanation: "A plan is carried out whole or not at all, so castoff looks before the first step whether every file can \
+            be replaced: a file system mounted read-only, the attributes `i` and `a` of chattr on a file or its directory, \
+            and a mount on the file itself all forbid it. A file is replaced by rename, which is why a bind mount on one \
+            is in the way. Undo that for the time of the run; the rollback needs it too.",
+        run: None,
+    },
+    CheckInfo {
+        id: "no-room-for-run",
+        severity: Severity::Block,
+        summary: "there is no room for a run's files and backups",
+        explanation: "Before a file is written its old content is kept below /var/lib/castoff/runs, and the new content is \
+            written beside the old one. Both need room, and inodes. A disk that fills up later, in the middle of a run, \
+            ends in a rollback, which needs room as well: so it is asked before. `castoff history --prune` removes old \
+            runs.",
+        run: None,
+    },
+    CheckInfo {
+        id: "node-being-changed",
+        severity: Severity::Block,
+        summary: "a package manager or kubeadm is changing the node right now",
+        explanation: "dpkg, apt and rpm hold a lock while they replace programs, units and configuration files; kubeadm writes \
+            kubelet's files while it runs. A plan made in the middle of that is for a node that is gone a moment later. \
+            Wait until they are done. castoff does not lock them out: what they change during a run is found by its \
+            digest, the run is taken back, and their file is left alone.",
+        run: None,
+    },
+];
