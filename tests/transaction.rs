@@ -7,7 +7,7 @@ mod common;
 
 use castoff::{
     apply::{self as engine, Observer, Options, Refusal, Silent, Store},
-    host::{FaultMode, Faults, LOCK_PATH, Lock, Locked, Root},
+    host::{FaultMode, Faults, LOCK_PATH, Lock, Locked, Root, UnitState},
     model::{Action, Outcome, Plan, Retention, RunState, Step},
 };
 use common::{
@@ -395,6 +395,34 @@ fn a_tampered_journal_cannot_enable_another_unit() {
         tampered(link, "/etc/canary");
     }
     tampered(|text| text.replace("\"unit\":\"docker.service\"", "\"unit\":\"evil.service\""), "/etc/canary");
+}
+
+#[test]
+fn a_tampered_journal_cannot_start_or_stop_another_unit() {
+    let changes: [(&str, &str); 3] = [
+        ("\"was\":{\"unit\":\"docker.service\"", "\"was\":{\"unit\":\"evil.service\""),
+        ("\"dependents\":[\"docker-monitor.service\"]", "\"dependents\":[\"docker-monitor.service\",\"evil.service\"]"),
+        ("\"endpoint\":\"unix:///run/containerd/containerd.sock\"", "\"endpoint\":\"unix:///run/evil.sock\""),
+    ];
+    for (was, evil) in changes {
+        let world = Sim::new();
+        world.units.put(UnitState { load: "loaded".to_owned(), ..UnitState::not_found("evil.service") });
+        let (_, old, _) = applied(&world);
+        let journal = newest_dir(&world).join("journal.jsonl");
+        let text = fs::read_to_string(&journal).unwrap();
+        assert!(text.contains(was), "{was} is not in the journal");
+        fs::write(&journal, text.replace(was, evil)).unwrap();
+        let report = rollback(&world, &none()).unwrap();
+        assert!(!world.units.calls().iter().any(|call| call.contains("evil")), "{evil}: {:?}", world.units.calls());
+        if evil.contains("dependents") {
+            // The rest is as good as ever.
+            assert_eq!(report.outcome, Outcome::RolledBack, "{:#?}", report.by_hand);
+            expect(&old, &world);
+        } else {
+            assert_eq!((report.outcome, report.exit_code), (Outcome::Stuck, 5), "{evil}");
+            assert!(report.by_hand[0].contains("evil"), "{:#?}", report.by_hand);
+        }
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     host::{Host, Lock, Locked},
-    model::{Action, Finding, Outcome, Plan, Record, Retention, RunReport, RunState, Seconds, Step},
+    model::{Action, Finding, Outcome, Plan, Record, Retention, RunReport, RunState, Seconds, Severity, Step},
 };
 use anyhow::{Context as _, Result, bail};
 use std::{collections::BTreeSet, sync::atomic::AtomicBool, time::Duration};
@@ -218,8 +218,9 @@ pub fn refuse_open_run(host: &Host) -> Result<()> {
 
 /// Minutes may have passed since the plan was shown.
 fn check_ready(host: &Host, plan: &Plan) -> Result<()> {
-    let skipped = |finding: &Finding| plan.desired.skip_checks.contains(&finding.id);
-    match ready::obstacles(host, plan).into_iter().find(|finding| !skipped(finding)) {
+    let forbids =
+        |finding: &Finding| finding.severity == Severity::Block && !plan.desired.skip_checks.contains(&finding.id);
+    match ready::obstacles(host, plan).into_iter().find(forbids) {
         Some(Finding { id, summary: what, cause: why, .. }) => Err(Refusal::Unready { id, what, why }.into()),
         None => Ok(()),
     }

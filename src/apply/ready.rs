@@ -1,10 +1,10 @@
 //! Whether a plan can be carried out at all: asked while it is shown, and once more before its first step.
 
 use crate::{
-    host::{Holder, Host, unit_links},
+    host::{Holder, Host, env, unit_links},
     model::{Action, Finding, Plan, Severity},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 /// The locks that package managers hold while they change the node: dpkg's and apt's, and rpm's at its two places.
 const PACKAGE_LOCKS: &[&str] =
@@ -23,8 +23,24 @@ pub fn obstacles(host: &Host, plan: &Plan) -> Vec<Finding> {
     found.extend(room(host, plan));
     if host.is_live() {
         found.extend(others_at_work(host));
+        found.extend(fleeting_program(&env::program().unwrap_or_default()));
     }
     found
+}
+
+/// Directories that a boot may empty (file-hierarchy(7)).
+const FLEETING: &[&str] = &["/tmp", "/run", "/dev", "/var/run"];
+
+/// The units that end a run after a reboot start the very program that began it.
+fn fleeting_program(program: &Path) -> Option<Finding> {
+    FLEETING.iter().any(|dir| program.starts_with(dir)).then(|| {
+        let place = program.display();
+        Finding::new("program-not-lasting", Severity::Warn, "after a reboot in the middle nobody would end the run")
+            .cause(format!(
+                "castoff runs from {place}, which may be gone after a reboot; its recovery starts it from there"
+            ))
+            .fix("install castoff, for example as /usr/local/bin/castoff, and start it from there")
+    })
 }
 
 /// Paths that the plan writes, makes or removes.
@@ -121,4 +137,22 @@ fn others_at_work(host: &Host) -> Option<Finding> {
             .cause(cause)
             .fix("wait until it is done, then look at the plan again"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_a_boot_may_remove_is_warned_of() {
+        for (place, fleeting) in [
+            ("/tmp/castoff", true),
+            ("/run/user/0/castoff", true),
+            ("/usr/local/bin/castoff", false),
+            ("/var/tmp/castoff", false),
+            ("/tmpfoo/castoff", false),
+        ] {
+            assert_eq!(fleeting_program(Path::new(place)).is_some(), fleeting, "{place}");
+        }
+    }
 }

@@ -60,14 +60,21 @@ impl Work<'_> {
                 self.remove_dirs(dirs)?;
             }
             Undo::RestoreActivity { was, dependents } => {
+                self.expect_run(&was.unit)?;
                 self.start_as_it_was(&was.unit)?;
                 for unit in dependents {
-                    self.start_as_it_was(unit)?;
+                    self.start_dependent(unit, &was.unit)?;
                 }
             }
-            Undo::Restart { was } => self.restart_as_it_was(was)?,
+            Undo::Restart { was } => {
+                self.expect_run(&was.unit)?;
+                self.restart_as_it_was(was)?;
+            }
             Undo::Reload => self.host.units.reload()?,
-            Undo::RemovePods { endpoint, keep } => return self.remove_pods(endpoint, keep),
+            Undo::RemovePods { endpoint, keep } => {
+                self.expect_endpoint(endpoint)?;
+                return self.remove_pods(endpoint, keep);
+            }
             Undo::StartContainers { containers, .. } => {
                 for id in containers {
                     self.host.engine.start(id)?;
@@ -147,6 +154,32 @@ impl Work<'_> {
         if planned { Ok(()) } else { bail!("the journal names the unit `{unit}`, which its plan does not change") }
     }
 
+    fn expect_run(&self, unit: &str) -> Result<()> {
+        let planned = self.plan.steps.iter().any(|step| match &step.action {
+            Action::StopUnit { unit: planned }
+            | Action::StartUnit { unit: planned }
+            | Action::RestartUnit { unit: planned } => planned == unit,
+            _ => false,
+        });
+        if planned {
+            Ok(())
+        } else {
+            bail!("the journal names the unit `{unit}`, which its plan does not start or stop")
+        }
+    }
+
+    fn expect_endpoint(&self, endpoint: &str) -> Result<()> {
+        let planned = self.plan.steps.iter().any(|step| match &step.action {
+            Action::AwaitCri { endpoint: planned } => planned == endpoint,
+            _ => false,
+        });
+        if planned {
+            Ok(())
+        } else {
+            bail!("the journal names the endpoint `{endpoint}`, which its plan does not wait for")
+        }
+    }
+
     fn remove_dirs(&self, dirs: &[String]) -> Result<()> {
         dirs.iter().rev().try_for_each(|dir| self.host.root.remove_empty_dir(dir))
     }
@@ -158,7 +191,18 @@ impl Work<'_> {
         if untouched || matches!(now.active.as_str(), "inactive" | "failed") {
             return Ok(());
         }
+        self.expect_run(&was.unit)?;
         self.host.units.stop(&was.unit, self.timeouts.unit.duration()).map(|_| ())
+    }
+
+    /// Starts a unit that systemd had stopped along with another, as long as it still depends on that.
+    fn start_dependent(&mut self, unit: &str, on: &str) -> Result<()> {
+        let state = self.host.units.state(unit)?;
+        if state.requires.iter().chain(&state.binds_to).any(|need| need == on) {
+            return self.start_as_it_was(unit);
+        }
+        self.observer.warn(&format!("{unit} does not depend on {on} any more; left as it is"));
+        Ok(())
     }
 
     fn start_as_it_was(&mut self, unit: &str) -> Result<()> {

@@ -35,4 +35,13 @@ pub const CHECKS: &[CheckInfo] = &[
             digest, the run is taken back, and their file is left alone.",
         run: None,
     },
+    CheckInfo {
+        id: "program-not-lasting",
+        severity: Severity::Warn,
+        summary: "after a reboot in the middle nobody would end the run",
+        explanation: "While a run is open, units of its own end it after a power cut, and the dead man's switch takes it back. \
+            They start the very program the run was begun with. From /tmp, /run or /dev/shm it is gone after a boot, and the \
+            run waits for a person with `castoff resume` or `castoff rollback`. Install castoff before you migrate.",
+        run: None,
+    },
 ];

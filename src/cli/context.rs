@@ -126,7 +126,8 @@ pub fn make_plan(context: &Context, lines: usize, trying: Trying) -> Plan {
 }
 
 /// Findings about this very moment and this very plan, which are made anew for a saved one.
-const OF_THE_MOMENT: &[&str] = &["containerd-trial-", "place-not-writable", "no-room-for-run", "node-being-changed"];
+const OF_THE_MOMENT: &[&str] =
+    &["containerd-trial-", "place-not-writable", "no-room-for-run", "node-being-changed", "program-not-lasting"];
 
 /// Tries a plan's containerd configuration, and looks whether it can be carried out at all; what is found joins the
 /// plan's findings, which its digest does not cover.

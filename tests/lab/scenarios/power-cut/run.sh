@@ -1,5 +1,6 @@
 # Power cuts at random instants, each from the same saved states. CASTOFF_CUTS=N cuts (3), CASTOFF_SEED=N makes a run
-# come again; both are printed. Every third cut hits a rollback, the others a migration.
+# come again; both are printed. Every third cut hits a rollback, the others a migration. Every tenth is a clean shutdown
+# instead: systemd ends castoff, and refuses to start what its rollback wants started.
 
 [ -x "${CASTOFF_BIN:-}" ] || die "CASTOFF_BIN names the castoff to be tried"
 
@@ -58,6 +59,15 @@ for e in map(json.loads, sys.stdin):
     at[e["record"]] = datetime.datetime.fromisoformat(e["time"].replace("Z", "+00:00"))
 print(int((at[sys.argv[2]] - at[sys.argv[1]]).total_seconds()) + 1)' "$1" "$2"
 }
+shut_down() {
+    on n 'systemctl poweroff --no-block'
+    for _ in $(seq 300); do
+        "$LAB" list | grep -q '^n .* off *$' && return
+        sleep 1
+    done
+    note "it does not shut down; the power goes"
+    cut_power n
+}
 # begin RECORD COMMAND: a command of castoff, out of this connection, until its journal has that record.
 begin() {
     local record=$1; shift
@@ -95,7 +105,12 @@ for cut in $(seq "$CUTS"); do
     instant=$((RANDOM % (span * 10)))
     after=$((instant / 10)).$((instant % 10))
     sleep "$after"
-    cut_power n
+    if [ $((cut % 10)) = 5 ]; then
+        what="$what, shut down"
+        shut_down
+    else
+        cut_power n
+    fi
     boot n
     booted=$SECONDS
     was=$(under_way)
