@@ -12,6 +12,12 @@ pub mod formats;
 #[path = "../../src/model/mod.rs"]
 pub mod model;
 
+/// What a journal says, and what is taken back by it.
+#[path = "../../src/apply/records.rs"]
+pub mod records;
+#[path = "../../src/apply/tasks.rs"]
+pub mod tasks;
+
 /// Docker's answers; see `build.rs`.
 pub mod engine {
     include!(concat!(env!("OUT_DIR"), "/engine.rs"));
