@@ -43,17 +43,23 @@ fn fleeting_program(program: &Path) -> Option<Finding> {
     })
 }
 
+/// Something that would be made in a directory.
+const INSIDE: &str = "/.castoff";
+
 /// Paths that the plan writes, makes or removes.
 fn written(host: &Host, plan: &Plan) -> Vec<String> {
-    let mut paths = vec![super::RUNS.to_owned()];
+    // Whether something is mounted on a directory does not matter: what counts is what can be made in it.
+    let inside = |dir: &str| format!("{dir}{INSIDE}");
+    let mut paths = vec![inside(super::RUNS)];
     for step in &plan.steps {
         match &step.action {
-            Action::WriteFile { path, .. } | Action::MakeDir { path, .. } => paths.push(path.clone()),
+            Action::WriteFile { path, .. } => paths.push(path.clone()),
+            Action::MakeDir { path, .. } => paths.push(inside(path)),
             Action::EnableUnit { unit } | Action::DisableUnit { unit } | Action::MaskUnit { unit } => {
                 // A link itself is replaced, so what counts is the directory it is in.
                 let links = unit_links::links_of(&host.root, unit).unwrap_or_default();
                 let there = links.iter().filter_map(|link| link.path.rsplit_once('/')).map(|(dir, _)| dir);
-                paths.extend(there.chain([unit_links::ADMIN_DIR]).map(|dir| format!("{dir}/castoff")));
+                paths.extend(there.chain([unit_links::ADMIN_DIR]).map(inside));
             }
             _ => {}
         }
@@ -67,7 +73,8 @@ fn places(host: &Host, plan: &Plan) -> Vec<Finding> {
     let mut by_cause: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for path in written(host, plan) {
         if let Some(obstacle) = host.root.obstacle(&path) {
-            by_cause.entry(obstacle.to_string()).or_default().push(path);
+            let shown = path.strip_suffix(INSIDE).unwrap_or(&path).to_owned();
+            by_cause.entry(obstacle.to_string()).or_default().push(shown);
         }
     }
     let finding = |(cause, paths): (String, Vec<String>)| {

@@ -57,7 +57,7 @@ impl Store<'_> {
     fn remove(&self, run: &Run) -> Result<()> {
         let root = &self.host().root;
         for name in ["journal.jsonl", "report.json", "plan.json"] {
-            root.remove_file(&run.path(name))?;
+            root.remove_link(&run.path(name))?;
         }
         let backups = run.path("backups");
         for (name, _) in root.list(&backups)? {

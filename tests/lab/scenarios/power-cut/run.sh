@@ -1,6 +1,7 @@
 # Power cuts at random instants, each from the same saved states. CASTOFF_CUTS=N cuts (3), CASTOFF_SEED=N makes a run
 # come again; both are printed. Every third cut hits a rollback, the others a migration. Every tenth is a clean shutdown
-# instead: systemd ends castoff, and refuses to start what its rollback wants started.
+# instead: systemd ends castoff, and refuses to start what its rollback wants started. Every seventh, the power goes once
+# more while the run is being ended.
 
 [ -x "${CASTOFF_BIN:-}" ] || die "CASTOFF_BIN names the castoff to be tried"
 
@@ -112,6 +113,13 @@ for cut in $(seq "$CUTS"); do
         cut_power n
     fi
     boot n
+    if [ $((cut % 7)) = 4 ]; then
+        second=$((RANDOM % 40))
+        what="$what, once more $second s after the boot"
+        sleep $second
+        cut_power n
+        boot n
+    fi
     booted=$SECONDS
     was=$(under_way)
     note "-- cut $cut: $what after $after s: ${was:=no run}"
