@@ -131,6 +131,23 @@ impl Ends {
     }
 }
 
+/// libcni does not sync what it remembers, so a power cut may leave it empty.
+#[test]
+fn empty_results_of_networks_do_not_keep_pods_from_stopping() {
+    let world = Sim::new();
+    let (plan, empty) = (plan_of(&world), "/var/lib/cni/cache/results/pods-x-eth0");
+    let faults = Faults::at(u64::MAX, FaultMode::Fail);
+    apply(&Sim::new(), &plan, &faults).unwrap();
+    let at = faults.log().iter().position(|what| what.starts_with("start kubelet")).unwrap() as u64 + 1;
+    apply(&world, &plan, &Faults::at(at, FaultMode::DieAfter)).unwrap();
+    tree::put(world.root(), empty, "");
+    let full = tree::at(world.root(), "/var/lib/cni/cache/results/pods-y-eth0");
+    fs::write(&full, "{}").unwrap();
+    world.lose_power();
+    recover(&world, true, &none()).unwrap();
+    assert!(!tree::at(world.root(), empty).exists() && full.exists());
+}
+
 #[test]
 fn every_power_cut_is_recovered_at_the_next_boot() {
     for (policy, stride) in [(RecoverPolicy::Auto, 1), (RecoverPolicy::Rollback, 9), (RecoverPolicy::Resume, 9)] {

@@ -5,7 +5,7 @@
 
 use crate::{
     formats::cni::CachedResult,
-    host::{Host, container_pid},
+    host::{EntryKind, Host, container_pid},
     inspect::cni_bin_dirs,
 };
 use anyhow::{Context as _, Result, bail};
@@ -28,6 +28,21 @@ pub fn release(host: &Host, sandbox: &str) -> Vec<String> {
         }
     }
     left
+}
+
+/// Removes results that a power cut has left empty: libcni does not sync them, and a runtime that finds one can neither
+/// stop nor remove its sandbox any more, so that kubelet waits for it for ever (seen in the lab with containerd 1.6).
+///
+/// # Errors
+/// When one cannot be removed.
+pub fn forget_empty(host: &Host) -> Result<()> {
+    for (name, _) in host.root.list(CACHE)?.iter().filter(|(_, kind)| *kind == EntryKind::File) {
+        let path = format!("{CACHE}/{name}");
+        if host.root.read(&path)?.is_some_and(|read| read.bytes.is_empty()) {
+            host.root.remove_link(&path)?;
+        }
+    }
+    Ok(())
 }
 
 fn take_back(host: &Host, sandbox: &str, path: &str) -> Result<()> {

@@ -144,7 +144,7 @@ pub fn resume(
         let back = Back { why: "the rollback was cut off".to_owned(), force: options.force, interrupted: false };
         return Ok(rollback::take_all_back(&mut work, &mut journal, &back));
     }
-    if let Err(error) = stop_again(&mut work, &journal) {
+    if let Err(error) = stop_again(&mut work, &journal).and_then(|()| await_again(&mut work, &journal)) {
         return Ok(fail(&mut work, &mut journal, options, &error));
     }
     carry_out(&mut work, &mut journal, options)
@@ -303,6 +303,18 @@ fn stop_again(work: &mut Work<'_>, journal: &Journal) -> Result<()> {
     Ok(())
 }
 
+/// After a reboot, what was awaited once is on its way again, and the proof must not come before it.
+fn await_again(work: &mut Work<'_>, journal: &Journal) -> Result<()> {
+    let done = done(journal);
+    let plan = work.plan;
+    for step in plan.steps.iter().filter(|step| done.contains(&step.index)) {
+        if matches!(step.action, Action::AwaitPods { .. } | Action::AwaitDockerPods { .. }) {
+            work.act(step).with_context(|| format!("cannot {} {} again", step.action.word(), step.action.object()))?;
+        }
+    }
+    Ok(())
+}
+
 fn done(journal: &Journal) -> BTreeSet<usize> {
     records::done_steps(journal.entries()).into_iter().map(|(index, _)| index).collect()
 }
@@ -367,6 +379,7 @@ fn fail(work: &mut Work<'_>, journal: &mut Journal, options: &Options<'_>, error
 }
 
 fn finish(work: &mut Work<'_>, journal: &mut Journal, exit: Option<u8>) -> Result<RunReport> {
+    work.settle_on_disk();
     journal.add(work.host, Record::RunFinished { outcome: Outcome::Applied })?;
     if records::commits(journal.entries())
         && exit.is_none()

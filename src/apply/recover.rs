@@ -1,7 +1,7 @@
 //! After a reboot, or when the time to keep a run is over: what becomes of it.
 
 use super::{
-    Journal, Observer, Options, Refusal, Run, Store,
+    Journal, Observer, Options, Refusal, Run, Store, cni,
     executor::{self, check_journal, lock, open_run, work},
     guard, records,
     rollback::{self, Back},
@@ -53,6 +53,9 @@ pub fn recover(host: &Host, early: bool, options: &Options<'_>, observer: &mut d
     let entries = Journal::look(host, &run.path("journal.jsonl"))?;
     let back = goes_back(host, &plan, &entries);
     if early {
+        if let Err(error) = cni::forget_empty(host) {
+            observer.warn(&format!("pods may not be stopped: {error:#}"));
+        }
         if back.is_some() {
             restore_files(host, &run, &plan, options, observer)?;
         }

@@ -224,6 +224,9 @@ fn stuck(work: &mut Work<'_>, journal: &mut Journal, why: &str, left: &[tasks::T
 }
 
 fn end(work: &mut Work<'_>, journal: &mut Journal, outcome: Outcome, by_hand: Vec<String>) -> RunReport {
+    if outcome != Outcome::Stuck {
+        work.settle_on_disk();
+    }
     note(work, journal, Record::RunFinished { outcome });
     // What is stuck is tried again at the next boot.
     if outcome != Outcome::Stuck

@@ -61,6 +61,23 @@ impl Work<'_> {
         done
     }
 
+    /// What daemons wrote meanwhile, images and networks of pods above all, is not synced by themselves. A run must not be
+    /// called ended while a power cut could still take that away.
+    pub fn settle_on_disk(&mut self) {
+        if !self.host.is_live() {
+            return;
+        }
+        let roots = self.plan.steps.iter().filter_map(|step| match &step.action {
+            Action::ImportImages { root, .. } => Some(root.as_str()),
+            _ => None,
+        });
+        for dir in roots.chain(["/var/lib/containerd", "/var/lib/docker", "/var/lib/kubelet", "/var/lib/cni"]) {
+            if let Err(error) = self.host.root.sync_file_system(dir) {
+                self.observer.warn(&format!("a power cut within the next seconds may harm the pods: {error:#}"));
+            }
+        }
+    }
+
     /// What being able to take the run back has cost so far.
     pub fn overhead(&self) -> Overhead {
         let syncs = self.host.root.syncs();

@@ -284,6 +284,25 @@ impl Root {
         })
     }
 
+    /// Waits until everything on the file system of a directory is on disk, whoever wrote it. Nothing there is fine.
+    ///
+    /// # Errors
+    /// Whatever the system refuses.
+    pub fn sync_file_system(&self, dir: &str) -> Result<()> {
+        if !self.exists(dir) {
+            return Ok(());
+        }
+        // Something in it, there or not: its place is the open directory.
+        let place = self.place(&format!("{dir}/.castoff"), "sync", true)?;
+        self.faults.effect(&format!("syncfs {dir}"), || {
+            let fd = openat(&place.dir, ".", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+                .with_context(|| format!("cannot open directory {dir}"))?;
+            self.syncs
+                .time(|| nix::unistd::syncfs(&fd))
+                .with_context(|| format!("cannot write what is in {dir} to disk"))
+        })
+    }
+
     fn sync_dir(&self, place: &Place) -> Result<()> {
         let shown = place.path.parent().unwrap_or(Path::new("/")).display().to_string();
         self.faults.effect(&format!("fsync directory {shown}"), || {
