@@ -149,6 +149,21 @@ fn empty_results_of_networks_do_not_keep_pods_from_stopping() {
 }
 
 #[test]
+fn a_run_that_goes_on_after_a_boot_is_proven_of_that_boot() {
+    let (world, scout, faults) = (Sim::new(), Sim::new(), Faults::at(u64::MAX, FaultMode::Fail));
+    let plan = plan_of(&world);
+    apply(&scout, &plan, &faults).unwrap();
+    // Proven, but its end not recorded.
+    let at = faults.log().iter().position(|what| what.starts_with("syncfs")).unwrap() as u64 + 1;
+    apply(&world, &plan, &Faults::at(at, FaultMode::DieBefore)).unwrap();
+    world.lose_power();
+    world.boot(|| drop(recover(&world, true, &none())));
+    let Recovered::Ended(report) = recover(&world, false, &none()).unwrap() else { panic!("it did not end") };
+    assert_eq!(report.outcome, Outcome::Applied, "{report:#?}");
+    assert!(!report.verification.is_empty(), "what was proven was another boot");
+}
+
+#[test]
 fn every_power_cut_is_recovered_at_the_next_boot() {
     for (policy, stride) in [(RecoverPolicy::Auto, 1), (RecoverPolicy::Rollback, 9), (RecoverPolicy::Resume, 9)] {
         let ends = Ends::new(policy);

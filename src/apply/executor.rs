@@ -64,7 +64,7 @@ pub fn apply(host: &Host, plan: &Plan, options: &Options<'_>, observer: &mut dyn
     check_fit(host, plan)?;
     let mut lock = lock(host, "apply")?;
     refuse_open_run(host)?;
-    check_fresh(host, plan, 0)?;
+    refuse_stale(host, plan)?;
     // First of all: it makes room.
     if let Err(error) = Store::new(host).prune(options.retention) {
         observer.warn(&format!("old runs could not be removed: {error:#}"));
@@ -144,7 +144,7 @@ pub fn resume(
         let back = Back { why: "the rollback was cut off".to_owned(), force: options.force, interrupted: false };
         return Ok(rollback::take_all_back(&mut work, &mut journal, &back));
     }
-    if let Err(error) = stop_again(&mut work, &journal).and_then(|()| await_again(&mut work, &journal)) {
+    if let Err(error) = stop_again(&mut work, &journal).and_then(|()| prove_again(&mut work, &journal)) {
         return Ok(fail(&mut work, &mut journal, options, &error));
     }
     carry_out(&mut work, &mut journal, options)
@@ -169,6 +169,7 @@ pub(super) fn work<'a>(
         checks: Vec::new(),
         started: Vec::new(),
         guarding: Duration::ZERO,
+        settling: Duration::ZERO,
     }
 }
 
@@ -303,12 +304,12 @@ fn stop_again(work: &mut Work<'_>, journal: &Journal) -> Result<()> {
     Ok(())
 }
 
-/// After a reboot, what was awaited once is on its way again, and the proof must not come before it.
-fn await_again(work: &mut Work<'_>, journal: &Journal) -> Result<()> {
+/// After a reboot, pods that were awaited once are on their way again, and what was proven was proven of another boot.
+fn prove_again(work: &mut Work<'_>, journal: &Journal) -> Result<()> {
     let done = done(journal);
     let plan = work.plan;
     for step in plan.steps.iter().filter(|step| done.contains(&step.index)) {
-        if matches!(step.action, Action::AwaitPods { .. } | Action::AwaitDockerPods { .. }) {
+        if matches!(step.action, Action::AwaitPods { .. } | Action::AwaitDockerPods { .. } | Action::Verify { .. }) {
             work.act(step).with_context(|| format!("cannot {} {} again", step.action.word(), step.action.object()))?;
         }
     }

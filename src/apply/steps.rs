@@ -35,6 +35,8 @@ pub struct Work<'a> {
     pub started: Vec<(UnitState, Duration)>,
     /// Time for what outlives castoff.
     pub guarding: Duration,
+    /// Time for getting onto disk what the daemons wrote.
+    pub settling: Duration,
 }
 
 /// The error of a step that a signal stopped.
@@ -71,18 +73,25 @@ impl Work<'_> {
             Action::ImportImages { root, .. } => Some(root.as_str()),
             _ => None,
         });
-        for dir in roots.chain(["/var/lib/containerd", "/var/lib/docker", "/var/lib/kubelet", "/var/lib/cni"]) {
-            if let Err(error) = self.host.root.sync_file_system(dir) {
-                self.observer.warn(&format!("a power cut within the next seconds may harm the pods: {error:#}"));
-            }
+        let dirs: Vec<&str> =
+            roots.chain(["/var/lib/containerd", "/var/lib/docker", "/var/lib/kubelet", "/var/lib/cni"]).collect();
+        let start = self.host.clock.monotonic();
+        if let Err(error) = self.host.root.sync_file_systems(&dirs) {
+            self.observer.warn(&format!("a power cut within the next seconds may harm the pods: {error:#}"));
         }
+        self.settling += self.host.clock.monotonic().saturating_sub(start);
     }
 
     /// What being able to take the run back has cost so far.
     pub fn overhead(&self) -> Overhead {
         let syncs = self.host.root.syncs();
         let seconds = |time: Duration| (time.as_secs_f64() * 1000.0).round() / 1000.0;
-        Overhead { syncs: syncs.count, sync_seconds: seconds(syncs.time), guard_seconds: seconds(self.guarding) }
+        Overhead {
+            syncs: syncs.count,
+            sync_seconds: seconds(syncs.time),
+            guard_seconds: seconds(self.guarding),
+            settle_seconds: seconds(self.settling),
+        }
     }
 
     /// Asks again and again until `probe` is content, a signal comes, or `deadline` has passed.
@@ -242,17 +251,14 @@ impl Work<'_> {
     /// A service that its socket wakes again at once may run on until the socket is stopped too: agents ask Docker's
     /// socket all the time.
     fn stop(&self, unit: &str) -> Result<()> {
-        let stem = |suffix| unit.strip_suffix(suffix);
-        if let Some(stem) = stem(".service")
-            && self.is_stopped_by_plan(&format!("{stem}.socket"))
-        {
+        let socket = unit.strip_suffix(".service").map(|stem| format!("{stem}.socket"));
+        if socket.is_some_and(|socket| self.is_stopped_by_plan(&socket)) {
             return self.host.units.stop(unit, self.timeouts.unit.duration()).map(drop);
         }
         self.stop_for_good(unit)?;
-        match stem(".socket").map(|stem| format!("{stem}.service")) {
-            Some(service) if self.is_stopped_by_plan(&service) && self.host.units.state(&service)?.is_active() => {
-                self.stop_for_good(&service)
-            }
+        let service = unit.strip_suffix(".socket").map(|stem| format!("{stem}.service"));
+        match service.filter(|service| self.is_stopped_by_plan(service)) {
+            Some(service) if self.host.units.state(&service)?.is_active() => self.stop_for_good(&service),
             _ => Ok(()),
         }
     }

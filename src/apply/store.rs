@@ -47,20 +47,17 @@ impl<'h> Store<'h> {
     /// # Errors
     /// When the directory cannot be listed.
     pub fn runs(&self) -> Result<Vec<Run>> {
-        let entries = self.host.root.list(RUNS)?;
-        Ok(entries
-            .into_iter()
-            .filter(|(_, kind)| *kind == EntryKind::Dir)
-            .map(|(id, _)| Run { dir: format!("{RUNS}/{id}"), id })
-            .filter(|run| self.has_begun(run))
-            .collect())
+        Ok(self.dirs()?.into_iter().filter(|run| self.has_begun(run)).collect())
     }
 
     /// Directories that are no run: of one that was killed before its first record, or in the middle of being removed.
     pub(super) fn abandoned(&self) -> Result<Vec<Run>> {
-        let entries = self.host.root.list(RUNS)?;
-        let dirs = entries.into_iter().filter(|(_, kind)| *kind == EntryKind::Dir);
-        Ok(dirs.map(|(id, _)| Run { dir: format!("{RUNS}/{id}"), id }).filter(|run| !self.has_begun(run)).collect())
+        Ok(self.dirs()?.into_iter().filter(|run| !self.has_begun(run)).collect())
+    }
+
+    fn dirs(&self) -> Result<Vec<Run>> {
+        let entries = self.host.root.list(RUNS)?.into_iter().filter(|(_, kind)| *kind == EntryKind::Dir);
+        Ok(entries.map(|(id, _)| Run { dir: format!("{RUNS}/{id}"), id }).collect())
     }
 
     /// Killed before its first record was on disk, nothing was done on behalf of a run. A damaged journal is one.

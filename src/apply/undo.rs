@@ -128,56 +128,45 @@ impl Work<'_> {
     }
 
     /// A journal may only take back what its plan does; a tampered one is refused.
+    fn expect(&self, what: &str, planned: impl Fn(&Action) -> bool) -> Result<()> {
+        if self.plan.steps.iter().any(|step| planned(&step.action)) {
+            return Ok(());
+        }
+        bail!("the journal names {what}, with which its plan has nothing to do")
+    }
+
     fn expect_planned(&self, path: &str) -> Result<()> {
-        let planned = self.plan.steps.iter().any(|step| match &step.action {
-            Action::WriteFile { path: planned, .. } => planned == path,
-            _ => false,
-        });
-        if planned { Ok(()) } else { bail!("the journal names `{path}`, which its plan does not write") }
+        self.expect(
+            &format!("`{path}`"),
+            |action| matches!(action, Action::WriteFile { path: planned, .. } if planned == path),
+        )
     }
 
     fn expect_planned_dir(&self, dir: &str) -> Result<()> {
-        let planned = self.plan.steps.iter().any(|step| match &step.action {
-            Action::MakeDir { path, .. } => is_above(dir, &format!("{path}/")),
-            _ => false,
-        });
-        if planned { Ok(()) } else { bail!("the journal names the directory `{dir}`, which its plan does not make") }
+        let makes =
+            |action: &Action| matches!(action, Action::MakeDir { path, .. } if is_above(dir, &format!("{path}/")));
+        self.expect(&format!("the directory `{dir}`"), makes)
     }
 
     fn expect_unit(&self, unit: &str) -> Result<()> {
-        let planned = self.plan.steps.iter().any(|step| match &step.action {
-            Action::EnableUnit { unit: planned }
-            | Action::DisableUnit { unit: planned }
-            | Action::MaskUnit { unit: planned } => planned == unit,
-            _ => false,
-        });
-        if planned { Ok(()) } else { bail!("the journal names the unit `{unit}`, which its plan does not change") }
+        let changes = |action: &Action| {
+            matches!(action, Action::EnableUnit { unit: planned } | Action::DisableUnit { unit: planned }
+                | Action::MaskUnit { unit: planned } if planned == unit)
+        };
+        self.expect(&format!("the links of `{unit}`"), changes)
     }
 
     fn expect_run(&self, unit: &str) -> Result<()> {
-        let planned = self.plan.steps.iter().any(|step| match &step.action {
-            Action::StopUnit { unit: planned }
-            | Action::StartUnit { unit: planned }
-            | Action::RestartUnit { unit: planned } => planned == unit,
-            _ => false,
-        });
-        if planned {
-            Ok(())
-        } else {
-            bail!("the journal names the unit `{unit}`, which its plan does not start or stop")
-        }
+        let runs = |action: &Action| {
+            matches!(action, Action::StopUnit { unit: planned } | Action::StartUnit { unit: planned }
+                | Action::RestartUnit { unit: planned } if planned == unit)
+        };
+        self.expect(&format!("the unit `{unit}`"), runs)
     }
 
     fn expect_endpoint(&self, endpoint: &str) -> Result<()> {
-        let planned = self.plan.steps.iter().any(|step| match &step.action {
-            Action::AwaitCri { endpoint: planned } => planned == endpoint,
-            _ => false,
-        });
-        if planned {
-            Ok(())
-        } else {
-            bail!("the journal names the endpoint `{endpoint}`, which its plan does not wait for")
-        }
+        let awaits = |action: &Action| matches!(action, Action::AwaitCri { endpoint: planned } if planned == endpoint);
+        self.expect(&format!("the endpoint `{endpoint}`"), awaits)
     }
 
     fn remove_dirs(&self, dirs: &[String]) -> Result<()> {

@@ -21,6 +21,7 @@ pub use containerd_config::effective;
 pub use kubelet::KUBELET_VERSION_UNSEEN;
 pub use node::UNITS_UNSEEN;
 pub use registry::{CheckInfo, find, registry};
+pub use run::CHECKS as OF_THE_MOMENT;
 
 use crate::{
     formats::package_db::version_pair,

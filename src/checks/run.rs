@@ -3,7 +3,7 @@
 use super::CheckInfo;
 use crate::model::Severity;
 
-/// The entries of this subject.
+/// The entries of this subject. They are about one plan at one moment, so they are found anew for a saved plan.
 pub const CHECKS: &[CheckInfo] = &[
     CheckInfo {
         id: "place-not-writable",

@@ -125,14 +125,12 @@ pub fn make_plan(context: &Context, lines: usize, trying: Trying) -> Plan {
     plan
 }
 
-/// Findings about this very moment and this very plan, which are made anew for a saved one.
-const OF_THE_MOMENT: &[&str] =
-    &["containerd-trial-", "place-not-writable", "no-room-for-run", "node-being-changed", "program-not-lasting"];
-
 /// Tries a plan's containerd configuration, and looks whether it can be carried out at all; what is found joins the
 /// plan's findings, which its digest does not cover.
 pub fn try_out(context: &Context, facts: &Facts, plan: &mut Plan, trying: Trying) {
-    let known = |finding: &Finding| OF_THE_MOMENT.iter().any(|id| finding.id.starts_with(id));
+    let known = |finding: &Finding| {
+        finding.id.starts_with("containerd-trial-") || checks::OF_THE_MOMENT.iter().any(|check| finding.id == check.id)
+    };
     plan.findings.retain(|finding| !known(finding));
     plan.findings.extend(apply::obstacles(&context.host, plan));
     let Some(trial) = trying.wanted.then(|| trial::run(&context.host, facts, plan)).flatten() else { return };

@@ -170,12 +170,16 @@ pub struct StepResult {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Overhead {
-    /// How often was waited until something is on disk.
+    /// How often was waited until something of castoff's own is on disk.
     pub syncs: u32,
     /// Seconds of waiting for that.
     pub sync_seconds: f64,
-    /// Seconds for the units that bring order back after a reboot: made before the first step, removed after the last.
+    /// Seconds for the units that bring order back after a reboot, made before the first step and removed after the last;
+    /// their own syncs are counted above as well.
     pub guard_seconds: f64,
+    /// Seconds until what the daemons wrote was on disk too, when the pods ran again.
+    #[serde(default)]
+    pub settle_seconds: f64,
 }
 
 /// The `RunReport` document.

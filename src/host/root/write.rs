@@ -284,23 +284,28 @@ impl Root {
         })
     }
 
-    /// Waits until everything on the file system of a directory is on disk, whoever wrote it. Nothing there is fine.
+    /// Waits until everything on the file systems of these directories is on disk, whoever wrote it; each once. A directory
+    /// that is not there is fine.
     ///
     /// # Errors
     /// Whatever the system refuses.
-    pub fn sync_file_system(&self, dir: &str) -> Result<()> {
-        if !self.exists(dir) {
-            return Ok(());
-        }
-        // Something in it, there or not: its place is the open directory.
-        let place = self.place(&format!("{dir}/.castoff"), "sync", true)?;
-        self.faults.effect(&format!("syncfs {dir}"), || {
+    pub fn sync_file_systems(&self, dirs: &[&str]) -> Result<()> {
+        let mut synced = Vec::new();
+        for dir in dirs.iter().filter(|dir| self.exists(dir)) {
+            // Something in it, there or not: its place is the open directory.
+            let place = self.place(&format!("{dir}/.castoff"), "sync", true)?;
             let fd = openat(&place.dir, ".", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
                 .with_context(|| format!("cannot open directory {dir}"))?;
-            self.syncs
-                .time(|| nix::unistd::syncfs(&fd))
-                .with_context(|| format!("cannot write what is in {dir} to disk"))
-        })
+            let device = fstat(&fd).with_context(|| format!("cannot look at {dir}"))?.st_dev;
+            if synced.contains(&device) {
+                continue;
+            }
+            synced.push(device);
+            self.faults.effect(&format!("syncfs {dir}"), || {
+                nix::unistd::syncfs(&fd).with_context(|| format!("cannot write what is in {dir} to disk"))
+            })?;
+        }
+        Ok(())
     }
 
     fn sync_dir(&self, place: &Place) -> Result<()> {
