@@ -13,6 +13,7 @@
 //! | [`host`] | the only side effects: files, systemd, Docker, CRI, processes, clock | `formats`, `model` |
 //! | [`inspect`] | host → facts | the above |
 //! | [`images`], [`verify`] | carrying images; proving the node | the above |
+//! | [`runtime`] | the reference runtime and its workload | `host`, `formats`, `model` |
 //! | [`apply`] | plan → journal: do, undo, resume | the above |
 //! | [`cli`], `ui` | people | everything |
 //!
@@ -29,5 +30,6 @@ pub mod inspect;
 pub mod model;
 pub mod plan;
 pub mod report;
+pub mod runtime;
 mod ui;
 pub mod verify;

@@ -23,10 +23,20 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("host", &["formats", "model"]),
     ("inspect", &["host", "checks", "formats", "model"]),
     ("images", &["host", "formats", "model"]),
-    ("verify", &["inspect", "images", "host", "formats", "model"]),
-    ("apply", &["inspect", "images", "verify", "host", "formats", "model"]),
-    ("ui", &["apply", "verify", "images", "inspect", "host", "report", "plan", "checks", "formats", "model"]),
-    ("cli", &["ui", "apply", "verify", "images", "inspect", "host", "report", "plan", "checks", "formats", "model"]),
+    ("runtime", &["host", "formats", "model"]),
+    ("verify", &["inspect", "images", "runtime", "host", "formats", "model"]),
+    ("apply", &["inspect", "images", "runtime", "verify", "host", "formats", "model"]),
+    (
+        "ui",
+        &["apply", "verify", "runtime", "images", "inspect", "host", "report", "plan", "checks", "formats", "model"],
+    ),
+    (
+        "cli",
+        &[
+            "ui", "apply", "verify", "images", "inspect", "runtime", "host", "report", "plan", "checks", "formats",
+            "model",
+        ],
+    ),
 ];
 
 /// Rooms that work on values alone: no files, clock, environment, processes, network or terminal.
@@ -34,8 +44,20 @@ const PURE: &[&str] = &["model", "formats", "checks", "plan", "report"];
 /// Modules of `std` they must not name; `env!` is a constant of the build and fine.
 const IMPURE_STD: &[&str] = &["fs", "process", "env", "net", "os"];
 /// Crates whose whole point is a side effect.
-const IMPURE_CRATES: &[&str] =
-    &["nix", "zbus", "tokio", "tonic", "hyper", "hyper_util", "xattr", "signal_hook", "dialoguer", "indicatif"];
+const IMPURE_CRATES: &[&str] = &[
+    "nix",
+    "zbus",
+    "tokio",
+    "tonic",
+    "hyper",
+    "hyper_util",
+    "xattr",
+    "signal_hook",
+    "dialoguer",
+    "indicatif",
+    "libcontainer",
+    "libcgroups",
+];
 /// Clocks, by whatever path they are reached.
 const CLOCKS: &[&str] = &["SystemTime", "Instant"];
 

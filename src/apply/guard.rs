@@ -9,7 +9,7 @@
 use super::{Observer, Run, undo};
 use crate::{
     formats::unit_edit::written,
-    host::{Attributes, Expect, Host, env, unit_links::ADMIN_DIR},
+    host::{Attributes, Expect, Host, Scope, env, unit_links::ADMIN_DIR},
 };
 use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
@@ -79,8 +79,9 @@ pub fn leave_session(host: &Host, run: &Run, observer: &mut dyn Observer) {
     if !host.is_live() || !cgroups.iter().any(|line| line.path.contains("/user.slice/")) {
         return;
     }
-    let scope = format!("castoff-{}.scope", run.id);
-    if let Err(error) = host.units.adopt(&scope, &format!("castoff run {}", run.id), host.pid()) {
+    let (name, description) = (format!("castoff-{}.scope", run.id), format!("castoff run {}", run.id));
+    let scope = Scope { name: &name, description: &description, slice: None, delegate: false };
+    if let Err(error) = host.units.adopt(&scope, host.pid()) {
         observer.warn(&format!("this run ends with the session it was started in: {error:#}"));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     model::{Goal, Level, Span},
+    runtime::oci::OciArgs,
     ui::ColourChoice,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -57,6 +58,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Try it all on a sample node in a temporary folder
     Demo(DemoArgs),
+    /// Be an OCI runtime, with runc's commands; for verification
+    Oci(OciArgs),
     /// Print a completion script
     Completions {
         /// The shell

@@ -14,7 +14,11 @@ mod recover;
 mod rollback;
 mod verify;
 
-use crate::ui::Printer;
+use crate::{
+    host,
+    runtime::oci::{self, OciArgs},
+    ui::Printer,
+};
 use args::{Cli, Command};
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use exit::Exit;
@@ -22,22 +26,25 @@ use std::process::ExitCode;
 
 /// The whole program.
 pub fn main() -> ExitCode {
+    if host::env::name().is_some_and(|name| oci::is_name(&name)) {
+        return match OciArgs::try_parse() {
+            Ok(args) => Exit(oci::main(&args)).into(),
+            Err(error) => usage(&error).into(),
+        };
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // `--help` and `--version` are no errors; clap's own 2 for the rest means something else here.
-            let code = if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-                Exit::OK
-            } else {
-                Exit::USAGE
-            };
-            let _ = error.print();
-            return code.into();
-        }
+        Err(error) => return usage(&error).into(),
     };
     let printer = Printer::new(cli.color, cli.quiet, cli.verbose);
     let result = run(&cli, printer);
     result.unwrap_or_else(|error| exit::report(&error, printer)).into()
+}
+
+/// `--help` and `--version` are no errors; clap's own 2 for the rest means something else here.
+fn usage(error: &clap::Error) -> Exit {
+    let _ = error.print();
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) { Exit::OK } else { Exit::USAGE }
 }
 
 fn run(cli: &Cli, printer: Printer) -> anyhow::Result<Exit> {
@@ -57,6 +64,7 @@ fn run(cli: &Cli, printer: Printer) -> anyhow::Result<Exit> {
         Command::Convert(args) => convert::run(args, printer),
         Command::Explain(args) => look::explain(args, printer),
         Command::Demo(args) => demo::run(args, printer),
+        Command::Oci(args) => Ok(Exit(oci::main(args))),
         Command::Completions { shell } => {
             let mut buffer = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "castoff", &mut buffer);

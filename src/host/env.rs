@@ -17,6 +17,11 @@ pub fn program() -> std::io::Result<PathBuf> {
     env::current_exe()
 }
 
+/// The name the program was started by.
+pub fn name() -> Option<String> {
+    env::args_os().next().map(|name| name.to_string_lossy().into_owned())
+}
+
 /// True when the locale's characters are UTF-8 (POSIX: `LC_ALL`, then `LC_CTYPE`, then `LANG`).
 pub fn is_utf8() -> bool {
     let value = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| env::var(name).ok().filter(|v| !v.is_empty()));

@@ -36,7 +36,7 @@ pub use procs::*;
 pub use root::{Append, Attributes, EntryKind, Expect, FileError, FileRead, Meta, Obstacle, Root, Syncs};
 pub use signals::watch_signals;
 pub use tree_units::TreeUnits;
-pub use units::{DBusUnits, FakeUnits, JobResult, UnitError, UnitState, Units, settle};
+pub use units::{DBusUnits, FakeUnits, JobResult, Scope, UnitError, UnitState, Units, settle};
 
 use anyhow::Result;
 use std::{fmt::Debug, path::Path, rc::Rc};

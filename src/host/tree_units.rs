@@ -1,6 +1,6 @@
 //! Units of a file tree: what can be known of them without a systemd that runs.
 
-use super::{JobResult, Root, UnitState, Units, unit_links};
+use super::{JobResult, Root, Scope, UnitState, Units, unit_links};
 use crate::formats::unit_file::UnitFile;
 use anyhow::{Result, bail};
 use std::{rc::Rc, time::Duration};
@@ -92,7 +92,7 @@ impl Units for TreeUnits {
     }
 
     /// A file tree has no sessions.
-    fn adopt(&self, _: &str, _: &str, _: u32) -> Result<()> {
+    fn adopt(&self, _: &Scope<'_>, _: u32) -> Result<()> {
         Ok(())
     }
 

@@ -218,12 +218,24 @@ pub trait Units: Debug {
     /// Clears a failed state and the count of starts that StartLimitBurst= limits.
     fn reset_failed(&self, unit: &str) -> anyhow::Result<()>;
 
-    /// Moves a process of ours into a transient scope of the system's, out of the session it was started in, which may
-    /// end before it.
-    fn adopt(&self, scope: &str, description: &str, pid: u32) -> anyhow::Result<()>;
+    /// Moves a process of ours into a transient scope, newly made, and waits until it is there.
+    fn adopt(&self, scope: &Scope<'_>, pid: u32) -> anyhow::Result<()>;
 
     /// Makes systemd read its files again (daemon-reload) and waits for it.
     fn reload(&self) -> anyhow::Result<()>;
+}
+
+/// A transient scope: a unit around processes that systemd did not start.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    /// Name, with `.scope`.
+    pub name: &'a str,
+    /// What people see it called.
+    pub description: &'a str,
+    /// Slice it is in; `None`: `system.slice`.
+    pub slice: Option<&'a str>,
+    /// Its cgroup is somebody else's to divide.
+    pub delegate: bool,
 }
 
 /// Judges a unit whose start or restart job ended with `done`, which for `Type=simple` says no more than that the

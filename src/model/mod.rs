@@ -33,7 +33,8 @@ pub use journal::{Entry, Record, Seconds, Undo, UnitLink, UnitSnapshot};
 pub use origin::{Origin, OriginKind, Sourced};
 pub use plan::{Action, Change, FileAfter, FileBefore, Plan, Risk, Step, Summary, UndoKind};
 pub use run::{
-    Check, CheckStatus, Downtime, Level, Outcome, Overhead, Phase, RunReport, StepResult, StepStatus, Verification,
+    Check, CheckStatus, Downtime, Evidence, Level, Outcome, Overhead, Phase, RunReport, Rung, StepResult, StepStatus,
+    Verification,
 };
 pub use secret::{Secret, redact_text};
 pub use state::{RunState, RunSummary};

@@ -70,6 +70,37 @@ pub enum CheckStatus {
     Fail,
     /// Could not be looked at here; `detail` says why.
     Skip,
+    /// Not as expected, but it may be castoff's own runtime that cannot do it: no verdict about the node.
+    Inconclusive,
+}
+
+/// What a check stands on. Each rung answers what the ones before it cannot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rung {
+    /// Files, units, processes.
+    #[default]
+    Facts,
+    /// A container by castoff's own runtime: kernel, cgroups, privileges.
+    Reference,
+    /// The same container by the node's runtime.
+    Runc,
+    /// What the running daemon says over CRI.
+    Live,
+    /// Pods.
+    Node,
+}
+
+/// What was seen somewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// File, or command.
+    pub path: String,
+    /// What it said.
+    pub value: String,
+    /// The kernel's error, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errno: Option<i32>,
 }
 
 /// One check of a verification.
@@ -77,12 +108,21 @@ pub enum CheckStatus {
 pub struct Check {
     /// Kebab-case.
     pub id: String,
+    /// What it stands on.
+    #[serde(default)]
+    pub rung: Rung,
     /// Its result.
     pub status: CheckStatus,
     /// How long it took.
     pub seconds: f64,
     /// Evidence: what was seen, where, and what was expected.
     pub detail: String,
+    /// The same, piece by piece, where the check has pieces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence>,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
 }
 
 /// The `Verification` document.

@@ -103,6 +103,7 @@ pub const fn of_check(status: CheckStatus, glyphs: Glyphs) -> (Style, &'static s
         CheckStatus::Pass => (GOOD, glyphs.ok()),
         CheckStatus::Fail => (BAD, glyphs.bad()),
         CheckStatus::Skip => (DIM, "-"),
+        CheckStatus::Inconclusive => (CAUTION, "?"),
     }
 }
 

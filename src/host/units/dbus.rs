@@ -1,7 +1,7 @@
 //! systemd over D-Bus. Every operation opens its own connection to the system bus: it costs a few milliseconds, and
 //! none can be stale after a restart of the bus or a re-execution of systemd.
 
-use super::{JobResult, UnitError, UnitState, Units};
+use super::{JobResult, Scope, UnitError, UnitState, Units};
 use crate::host::{Aio, Faults, procs::Procs};
 use anyhow::Context;
 use futures_util::StreamExt;
@@ -77,7 +77,7 @@ impl DBusUnits {
         let ended = self.faults.effect(&what, || {
             self.with_bus(timeout, &what, "the job may still be under way", async |bus| {
                 let began = tokio::time::Instant::now();
-                let result = bus.run_job(method, unit, &what).await?;
+                let result = bus.run_job(method, &(unit, "replace"), unit, &what).await?;
                 Ok(JobResult { unit: unit.to_owned(), result, seconds: began.elapsed().as_secs_f64() })
             })
         })?;
@@ -155,16 +155,26 @@ impl Units for DBusUnits {
         }
     }
 
-    fn adopt(&self, scope: &str, description: &str, pid: u32) -> anyhow::Result<()> {
-        let what = format!("start {scope}");
-        self.faults.effect(&what, || {
+    fn adopt(&self, scope: &Scope<'_>, pid: u32) -> anyhow::Result<()> {
+        let what = format!("start {}", scope.name);
+        let result = self.faults.effect(&what, || {
             self.with_bus(CALL_LIMIT, &what, "is it hung?", async |bus| {
-                let properties = vec![("Description", Variant::from(description)), ("PIDs", Variant::from(vec![pid]))];
+                let mut properties =
+                    vec![("Description", Variant::from(scope.description)), ("PIDs", Variant::from(vec![pid]))];
+                properties.extend(scope.slice.map(|slice| ("Slice", Variant::from(slice))));
+                if scope.delegate {
+                    properties.push(("Delegate", Variant::from(true)));
+                }
                 let none: Vec<(&str, Vec<(&str, Variant<'_>)>)> = Vec::new();
-                let done = bus.manager("StartTransientUnit", &(scope, "fail", properties, none)).await;
-                done.map(drop).map_err(|error| bus.refused(&what, Some(scope), error))
+                let body = (scope.name, "fail", properties, none);
+                bus.run_job("StartTransientUnit", &body, scope.name, &what).await
             })
-        })
+        })?;
+        if result == "done" {
+            return Ok(());
+        }
+        let (verb, unit) = ("start".to_owned(), scope.name.to_owned());
+        Err(UnitError::Job { verb, unit, result, log: Vec::new() }.into())
     }
 
     fn reload(&self) -> anyhow::Result<()> {
@@ -216,12 +226,15 @@ impl Bus {
     }
 
     /// Gives an order and waits until systemd says how the job ended.
-    async fn run_job(&self, method: &str, unit: &str, what: &str) -> anyhow::Result<String> {
+    async fn run_job<B>(&self, method: &str, body: &B, unit: &str, what: &str) -> anyhow::Result<String>
+    where
+        B: serde::Serialize + DynamicType,
+    {
         let refused = |error| self.refused(what, Some(unit), error);
         // Both before the order: a short job is over before its reply is read.
         let mut removed = self.job_removed().await.map_err(refused)?;
         self.manager("Subscribe", &()).await.map_err(refused)?;
-        let reply = self.manager(method, &(unit, "replace")).await.map_err(refused)?;
+        let reply = self.manager(method, body).await.map_err(refused)?;
         let job: OwnedObjectPath = reply.body().deserialize().with_context(|| format!("failed to {what}"))?;
         while let Some(signal) = removed.next().await {
             let signal = signal.map_err(refused)?;

@@ -1,6 +1,6 @@
 //! A systemd in memory for tests: units with states, orders that change them, scripted failures, recorded calls.
 
-use super::{JobResult, UnitError, UnitState, Units};
+use super::{JobResult, Scope, UnitError, UnitState, Units};
 use crate::host::Faults;
 use std::{
     cell::RefCell,
@@ -286,8 +286,8 @@ impl Units for FakeUnits {
         })
     }
 
-    fn adopt(&self, scope: &str, _: &str, _: u32) -> anyhow::Result<()> {
-        self.order(&format!("adopt {scope}"), |_| Ok(()))
+    fn adopt(&self, scope: &Scope<'_>, _: u32) -> anyhow::Result<()> {
+        self.order(&format!("adopt {}", scope.name), |_| Ok(()))
     }
 
     fn reload(&self) -> anyhow::Result<()> {

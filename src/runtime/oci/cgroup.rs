@@ -1,0 +1,114 @@
+#![allow(clippy::disallowed_methods)] // the kernel's own tree, below a container's cgroup
+//! What libcontainer 0.7 leaves to its caller about cgroups: on v1 a mount of them is never read-only, and a cgroup in
+//! which others were made is not removed.
+
+use anyhow::{Context as _, Result};
+use libcgroups::v1::util::list_subsystem_mount_points;
+use libcontainer::oci_spec::runtime::{Mount, MountBuilder};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+const MOUNTS: &str = "/sys/fs/cgroup";
+
+/// Puts bind mounts over what libcontainer mounts for a read-only `cgroup` mount on v1; `path` is the container's
+/// cgroup, as libcontainer joins it to the mount of every controller; `scope` says that systemd has made it.
+pub fn read_only(mounts: &[Mount], path: &str, scope: bool) -> Result<Vec<Mount>> {
+    let mut all = Vec::new();
+    for mount in mounts {
+        all.push(mount.clone());
+        let options = mount.options().clone().unwrap_or_default();
+        if mount.typ().as_deref() == Some("cgroup") && options.iter().any(|option| option == "ro") {
+            all.extend(covers(mount, path, scope)?);
+        }
+    }
+    Ok(all)
+}
+
+fn covers(mount: &Mount, path: &str, scope: bool) -> Result<Vec<Mount>> {
+    let points = list_subsystem_mount_points().context("cannot list the mounts of cgroups")?;
+    let mut covers = Vec::new();
+    for point in points.iter().filter(|point| point.starts_with(MOUNTS)) {
+        let Some(name) = point.file_name().and_then(|name| name.to_str()) else { continue };
+        // systemd's own hierarchy has no controller: processes of a container stay where their runtime is, unless a
+        // scope was made for them.
+        let own = name == "systemd" && !scope;
+        let inside = if own { own_systemd_path() } else { Some(path.trim_start_matches('/').to_owned()) };
+        let Some(inside) = inside else { continue };
+        let options = ["bind", "ro", "nosuid", "nodev", "noexec"].map(str::to_owned).to_vec();
+        let cover = MountBuilder::default()
+            .destination(mount.destination().join(name))
+            .typ("bind")
+            .source(point.join(inside))
+            .options(options)
+            .build()
+            .context("cannot make a mount of a cgroup")?;
+        covers.push(cover);
+    }
+    Ok(covers)
+}
+
+/// Where this process is in systemd's hierarchy of v1.
+fn own_systemd_path() -> Option<String> {
+    let text = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let line = text.lines().find_map(|line| line.split_once(":name=systemd:"))?;
+    Some(line.1.trim_start_matches('/').to_owned())
+}
+
+/// Moves a container's first process into its scope where libcontainer, which knows controllers only, leaves it behind:
+/// systemd's own hierarchy and, on hybrid, v2's.
+///
+/// # Errors
+/// When it cannot be moved into systemd's: the scope would end with what holds it.
+pub fn join_scope(pid: i32, path: &str) -> Result<()> {
+    let file = |mount: &str| Path::new(MOUNTS).join(mount).join(path.trim_start_matches('/')).join("cgroup.procs");
+    let unified = file("unified");
+    if unified.exists() {
+        // systemd itself tracks processes by its own hierarchy as long as that is there.
+        if let Err(error) = fs::write(&unified, pid.to_string()) {
+            tracing::debug!("cannot write {}: {error}", unified.display());
+        }
+    }
+    let own = file("systemd");
+    fs::write(&own, pid.to_string()).with_context(|| format!("cannot write {}", own.display()))
+}
+
+/// Removes the cgroups that were made inside a container's; its own is left to libcontainer.
+pub fn clear_inside(path: &Path) {
+    let relative = path.strip_prefix("/").unwrap_or(path);
+    if relative.as_os_str().is_empty() {
+        return;
+    }
+    let mut bases = list_subsystem_mount_points().unwrap_or_default();
+    bases.push(PathBuf::from(MOUNTS));
+    for base in bases {
+        remove_children(&base.join(relative));
+    }
+}
+
+/// Depth first: a cgroup is removed like an empty directory, its files do not count.
+fn remove_children(dir: &Path) {
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    for entry in entries.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_children(&entry.path());
+            // One that still has processes stays, and the caller tries again.
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_go_and_the_cgroup_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("a/b/c")).unwrap();
+        fs::create_dir_all(dir.path().join("d")).unwrap();
+        remove_children(dir.path());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,122 @@
+#![allow(clippy::disallowed_methods)] // below /run/castoff or /var/lib/castoff, where nobody else has anything
+//! A private folder for what a verification needs, gone with it. One whose process was killed is taken away
+//! by the next.
+
+use anyhow::{Context as _, Result, bail};
+use nix::sys::statvfs::{FsFlags, statvfs};
+use std::{
+    fs::{self, DirBuilder},
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+/// Where it may be: in memory, or on disk where programs cannot be run from there, which hardened nodes and Debian ask
+/// for.
+const BASES: [&str; 2] = ["/run/castoff", "/var/lib/castoff"];
+
+/// A folder of this process.
+#[derive(Debug)]
+pub struct Scratch {
+    dir: PathBuf,
+}
+
+impl Scratch {
+    /// Makes the folder `/run/castoff/WHAT-PID`, or one in `/var/lib/castoff`, for root only.
+    ///
+    /// # Errors
+    /// When it cannot be made, or no program can be run from either.
+    pub fn new(what: &str) -> Result<Self> {
+        for base in BASES {
+            let scratch = Self::below(Path::new(base), what)?;
+            if statvfs(&scratch.dir).is_ok_and(|fs| !fs.flags().contains(FsFlags::ST_NOEXEC)) {
+                return Ok(scratch);
+            }
+        }
+        bail!("no program can be run from {}: their file systems are mounted noexec", BASES.join(" or "))
+    }
+
+    fn below(base: &Path, what: &str) -> Result<Self> {
+        let dir = base.join(format!("{what}-{}", std::process::id()));
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&dir);
+        made.with_context(|| format!("cannot make {}", dir.display()))?;
+        Ok(Self { dir })
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Writes a file, and the folders above it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, path: &str, bytes: &[u8], mode: u32) -> Result<()> {
+        let path = self.dir.join(path);
+        let what = || format!("cannot write {}", path.display());
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).with_context(what)?;
+        }
+        fs::write(&path, bytes).with_context(what)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).with_context(what)
+    }
+
+    /// Makes a folder.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn make_dir(&self, path: &str) -> Result<()> {
+        let path = self.dir.join(path);
+        fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.dir);
+        // Ours as long as nobody else's is in it.
+        let _ = self.dir.parent().map(fs::remove_dir);
+    }
+}
+
+/// The pids of folders for WHAT whose process is gone.
+pub fn abandoned(what: &str, alive: impl Fn(u32) -> bool) -> Vec<(u32, PathBuf)> {
+    BASES.iter().flat_map(|base| abandoned_below(Path::new(base), what, &alive)).collect()
+}
+
+fn abandoned_below(base: &Path, what: &str, alive: &impl Fn(u32) -> bool) -> Vec<(u32, PathBuf)> {
+    let Ok(entries) = fs::read_dir(base) else { return Vec::new() };
+    let pid = |name: &str| name.strip_prefix(what)?.strip_prefix('-')?.parse().ok();
+    let folders = entries.flatten().filter_map(|entry| Some((pid(entry.file_name().to_str()?)?, entry.path())));
+    folders.filter(|(pid, _)| !alive(*pid)).collect()
+}
+
+/// Removes such a folder.
+pub fn remove(dir: &Path) {
+    let _ = fs::remove_dir_all(dir);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_goes_with_its_owner_and_the_abandoned_are_found() {
+        let base = tempfile::tempdir().unwrap();
+        let run = base.path().join("castoff");
+        let scratch = Scratch::below(&run, "verify").unwrap();
+        scratch.write("bundle/rootfs/probe", b"x", 0o755).unwrap();
+        assert_eq!(fs::metadata(scratch.dir()).unwrap().permissions().mode() & 0o777, 0o700);
+        fs::create_dir(run.join("verify-7")).unwrap();
+        fs::create_dir(run.join("other-8")).unwrap();
+        let own = std::process::id();
+        assert_eq!(abandoned_below(&run, "verify", &|pid| pid == own), [(7, run.join("verify-7"))]);
+        drop(scratch);
+        assert!(!run.join(format!("verify-{own}")).exists() && run.join("other-8").exists());
+        for rest in ["verify-7", "other-8"] {
+            remove(&run.join(rest));
+        }
+        drop(Scratch::below(&run, "verify").unwrap());
+        assert!(!run.exists());
+    }
+}

@@ -1,0 +1,237 @@
+//! Rungs 1 and 2: the same containers through castoff's own runtime and through the node's. Where both fail it is the
+//! kernel, its cgroups or a privilege; where only the node's does, it is that runtime.
+
+use super::{Found, Look};
+use crate::{
+    model::{CgroupMode, CheckStatus, Rung},
+    runtime::{
+        attempt::{Bench, Came, OLDEST_KERNEL, Runner, Way, is_new_enough, tidy},
+        scratch::{self, Scratch},
+    },
+};
+use anyhow::Result;
+
+/// Name of the folders below `/run/castoff`.
+const SCRATCH: &str = "verify";
+
+/// What a runtime is asked to do, by the name that is in the ids of its checks.
+type Task = (&'static str, &'static str, fn(&mut Bench<'_>) -> Result<Came>);
+const TASKS: [Task; 2] = [
+    ("reference-runs", "runc-runs", |bench| bench.runs()),
+    ("reference-confines", "runc-confines", |bench| bench.confines()),
+];
+
+/// Both rungs.
+pub(crate) fn rungs(look: &Look<'_>) -> Vec<Found> {
+    let skip = |why: String| {
+        TASKS
+            .iter()
+            .flat_map(|(reference, runc, _)| {
+                [
+                    Found::new(reference, Rung::Reference, CheckStatus::Skip, why.clone()),
+                    Found::new(runc, Rung::Runc, CheckStatus::Skip, why.clone()),
+                ]
+            })
+            .collect()
+    };
+    if !look.host.is_live() {
+        return skip("a file tree does not run".to_owned());
+    }
+    if !look.host.kernel.is_root() {
+        return skip("only root can run a container".to_owned());
+    }
+    let reference = Runner::reference();
+    if look.host.procs.find(&reference.program).is_none() {
+        return skip("castoff cannot run itself here".to_owned());
+    }
+    let Some(mode) = look.facts.cgroup.mode.as_ref().map(|mode| mode.value) else {
+        return skip("the kernel's cgroups are not known".to_owned());
+    };
+    let way = Way { mode, systemd: look.host.units.available().is_ok() };
+    sweep(look);
+    let release = look.host.kernel.release().unwrap_or_default();
+    if !is_new_enough(&release) {
+        return skip(format!("the kernel is {release}; castoff's own runtime needs Linux {OLDEST_KERNEL}"));
+    }
+    match Scratch::new(SCRATCH) {
+        Ok(scratch) => {
+            let found = tasks(look, &scratch, &reference, way);
+            tidy(look.host, way);
+            found
+        }
+        Err(error) => skip(format!("{error:#}")),
+    }
+}
+
+/// What a verification that was killed has left.
+fn sweep(look: &Look<'_>) {
+    for (_, dir) in scratch::abandoned(SCRATCH, |pid| look.host.procs.exists(pid)) {
+        scratch::remove(&dir);
+    }
+}
+
+fn tasks(look: &Look<'_>, scratch: &Scratch, reference: &Runner, way: Way) -> Vec<Found> {
+    let runc = node_runtime(look).map(Runner::other);
+    let mut found = Vec::new();
+    for (reference_id, runc_id, task) in TASKS {
+        let timed = |runner: Runner| {
+            let began = look.host.clock.monotonic();
+            let came = task(&mut Bench::new(look.host, scratch, runner, way));
+            let came = came.unwrap_or_else(|error| Came::Wrong { why: format!("{error:#}"), evidence: Vec::new() });
+            (came, look.host.clock.monotonic().saturating_sub(began))
+        };
+        let (ours, our_time) = timed(reference.clone());
+        let theirs = runc.clone().map(timed);
+        let (mut first, second) =
+            judge(reference_id, runc_id, &ours, theirs.as_ref().map(|(came, _)| came), runc.as_ref(), way);
+        first.took = our_time;
+        found.push(first);
+        found.push(Found { took: theirs.map(|(_, took)| took).unwrap_or_default(), ..second });
+    }
+    found
+}
+
+/// The program containerd starts for a pod: its handler's `BinaryName`, else runc.
+fn node_runtime<'a>(look: &'a Look<'_>) -> Option<&'a str> {
+    let containerd = &look.facts.containerd;
+    let default = containerd.default_runtime.as_ref().map_or("runc", |name| name.value.as_str());
+    let handler = containerd.handlers.iter().find(|handler| handler.name == default);
+    let named = handler.and_then(|handler| handler.binary_name.as_ref()).map(|name| name.value.as_str());
+    let program = named.filter(|name| !name.is_empty()).unwrap_or("runc");
+    look.host.procs.find(program).is_some().then_some(program)
+}
+
+/// Whose fault it is.
+fn judge(
+    reference_id: &'static str,
+    runc_id: &'static str,
+    ours: &Came,
+    theirs: Option<&Came>,
+    runc: Option<&Runner>,
+    way: Way,
+) -> (Found, Found) {
+    let reference = |status, detail| Found::new(reference_id, Rung::Reference, status, detail);
+    let node = |status, detail| Found::new(runc_id, Rung::Runc, status, detail);
+    let name = runc.map_or("runc", |runc| runc.name.as_str());
+    let driver = way.driver();
+    match (ours, theirs) {
+        (Came::Right(what), None) => (
+            reference(CheckStatus::Pass, format!("{what} ({driver})")),
+            node(CheckStatus::Skip, "there is no runc on this node".to_owned()),
+        ),
+        (Came::Right(what), Some(Came::Right(_))) => (
+            reference(CheckStatus::Pass, format!("{what} ({driver})")),
+            node(CheckStatus::Pass, format!("the same by {name}")),
+        ),
+        (Came::Right(what), Some(Came::Wrong { why, evidence })) => (
+            reference(CheckStatus::Pass, format!("{what} ({driver})")),
+            node(CheckStatus::Fail, format!("{name} is at fault, for castoff's own runtime can do it: {why}"))
+                .with(evidence, "reinstall the package of this program, or name another one in BinaryName"),
+        ),
+        (Came::Wrong { why, evidence }, Some(Came::Right(_))) => (
+            reference(CheckStatus::Inconclusive, format!("{why}; but {name} can do it")).with(evidence, ""),
+            node(CheckStatus::Pass, format!("{name} ran it ({driver})")),
+        ),
+        (Came::Wrong { why, evidence }, theirs) => {
+            let (culprit, remedy) = culprit(why, theirs, way);
+            let other = match theirs {
+                Some(Came::Wrong { why, .. }) => node(CheckStatus::Fail, format!("{name} fails as well: {why}")),
+                _ => node(CheckStatus::Skip, "there is no runc on this node".to_owned()),
+            };
+            (reference(CheckStatus::Fail, format!("{culprit}: {why}")).with(evidence, remedy), other)
+        }
+    }
+}
+
+/// What both runtimes stumble over.
+fn culprit(why: &str, theirs: Option<&Came>, way: Way) -> (&'static str, &'static str) {
+    let other = match theirs {
+        Some(Came::Wrong { why, .. }) => why.as_str(),
+        _ => "",
+    };
+    let says = |words: &[&str]| {
+        words.iter().any(|word| why.to_lowercase().contains(word) || other.to_lowercase().contains(word))
+    };
+    if says(&["oom_score_adj", "rlimit", "operation not permitted", "permission denied", "eperm", "eacces"]) {
+        return (
+            "a privilege is missing",
+            "run castoff as root outside a container, with CAP_SYS_ADMIN and CAP_SYS_RESOURCE",
+        );
+    }
+    if says(&["no space left", "enospc"]) {
+        return ("no room", "free memory or disk space: /run and /sys/fs/cgroup need some");
+    }
+    if way.systemd && says(&["d-bus", "dbus", "systemd", ".scope"]) {
+        return ("systemd does not make the cgroup", "look at `systemctl status` and the journal of systemd itself");
+    }
+    if says(&["cgroup", "controller"]) {
+        return match way.mode {
+            CgroupMode::Unified => {
+                ("the kernel's cgroups", "see that cpu, memory and pids are in /sys/fs/cgroup/cgroup.controllers")
+            }
+            _ => (
+                "the kernel's cgroups",
+                "see that the memory and pids controllers are mounted below /sys/fs/cgroup and enabled in /proc/cgroups",
+            ),
+        };
+    }
+    ("the kernel", "namespaces, seccomp and overlay must be enabled; `castoff check` has what is known to be missing")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Evidence;
+
+    const WAY: Way = Way { mode: CgroupMode::Unified, systemd: true };
+
+    fn right() -> Came {
+        Came::Right("it ran".to_owned())
+    }
+
+    fn wrong(why: &str) -> Came {
+        Came::Wrong {
+            why: why.to_owned(),
+            evidence: vec![Evidence { path: "/x".into(), value: "y".into(), errno: None }],
+        }
+    }
+
+    fn judged(ours: &Came, theirs: Option<&Came>) -> (Found, Found) {
+        let runc = Runner::other("/usr/sbin/runc");
+        judge("reference-runs", "runc-runs", ours, theirs, Some(&runc), WAY)
+    }
+
+    #[test]
+    fn whose_fault_it_is() {
+        let (ours, theirs) = judged(&right(), Some(&right()));
+        assert_eq!((ours.status, theirs.status), (CheckStatus::Pass, CheckStatus::Pass));
+        let (ours, theirs) = judged(&right(), Some(&wrong("exit code 1, without a word")));
+        assert_eq!((ours.status, theirs.status), (CheckStatus::Pass, CheckStatus::Fail));
+        assert!(theirs.detail.contains("/usr/sbin/runc is at fault") && theirs.remedy.is_some(), "{}", theirs.detail);
+        let (ours, theirs) = judged(&wrong("io error"), Some(&right()));
+        assert_eq!((ours.status, theirs.status), (CheckStatus::Inconclusive, CheckStatus::Pass));
+        let (ours, theirs) = judged(&wrong("x"), None);
+        assert_eq!((ours.status, theirs.status), (CheckStatus::Fail, CheckStatus::Skip));
+    }
+
+    #[test]
+    fn what_both_stumble_over() {
+        for (ours, theirs, culprit) in [
+            (
+                "mkdir /sys/fs/cgroup/memory/castoff: read-only file system",
+                "mkdir: EROFS, cgroup",
+                "the kernel's cgroups",
+            ),
+            ("cgroup pids is required to fulfill the request, but is not supported", "vague", "the kernel's cgroups"),
+            ("io error", "write oom_score_adj: permission denied", "a privilege is missing"),
+            ("failed to make castoff-c1.scope with systemd", "connection refused", "systemd does not make the cgroup"),
+            ("io error", "no space left on device", "no room"),
+            ("clone: invalid argument", "clone: invalid argument", "the kernel"),
+        ] {
+            let (found, other) = judged(&wrong(ours), Some(&wrong(theirs)));
+            assert_eq!(found.status, CheckStatus::Fail);
+            assert!(found.detail.starts_with(&format!("{culprit}: ")), "{}", found.detail);
+            assert!(other.detail.contains("fails as well"), "{}", other.detail);
+        }
+    }
+}
