@@ -231,18 +231,19 @@ impl<'a> Bench<'a> {
 
 /// Takes away the cgroup above those of the containers, unless somebody else's container is in it.
 pub fn tidy(host: &Host, way: Way) {
-    if way.systemd {
-        let mount = if way.mode == CgroupMode::Unified { CGROUPS.to_owned() } else { format!("{CGROUPS}/systemd") };
-        let inside = host.root.list(&format!("{mount}/{}", bundle::SLICE)).unwrap_or_default();
-        if !inside.iter().any(|(_, kind)| *kind == EntryKind::Dir) {
-            let _ = host.units.stop(bundle::SLICE, LIMIT);
-        }
-        return;
-    }
     let mounts = host.root.list(CGROUPS).unwrap_or_default();
     let mounts = mounts.iter().filter(|(_, kind)| *kind == EntryKind::Dir).map(|(name, _)| format!("{CGROUPS}/{name}"));
-    for mount in mounts.chain([CGROUPS.to_owned()]) {
-        let dir = format!("{mount}/castoff");
+    let mounts: Vec<String> = mounts.chain([CGROUPS.to_owned()]).collect();
+    let name = if way.systemd { bundle::SLICE } else { "castoff" };
+    let used = mounts.iter().any(|mount| {
+        let inside = host.root.list(&format!("{mount}/{name}")).unwrap_or_default();
+        inside.iter().any(|(_, kind)| *kind == EntryKind::Dir)
+    });
+    if way.systemd && !used {
+        let _ = host.units.stop(bundle::SLICE, LIMIT);
+    }
+    // On v1 the runtimes make it in controllers that systemd leaves alone.
+    for dir in mounts.iter().map(|mount| format!("{mount}/{name}")) {
         if host.root.exists(&dir) {
             let _ = host.root.remove_empty_dir(&dir);
         }
