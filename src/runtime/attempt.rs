@@ -11,7 +11,7 @@ use crate::{
     model::{CgroupMode, Evidence},
 };
 use anyhow::Result;
-use std::{fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, path::Path, time::Duration};
 
 /// For one container, which takes a fiftieth of a second on a quiet machine.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -39,6 +39,8 @@ pub struct Runner {
     pub program: String,
     /// Its first arguments.
     pub args: Vec<String>,
+    /// Folder of its state, in the scratch folder.
+    pub state: &'static str,
 }
 
 impl Runner {
@@ -48,12 +50,13 @@ impl Runner {
             name: "castoff's runtime".to_owned(),
             program: "/proc/self/exe".to_owned(),
             args: vec!["oci".to_owned()],
+            state: "reference",
         }
     }
 
     /// Another program that takes runc's arguments.
     pub fn other(program: &str) -> Self {
-        Self { name: program.to_owned(), program: program.to_owned(), args: Vec::new() }
+        Self { name: program.to_owned(), program: program.to_owned(), args: Vec::new(), state: "other" }
     }
 }
 
@@ -200,7 +203,7 @@ impl<'a> Bench<'a> {
         }
         self.scratch.write("bundle/rootfs/probe", PROBE, 0o755)?;
         self.scratch.write("bundle/config.json", made.config().to_string().as_bytes(), 0o600)?;
-        let (state, folder) = (self.scratch.dir().join("state"), self.scratch.dir().join("bundle"));
+        let (state, folder) = (self.scratch.dir().join(self.runner.state), self.scratch.dir().join("bundle"));
         let (state, folder) = (state.to_string_lossy(), folder.to_string_lossy());
         let mut words: Vec<&str> = self.runner.args.iter().map(String::as_str).collect();
         words.extend(["--root", &state]);
@@ -226,6 +229,17 @@ impl<'a> Bench<'a> {
             _ => format!("{CGROUPS}/memory{cgroup}"),
         };
         self.host.root.exists(&path).then_some(path)
+    }
+}
+
+/// Ends and takes away the containers of a verification that was killed, by its folder.
+pub fn abandon(host: &Host, dir: &Path, runner: &Runner) {
+    let state = dir.join(runner.state);
+    let state = state.to_string_lossy();
+    for (id, _) in host.root.list(&state).unwrap_or_default().iter().filter(|(id, _)| !id.starts_with('.')) {
+        let mut words: Vec<&str> = runner.args.iter().map(String::as_str).collect();
+        words.extend(["--root", &state, "delete", "--force", id]);
+        let _ = host.procs.run(&runner.program, &words, LIMIT);
     }
 }
 

@@ -5,11 +5,12 @@ use super::{Found, Look};
 use crate::{
     model::{CgroupMode, CheckStatus, Rung},
     runtime::{
-        attempt::{Bench, Came, OLDEST_KERNEL, Runner, Way, is_new_enough, tidy},
+        attempt::{Bench, Came, OLDEST_KERNEL, Runner, Way, abandon, is_new_enough, tidy},
         scratch::{self, Scratch},
     },
 };
 use anyhow::Result;
+use std::time::Duration;
 
 /// Name of the folders below `/run/castoff`.
 const SCRATCH: &str = "verify";
@@ -48,14 +49,11 @@ pub(crate) fn rungs(look: &Look<'_>) -> Vec<Found> {
         return skip("the kernel's cgroups are not known".to_owned());
     };
     let way = Way { mode, systemd: look.host.units.available().is_ok() };
-    sweep(look);
-    let release = look.host.kernel.release().unwrap_or_default();
-    if !is_new_enough(&release) {
-        return skip(format!("the kernel is {release}; castoff's own runtime needs Linux {OLDEST_KERNEL}"));
-    }
+    let runc = node_runtime(look).map(Runner::other);
+    sweep(look, &reference, runc.as_ref());
     match Scratch::new(SCRATCH) {
         Ok(scratch) => {
-            let found = tasks(look, &scratch, &reference, way);
+            let found = tasks(look, &scratch, &reference, runc.as_ref(), way);
             tidy(look.host, way);
             found
         }
@@ -64,29 +62,33 @@ pub(crate) fn rungs(look: &Look<'_>) -> Vec<Found> {
 }
 
 /// What a verification that was killed has left.
-fn sweep(look: &Look<'_>) {
+fn sweep(look: &Look<'_>, reference: &Runner, runc: Option<&Runner>) {
     for (_, dir) in scratch::abandoned(SCRATCH, |pid| look.host.procs.exists(pid)) {
+        for runner in [reference].into_iter().chain(runc) {
+            abandon(look.host, &dir, runner);
+        }
         scratch::remove(&dir);
     }
 }
 
-fn tasks(look: &Look<'_>, scratch: &Scratch, reference: &Runner, way: Way) -> Vec<Found> {
-    let runc = node_runtime(look).map(Runner::other);
+fn tasks(look: &Look<'_>, scratch: &Scratch, reference: &Runner, runc: Option<&Runner>, way: Way) -> Vec<Found> {
+    let release = look.host.kernel.release().unwrap_or_default();
     let mut found = Vec::new();
     for (reference_id, runc_id, task) in TASKS {
-        let timed = |runner: Runner| {
+        let timed = |runner: &Runner| {
             let began = look.host.clock.monotonic();
-            let came = task(&mut Bench::new(look.host, scratch, runner, way));
+            let came = task(&mut Bench::new(look.host, scratch, runner.clone(), way));
             let came = came.unwrap_or_else(|error| Came::Wrong { why: format!("{error:#}"), evidence: Vec::new() });
             (came, look.host.clock.monotonic().saturating_sub(began))
         };
-        let (ours, our_time) = timed(reference.clone());
-        let theirs = runc.clone().map(timed);
-        let (mut first, second) =
-            judge(reference_id, runc_id, &ours, theirs.as_ref().map(|(came, _)| came), runc.as_ref(), way);
-        first.took = our_time;
-        found.push(first);
-        found.push(Found { took: theirs.map(|(_, took)| took).unwrap_or_default(), ..second });
+        let ours = is_new_enough(&release).then(|| timed(reference));
+        let theirs = runc.map(timed);
+        let came = |timed: &Option<(Came, Duration)>| timed.as_ref().map(|(came, _)| came.clone());
+        let took = |timed: Option<(Came, Duration)>| timed.map(|(_, took)| took).unwrap_or_default();
+        let judged = Judged { reference_id, runc_id, runc, way, release: &release };
+        let (first, second) = judged.verdict(came(&ours).as_ref(), came(&theirs).as_ref());
+        found.push(Found { took: took(ours), ..first });
+        found.push(Found { took: took(theirs), ..second });
     }
     found
 }
@@ -101,44 +103,60 @@ fn node_runtime<'a>(look: &'a Look<'_>) -> Option<&'a str> {
     look.host.procs.find(program).is_some().then_some(program)
 }
 
-/// Whose fault it is.
-fn judge(
+/// What a verdict is made with.
+struct Judged<'a> {
     reference_id: &'static str,
     runc_id: &'static str,
-    ours: &Came,
-    theirs: Option<&Came>,
-    runc: Option<&Runner>,
+    runc: Option<&'a Runner>,
     way: Way,
-) -> (Found, Found) {
-    let reference = |status, detail| Found::new(reference_id, Rung::Reference, status, detail);
-    let node = |status, detail| Found::new(runc_id, Rung::Runc, status, detail);
-    let name = runc.map_or("runc", |runc| runc.name.as_str());
-    let driver = way.driver();
-    match (ours, theirs) {
-        (Came::Right(what), None) => (
-            reference(CheckStatus::Pass, format!("{what} ({driver})")),
-            node(CheckStatus::Skip, "there is no runc on this node".to_owned()),
-        ),
-        (Came::Right(what), Some(Came::Right(_))) => (
-            reference(CheckStatus::Pass, format!("{what} ({driver})")),
-            node(CheckStatus::Pass, format!("the same by {name}")),
-        ),
-        (Came::Right(what), Some(Came::Wrong { why, evidence })) => (
-            reference(CheckStatus::Pass, format!("{what} ({driver})")),
-            node(CheckStatus::Fail, format!("{name} is at fault, for castoff's own runtime can do it: {why}"))
-                .with(evidence, "reinstall the package of this program, or name another one in BinaryName"),
-        ),
-        (Came::Wrong { why, evidence }, Some(Came::Right(_))) => (
-            reference(CheckStatus::Inconclusive, format!("{why}; but {name} can do it")).with(evidence, ""),
-            node(CheckStatus::Pass, format!("{name} ran it ({driver})")),
-        ),
-        (Came::Wrong { why, evidence }, theirs) => {
-            let (culprit, remedy) = culprit(why, theirs, way);
-            let other = match theirs {
-                Some(Came::Wrong { why, .. }) => node(CheckStatus::Fail, format!("{name} fails as well: {why}")),
-                _ => node(CheckStatus::Skip, "there is no runc on this node".to_owned()),
-            };
-            (reference(CheckStatus::Fail, format!("{culprit}: {why}")).with(evidence, remedy), other)
+    release: &'a str,
+}
+
+impl Judged<'_> {
+    /// Whose fault it is. Nothing of ours: this kernel is too old for it; nothing of theirs: there is no runc.
+    fn verdict(&self, ours: Option<&Came>, theirs: Option<&Came>) -> (Found, Found) {
+        let reference = |status, detail| Found::new(self.reference_id, Rung::Reference, status, detail);
+        let node = |status, detail| Found::new(self.runc_id, Rung::Runc, status, detail);
+        let name = self.runc.map_or("runc", |runc| runc.name.as_str());
+        let driver = self.way.driver();
+        let without = || node(CheckStatus::Skip, "there is no runc on this node".to_owned());
+        let too_old = || {
+            let why = format!("the kernel is {}; castoff's own runtime needs Linux {OLDEST_KERNEL}", self.release);
+            reference(CheckStatus::Skip, why)
+        };
+        match (ours, theirs) {
+            (None, None) => (too_old(), without()),
+            (None, Some(Came::Right(what))) => {
+                (too_old(), node(CheckStatus::Pass, format!("{what} ({driver}, {name})")))
+            }
+            (None, Some(Came::Wrong { why, evidence })) => {
+                let detail = format!("{name} fails, and castoff's own runtime cannot be asked here: {why}");
+                (too_old(), node(CheckStatus::Fail, detail).with(evidence, culprit(why, None, self.way).1))
+            }
+            (Some(Came::Right(what)), theirs) => (
+                reference(CheckStatus::Pass, format!("{what} ({driver})")),
+                match theirs {
+                    None => without(),
+                    Some(Came::Right(_)) => node(CheckStatus::Pass, format!("the same by {name}")),
+                    Some(Came::Wrong { why, evidence }) => {
+                        let detail = format!("{name} is at fault, for castoff's own runtime can do it: {why}");
+                        let remedy = "reinstall the package of this program, or name another one in BinaryName";
+                        node(CheckStatus::Fail, detail).with(evidence, remedy)
+                    }
+                },
+            ),
+            (Some(Came::Wrong { why, evidence }), Some(Came::Right(_))) => (
+                reference(CheckStatus::Inconclusive, format!("{why}; but {name} can do it")).with(evidence, ""),
+                node(CheckStatus::Pass, format!("{name} ran it ({driver})")),
+            ),
+            (Some(Came::Wrong { why, evidence }), theirs) => {
+                let (culprit, remedy) = culprit(why, theirs, self.way);
+                let other = match theirs {
+                    Some(Came::Wrong { why, .. }) => node(CheckStatus::Fail, format!("{name} fails as well: {why}")),
+                    _ => without(),
+                };
+                (reference(CheckStatus::Fail, format!("{culprit}: {why}")).with(evidence, remedy), other)
+            }
         }
     }
 }
@@ -196,22 +214,28 @@ mod tests {
         }
     }
 
-    fn judged(ours: &Came, theirs: Option<&Came>) -> (Found, Found) {
+    fn judged(ours: Option<&Came>, theirs: Option<&Came>) -> (Found, Found) {
         let runc = Runner::other("/usr/sbin/runc");
-        judge("reference-runs", "runc-runs", ours, theirs, Some(&runc), WAY)
+        let (reference_id, runc_id, release) = ("reference-runs", "runc-runs", "5.10.0");
+        Judged { reference_id, runc_id, runc: Some(&runc), way: WAY, release }.verdict(ours, theirs)
     }
 
     #[test]
     fn whose_fault_it_is() {
-        let (ours, theirs) = judged(&right(), Some(&right()));
+        let (ours, theirs) = judged(Some(&right()), Some(&right()));
         assert_eq!((ours.status, theirs.status), (CheckStatus::Pass, CheckStatus::Pass));
-        let (ours, theirs) = judged(&right(), Some(&wrong("exit code 1, without a word")));
+        let (ours, theirs) = judged(Some(&right()), Some(&wrong("exit code 1, without a word")));
         assert_eq!((ours.status, theirs.status), (CheckStatus::Pass, CheckStatus::Fail));
         assert!(theirs.detail.contains("/usr/sbin/runc is at fault") && theirs.remedy.is_some(), "{}", theirs.detail);
-        let (ours, theirs) = judged(&wrong("io error"), Some(&right()));
+        let (ours, theirs) = judged(Some(&wrong("io error")), Some(&right()));
         assert_eq!((ours.status, theirs.status), (CheckStatus::Inconclusive, CheckStatus::Pass));
-        let (ours, theirs) = judged(&wrong("x"), None);
+        let (ours, theirs) = judged(Some(&wrong("x")), None);
         assert_eq!((ours.status, theirs.status), (CheckStatus::Fail, CheckStatus::Skip));
+        let (ours, theirs) = judged(None, Some(&right()));
+        assert_eq!((ours.status, theirs.status), (CheckStatus::Skip, CheckStatus::Pass));
+        assert!(ours.detail.contains("5.10.0"), "{}", ours.detail);
+        let (ours, theirs) = judged(None, Some(&wrong("x")));
+        assert_eq!((ours.status, theirs.status), (CheckStatus::Skip, CheckStatus::Fail));
     }
 
     #[test]
@@ -228,7 +252,7 @@ mod tests {
             ("io error", "no space left on device", "no room"),
             ("clone: invalid argument", "clone: invalid argument", "the kernel"),
         ] {
-            let (found, other) = judged(&wrong(ours), Some(&wrong(theirs)));
+            let (found, other) = judged(Some(&wrong(ours)), Some(&wrong(theirs)));
             assert_eq!(found.status, CheckStatus::Fail);
             assert!(found.detail.starts_with(&format!("{culprit}: ")), "{}", found.detail);
             assert!(other.detail.contains("fails as well"), "{}", other.detail);

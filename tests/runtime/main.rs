@@ -241,6 +241,8 @@ fn what_cannot_be_done_is_said_and_leaves_nothing() {
             "o such file",
         ),
         (Bundle::new(&["exit", "0"]).with("/ociVersion", json!("2.0.0")), "version"),
+        (Bundle::new(&["exit", "0"]).with("/linux/cgroupsPath", json!("/")), "names no cgroup below the root"),
+        (Bundle::new(&["exit", "0"]).with("/linux/cgroupsPath", json!("/a/../..")), "names no cgroup below the root"),
     ];
     for (bundle, why) in refused {
         let _ = fs::remove_file(&log);
@@ -258,6 +260,12 @@ fn what_cannot_be_done_is_said_and_leaves_nothing() {
         assert_eq!(fs::read_dir(runtime.state_dir().join(".bundles")).map_or(0, Iterator::count), 0, "{why}");
         assert!(!bundle.cgroup("memory").exists(), "{why}");
     }
+    let running = Running::started(&runtime, Bundle::new(&["pause"]));
+    let taken = running.bundle.config["linux"]["cgroupsPath"].clone();
+    let second = Bundle::new(&["exit", "0"]).with("/linux/cgroupsPath", taken);
+    let ended = runtime.run(&second);
+    assert!(ended.code == 1 && ended.err.contains("container's cgroup is not empty"), "{ended:?}");
+    running.becomes("running");
     for id in ["", "..", "a/b", ".hidden", "sp ace"] {
         let ended = runtime.call(&["state", id]);
         assert!(ended.code == 1 && ended.err.contains("invalid container id"), "{id:?}: {ended:?}");

@@ -20,7 +20,7 @@ fn way(host: &Host) -> Way {
 }
 
 fn castoff() -> Runner {
-    Runner { args: vec!["oci".to_owned()], ..Runner::other(env!("CARGO_BIN_EXE_castoff")) }
+    Runner { args: vec!["oci".to_owned()], state: "reference", ..Runner::other(env!("CARGO_BIN_EXE_castoff")) }
 }
 
 fn program(dir: &Path, name: &str, bytes: &[u8]) -> String {

@@ -2,12 +2,12 @@
 //! What libcontainer 0.7 leaves to its caller about cgroups: on v1 a mount of them is never read-only, and a cgroup in
 //! which others were made is not removed.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use libcgroups::v1::util::list_subsystem_mount_points;
 use libcontainer::oci_spec::runtime::{Mount, MountBuilder};
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 const MOUNTS: &str = "/sys/fs/cgroup";
@@ -74,15 +74,42 @@ pub fn join_scope(pid: i32, path: &str) -> Result<()> {
     fs::write(&own, pid.to_string()).with_context(|| format!("cannot write {}", own.display()))
 }
 
-/// Removes the cgroups that were made inside a container's; its own is left to libcontainer.
-pub fn clear_inside(path: &Path) {
-    let relative = path.strip_prefix("/").unwrap_or(path);
-    if relative.as_os_str().is_empty() {
-        return;
+/// Fails for a cgroup that is not a container's alone. libcontainer kills what is in the cgroup of a container it deletes
+/// or could not make: that must never be somebody else's process.
+///
+/// # Errors
+/// For the root, for a path that leads upwards, and for a cgroup with processes (runc's words).
+pub fn must_be_free(path: &str) -> Result<()> {
+    let relative =
+        relative(Path::new(path)).with_context(|| format!("cgroupsPath {path:?} names no cgroup below the root"))?;
+    for base in bases() {
+        let procs = fs::read_to_string(base.join(relative).join("cgroup.procs")).unwrap_or_default();
+        let count = procs.lines().count();
+        if count > 0 {
+            bail!("container's cgroup is not empty: {count} process(es) found in {}", base.join(relative).display());
+        }
     }
+    Ok(())
+}
+
+/// The path below a mount; nothing for the root and for one that leads out.
+fn relative(path: &Path) -> Option<&Path> {
+    let relative = path.strip_prefix("/").unwrap_or(path);
+    let plain = relative.components().all(|part| matches!(part, Component::Normal(_)));
+    (plain && !relative.as_os_str().is_empty()).then_some(relative)
+}
+
+/// Every place where the cgroup of a container may be.
+fn bases() -> Vec<PathBuf> {
     let mut bases = list_subsystem_mount_points().unwrap_or_default();
     bases.push(PathBuf::from(MOUNTS));
-    for base in bases {
+    bases
+}
+
+/// Removes the cgroups that were made inside a container's; its own is left to libcontainer.
+pub fn clear_inside(path: &Path) {
+    let Some(relative) = relative(path) else { return };
+    for base in bases() {
         remove_children(&base.join(relative));
     }
 }
@@ -102,6 +129,16 @@ fn remove_children(dir: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_cgroup_of_its_own_will_do() {
+        for wrong in ["/", "", ".", "/..", "a/../b", "//"] {
+            assert!(must_be_free(wrong).is_err(), "{wrong:?}");
+        }
+        assert!(must_be_free("/castoff-no-such/c1").is_ok());
+        assert!(must_be_free("a.slice:b:c").is_ok());
+        assert_eq!(relative(Path::new("/a/b")), Some(Path::new("a/b")));
+    }
 
     #[test]
     fn children_go_and_the_cgroup_stays() {

@@ -19,6 +19,9 @@ pub use args::OciArgs;
 /// arguments, which are not castoff's.
 pub const PROGRAM: &str = "castoff-oci";
 
+/// What libcontainer's process ends with when it cannot become the container's program.
+const NOT_STARTED: u8 = 255;
+
 /// Whether this is what the program was started as.
 pub fn is_name(arg0: &str) -> bool {
     arg0.rsplit('/').next() == Some(PROGRAM)
@@ -30,7 +33,9 @@ pub fn main(args: &OciArgs) -> u8 {
     let log = log::start(&args.global);
     match verbs::run(args) {
         Ok(code) => {
-            log.afterthought();
+            if code == NOT_STARTED {
+                log.afterthought();
+            }
             code
         }
         Err(error) => {

@@ -17,6 +17,8 @@ pub struct Adapted {
     pub place: Option<Place>,
     /// Whether libcontainer is to ask systemd.
     pub systemd: bool,
+    /// Where its cgroup will be, below the mount of every controller.
+    pub cgroup: String,
 }
 
 /// Adapts the specification of a bundle for a container.
@@ -35,20 +37,21 @@ pub fn adapt(original: &Spec, bundle: &Path, id: &str, systemd: bool, mode: Cgro
     let wanted = linux.cgroups_path().clone().unwrap_or_default();
     let wanted = wanted.to_str().context("cgroupsPath is no text")?.to_owned();
     let unified = mode == CgroupMode::Unified;
-    let (path, place) = match (systemd, wanted.as_str()) {
-        (false, "") => (format!("/{id}"), None),
-        (false, path) => (path.to_owned(), None),
+    let (path, cgroup, place) = match (systemd, wanted.as_str()) {
+        (false, "") => (format!("/{id}"), format!("/{id}"), None),
+        (false, path) => (path.to_owned(), path.to_owned(), None),
         (true, path) => {
             let path = if path.is_empty() { format!("system.slice:castoff:{id}") } else { path.to_owned() };
             let place = Place::parse(&path)?;
-            if unified { (path, None) } else { (place.directory(), Some(place)) }
+            let directory = place.directory();
+            if unified { (path, directory, None) } else { (directory.clone(), directory, Some(place)) }
         }
     };
     linux.set_cgroups_path(Some(PathBuf::from(path)));
     if !unified {
         cover_cgroups(&mut spec, place.is_some())?;
     }
-    Ok(Adapted { spec, payload, place, systemd: systemd && unified })
+    Ok(Adapted { spec, payload, place, systemd: systemd && unified, cgroup })
 }
 
 /// Makes mounts of v1's cgroups read-only where that is asked for.

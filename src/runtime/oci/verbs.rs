@@ -66,11 +66,19 @@ pub fn run(args: &OciArgs) -> Result<u8> {
         Verb::Features => say(&features::document().to_string()),
         Verb::Spec(args) => bundle(global, args),
         Verb::Image(args) => image(args),
-        Verb::Hold => loop {
-            nix::unistd::pause();
-        },
+        Verb::Hold => hold(),
     }?;
     Ok(0)
+}
+
+/// Holds a scope until its castoff ends it, or is no more.
+fn hold() -> Result<()> {
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).context("cannot end with castoff")?;
+    // It may be gone already.
+    while nix::unistd::getppid() != Pid::from_raw(1) {
+        nix::unistd::pause();
+    }
+    Ok(())
 }
 
 fn say(text: &str) -> Result<()> {
@@ -113,6 +121,7 @@ fn create(store: &Store, global: &Global, args: &Create, detach: bool) -> Result
         .with_context(|| format!("the specification of the bundle {} cannot be read", bundle.display()))?;
     let mode = RealKernel.cgroup_mode()?;
     let adapted = spec::adapt(&original, &bundle, &args.id, global.systemd_cgroup, mode)?;
+    cgroup::must_be_free(&adapted.cgroup)?;
     let holder = match &adapted.place {
         Some(place) => Some((place.make(&systemd()?, &args.id)?, place.directory())),
         None => None,

@@ -32,7 +32,7 @@ node_up bullseye-dockershim bullseye
 on bullseye castoff oci spec --bundle /var/lib/lab-bundle t1 uname
 check "bullseye: its kernel is said to be too old" on bullseye 'castoff oci run --bundle /var/lib/lab-bundle t1 2>&1 | grep "needs Linux 5.12"'
 check "bullseye: nothing is left" on bullseye '! ls -d /sys/fs/cgroup/*/castoff /run/castoff/oci/t1 2>/dev/null'
-check "bullseye: a verification skips what needs it" on bullseye 'castoff verify --level runtime | grep -A1 "reference-runs.*the kernel is 5.10"'
+check "bullseye: a verification skips what needs it, and tries runc" on bullseye 'castoff verify --level runtime | grep -A9 "reference-runs.*the kernel is 5.10" | grep "✔.*runc-confines"'
 node_down bullseye
 
 # cgroup v1 and systemd, on the kernel of this machine.
