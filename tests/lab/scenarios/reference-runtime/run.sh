@@ -21,7 +21,7 @@ runtime() { # runtime NODE SHAPE
         check "$node, $driver: and the cgroup is where it belongs" said "$node-castoff-$driver" "^place .*ok$"
     done
     on "$node" 'ln -sf $(command -v castoff) /run/castoff-oci; castoff oci image --out /root/probe.tar probe && systemctl start containerd && ctr images import /root/probe.tar >/dev/null'
-    check_out "$node: containerd's shim runs a container by it" PROBE=image under_containerd "$node" "" env
+    check_out "$node: containerd's shim runs a container by it" castoff under_containerd "$node" "" "echo castoff"
     check "$node: under containerd's own seccomp profile" filtered "$node"
     check_fails "$node: an exit code comes through" under_containerd "$node" "" "exit 7"
     node_down "$node"
