@@ -16,6 +16,8 @@ mod kernel;
 mod lock;
 mod procs;
 mod root;
+pub mod scratch;
+mod seccomp;
 mod signals;
 mod tree_units;
 pub mod unit_links;
@@ -34,7 +36,8 @@ pub use kernel::{FakeKernel, Kernel, RealKernel, Space};
 pub use lock::{Holder, LOCK_PATH, Lock, Locked};
 pub use procs::*;
 pub use root::{Append, Attributes, EntryKind, Expect, FileError, FileRead, Meta, Obstacle, Root, Syncs};
-pub use signals::watch_signals;
+pub use seccomp::install_filter;
+pub use signals::{pass_signals_on, watch_signals};
 pub use tree_units::TreeUnits;
 pub use units::{DBusUnits, FakeUnits, JobResult, Scope, UnitError, UnitState, Units, settle};
 

@@ -3,9 +3,13 @@
 //! migration half way.
 
 use anyhow::{Context as _, Result};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM},
-    flag,
+    consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2},
+    flag, low_level,
 };
 use std::sync::{Arc, atomic::AtomicBool};
 
@@ -26,4 +30,21 @@ pub fn watch_signals() -> Result<Arc<AtomicBool>> {
     let ignored = Arc::new(AtomicBool::new(false));
     flag::register(SIGHUP, ignored).context("cannot watch signals")?;
     Ok(flag)
+}
+
+/// From now on, signals of the user's go to another process instead of ending this one.
+///
+/// # Errors
+/// When the system refuses handlers.
+pub fn pass_signals_on(to: Pid) -> Result<()> {
+    for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2] {
+        let Ok(passed) = Signal::try_from(signal) else { continue };
+        let pass = move || {
+            let _ = kill(to, passed);
+        };
+        #[allow(unsafe_code, reason = "a signal handler")]
+        // SAFETY: kill(2) is async-signal-safe, and nothing else is done.
+        unsafe { low_level::register(signal, pass) }.context("cannot pass signals on")?;
+    }
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::Finding;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,6 +124,28 @@ pub struct Check {
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
+}
+
+impl Check {
+    /// A check of which no more is known yet.
+    pub fn new(id: &str, rung: Rung, status: CheckStatus, detail: String) -> Self {
+        Self { id: id.to_owned(), rung, status, seconds: 0.0, detail, evidence: Vec::new(), remedy: None }
+    }
+
+    /// With what was seen, and what to do; no words: nothing.
+    #[must_use]
+    pub fn with(mut self, evidence: &[Evidence], remedy: &str) -> Self {
+        self.evidence = evidence.to_vec();
+        self.remedy = (!remedy.is_empty()).then(|| remedy.to_owned());
+        self
+    }
+
+    /// With the time it took, to the millisecond.
+    #[must_use]
+    pub fn took(mut self, time: Duration) -> Self {
+        self.seconds = (time.as_secs_f64() * 1000.0).round() / 1000.0;
+        self
+    }
 }
 
 /// The `Verification` document.

@@ -1,5 +1,6 @@
 //! A bundle to try a runtime with: castoff's own workload, confined as a pod's container is.
 
+use super::workload::PROBE;
 use crate::model::CgroupMode;
 use serde_json::{Value, json};
 
@@ -14,7 +15,7 @@ pub const PIDS: u64 = 64;
 /// Its host name.
 pub const HOSTNAME: &str = "castoff-probe";
 /// Its directories: mount points, for a root file system that is read-only.
-pub const DIRS: [&str; 5] = ["dev", "proc", "sys", "tmp", "host-cgroup"];
+const DIRS: [&str; 5] = ["dev", "proc", "sys", "tmp", "host-cgroup"];
 
 /// What a bundle is to hold.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +48,14 @@ impl Bundle<'_> {
             (_, "memory") => format!("/memory{cgroup}/memory.limit_in_bytes"),
             _ => format!("/{controller}{cgroup}/{controller}.max"),
         }
+    }
+
+    /// What is in its folder: path, mode, and content; folders have none.
+    pub fn files(&self) -> Vec<(String, u32, Option<Vec<u8>>)> {
+        let mut files: Vec<_> = DIRS.iter().map(|dir| (format!("rootfs/{dir}"), 0o755, None)).collect();
+        files.push(("rootfs/probe".to_owned(), 0o755, Some(PROBE.to_vec())));
+        files.push(("config.json".to_owned(), 0o600, Some(self.config().to_string().into_bytes())));
+        files
     }
 
     /// `config.json` (runtime-spec 1.0.2, which every runc of the supported releases reads).

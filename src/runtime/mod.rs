@@ -7,5 +7,4 @@
 pub mod attempt;
 pub mod bundle;
 pub mod oci;
-pub mod scratch;
 pub mod workload;

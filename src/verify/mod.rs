@@ -12,47 +12,15 @@ mod units;
 use crate::{
     host::Host,
     inspect,
-    model::{API_VERSION, Assumptions, Check, CheckStatus, Desired, Evidence, Facts, Goal, Level, Rung, Verification},
+    model::{API_VERSION, Assumptions, Check, CheckStatus, Desired, Facts, Goal, Level, Rung, Verification},
 };
 use anyhow::Result;
-use std::time::Duration;
 
 /// What a check found: evidence when as expected, else what is wrong, or why it cannot be looked at here.
 pub(crate) enum Verdict {
     Pass(String),
     Fail(String),
     Skip(String),
-}
-
-/// A check with all there is to it.
-#[derive(Debug)]
-pub(crate) struct Found {
-    pub id: &'static str,
-    pub rung: Rung,
-    pub status: CheckStatus,
-    pub detail: String,
-    pub evidence: Vec<Evidence>,
-    pub remedy: Option<String>,
-    pub took: Duration,
-}
-
-impl Found {
-    pub fn new(id: &'static str, rung: Rung, status: CheckStatus, detail: String) -> Self {
-        Self { id, rung, status, detail, evidence: Vec::new(), remedy: None, took: Duration::ZERO }
-    }
-
-    /// With what was seen, and what to do; no words: nothing.
-    pub fn with(mut self, evidence: &[Evidence], remedy: &str) -> Self {
-        self.evidence = evidence.to_vec();
-        self.remedy = (!remedy.is_empty()).then(|| remedy.to_owned());
-        self
-    }
-
-    fn check(self) -> Check {
-        let seconds = (self.took.as_secs_f64() * 1000.0).round() / 1000.0;
-        let Self { id, rung, status, detail, evidence, remedy, .. } = self;
-        Check { id: id.to_owned(), rung, status, seconds, detail, evidence, remedy }
-    }
 }
 
 /// Everything the checks look at.
@@ -106,9 +74,9 @@ pub fn run(host: &Host, level: Level, desired: &Desired) -> Result<Verification>
     let mut checks: Vec<Check> = Vec::new();
     for at in [Level::Config, Level::Runtime, Level::Cri, Level::Node].into_iter().filter(|at| *at <= level) {
         let these = probes.iter().filter(|(_, needs, _)| *needs == at);
-        checks.extend(these.map(|probe| ask(&look, probe).check()));
+        checks.extend(these.map(|probe| ask(&look, probe)));
         if at == Level::Runtime && facts.kubelet.installed {
-            checks.extend(reference::rungs(&look).into_iter().map(Found::check));
+            checks.extend(reference::rungs(&look));
         }
     }
     Ok(Verification {
@@ -122,7 +90,7 @@ pub fn run(host: &Host, level: Level, desired: &Desired) -> Result<Verification>
 }
 
 /// Asks one probe, where it can be asked.
-fn ask(look: &Look<'_>, (id, needs, probe): &Probe) -> Found {
+fn ask(look: &Look<'_>, (id, needs, probe): &Probe) -> Check {
     let rung = match needs {
         Level::Config | Level::Runtime => Rung::Facts,
         Level::Cri => Rung::Live,
@@ -142,5 +110,5 @@ fn ask(look: &Look<'_>, (id, needs, probe): &Probe) -> Found {
         }
     };
     let took = look.host.clock.monotonic().saturating_sub(start);
-    Found { took, ..Found::new(id, rung, status, detail) }
+    Check::new(id, rung, status, detail).took(took)
 }

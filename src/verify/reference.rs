@@ -1,13 +1,11 @@
 //! Rungs 1 and 2: the same containers through castoff's own runtime and through the node's. Where both fail it is the
 //! kernel, its cgroups or a privilege; where only the node's does, it is that runtime.
 
-use super::{Found, Look};
+use super::Look;
 use crate::{
-    model::{CgroupMode, CheckStatus, Rung},
-    runtime::{
-        attempt::{Bench, Came, OLDEST_KERNEL, Runner, Way, abandon, is_new_enough, tidy},
-        scratch::{self, Scratch},
-    },
+    host::scratch::{self, Scratch},
+    model::{CgroupMode, Check, CheckStatus, Rung},
+    runtime::attempt::{Bench, Came, OLDEST_KERNEL, Runner, Way, abandon, is_new_enough, tidy},
 };
 use anyhow::Result;
 use std::time::Duration;
@@ -23,14 +21,14 @@ const TASKS: [Task; 2] = [
 ];
 
 /// Both rungs.
-pub(crate) fn rungs(look: &Look<'_>) -> Vec<Found> {
+pub(crate) fn rungs(look: &Look<'_>) -> Vec<Check> {
     let skip = |why: String| {
         TASKS
             .iter()
             .flat_map(|(reference, runc, _)| {
                 [
-                    Found::new(reference, Rung::Reference, CheckStatus::Skip, why.clone()),
-                    Found::new(runc, Rung::Runc, CheckStatus::Skip, why.clone()),
+                    Check::new(reference, Rung::Reference, CheckStatus::Skip, why.clone()),
+                    Check::new(runc, Rung::Runc, CheckStatus::Skip, why.clone()),
                 ]
             })
             .collect()
@@ -71,7 +69,7 @@ fn sweep(look: &Look<'_>, reference: &Runner, runc: Option<&Runner>) {
     }
 }
 
-fn tasks(look: &Look<'_>, scratch: &Scratch, reference: &Runner, runc: Option<&Runner>, way: Way) -> Vec<Found> {
+fn tasks(look: &Look<'_>, scratch: &Scratch, reference: &Runner, runc: Option<&Runner>, way: Way) -> Vec<Check> {
     let release = look.host.kernel.release().unwrap_or_default();
     let mut found = Vec::new();
     for (reference_id, runc_id, task) in TASKS {
@@ -87,8 +85,8 @@ fn tasks(look: &Look<'_>, scratch: &Scratch, reference: &Runner, runc: Option<&R
         let took = |timed: Option<(Came, Duration)>| timed.map(|(_, took)| took).unwrap_or_default();
         let judged = Judged { reference_id, runc_id, runc, way, release: &release };
         let (first, second) = judged.verdict(came(&ours).as_ref(), came(&theirs).as_ref());
-        found.push(Found { took: took(ours), ..first });
-        found.push(Found { took: took(theirs), ..second });
+        found.push(first.took(took(ours)));
+        found.push(second.took(took(theirs)));
     }
     found
 }
@@ -114,9 +112,9 @@ struct Judged<'a> {
 
 impl Judged<'_> {
     /// Whose fault it is. Nothing of ours: this kernel is too old for it; nothing of theirs: there is no runc.
-    fn verdict(&self, ours: Option<&Came>, theirs: Option<&Came>) -> (Found, Found) {
-        let reference = |status, detail| Found::new(self.reference_id, Rung::Reference, status, detail);
-        let node = |status, detail| Found::new(self.runc_id, Rung::Runc, status, detail);
+    fn verdict(&self, ours: Option<&Came>, theirs: Option<&Came>) -> (Check, Check) {
+        let reference = |status, detail| Check::new(self.reference_id, Rung::Reference, status, detail);
+        let node = |status, detail| Check::new(self.runc_id, Rung::Runc, status, detail);
         let name = self.runc.map_or("runc", |runc| runc.name.as_str());
         let driver = self.way.driver();
         let without = || node(CheckStatus::Skip, "there is no runc on this node".to_owned());
@@ -214,7 +212,7 @@ mod tests {
         }
     }
 
-    fn judged(ours: Option<&Came>, theirs: Option<&Came>) -> (Found, Found) {
+    fn judged(ours: Option<&Came>, theirs: Option<&Came>) -> (Check, Check) {
         let runc = Runner::other("/usr/sbin/runc");
         let (reference_id, runc_id, release) = ("reference-runs", "runc-runs", "5.10.0");
         Judged { reference_id, runc_id, runc: Some(&runc), way: WAY, release }.verdict(ours, theirs)

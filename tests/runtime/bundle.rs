@@ -135,6 +135,8 @@ impl Bundle {
         fs::write(rootfs.join("probe"), PROBE).unwrap();
         fs::set_permissions(rootfs.join("probe"), fs::Permissions::from_mode(0o755)).unwrap();
         fs::write(rootfs.join("not-a-program"), "text").unwrap();
+        fs::write(rootfs.join("broken"), "no program").unwrap();
+        fs::set_permissions(rootfs.join("broken"), fs::Permissions::from_mode(0o755)).unwrap();
         let id = format!("castoff-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let config = config(args, &id);
         Self { dir, id, config }

@@ -260,6 +260,23 @@ fn what_cannot_be_done_is_said_and_leaves_nothing() {
         assert_eq!(fs::read_dir(runtime.state_dir().join(".bundles")).map_or(0, Iterator::count), 0, "{why}");
         assert!(!bundle.cgroup("memory").exists(), "{why}");
     }
+    // What only the kernel sees, when the program starts: `run` says it, `start` has returned by then.
+    let broken = || Bundle::new(&[]).with("/process/args", json!(["/broken"]));
+    let ended = runtime.run(&broken());
+    assert!(ended.code != 0 && ended.err.contains("ENOEXEC"), "{ended:?}");
+    let (bundle, _) = (broken(), fs::remove_file(&log));
+    for verb in [&["create", "--bundle", bundle.path(), &bundle.id][..], &["start", &bundle.id]] {
+        assert_eq!(runtime.call_with(&global, verb, "").code, 0);
+    }
+    let told = || fs::read_to_string(&log).unwrap_or_default().contains("ENOEXEC");
+    let late = (0..100).any(|_| {
+        told() || {
+            std::thread::sleep(Duration::from_millis(50));
+            false
+        }
+    });
+    runtime.call(&["delete", "--force", &bundle.id]);
+    assert!(late, "the log says nothing of it");
     let running = Running::started(&runtime, Bundle::new(&["pause"]));
     let taken = running.bundle.config["linux"]["cgroupsPath"].clone();
     let second = Bundle::new(&["exit", "0"]).with("/linux/cgroupsPath", taken);

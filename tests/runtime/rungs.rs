@@ -2,12 +2,9 @@
 
 use super::bundle;
 use castoff::{
-    host::{Faults, Host},
+    host::{Faults, Host, scratch::Scratch},
     model::CgroupMode,
-    runtime::{
-        attempt::{Bench, Came, Runner, Way},
-        scratch::Scratch,
-    },
+    runtime::attempt::{Bench, Came, Runner, Way, abandon},
 };
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
@@ -115,4 +112,20 @@ fn without_systemd_its_driver_is_what_fails() {
     } else {
         assert!(why(&came).contains("systemd"), "{came:?}");
     }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn what_a_killed_verification_left_is_taken_away() {
+    let (host, dir) = (host(), tempfile::tempdir().unwrap());
+    let (state, bundle) = (dir.path().join("reference"), bundle::Bundle::new(&["pause"]));
+    let oci = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_castoff"));
+        let null = std::process::Stdio::null;
+        command.args(["oci", "--root", state.to_str().unwrap()]).args(args);
+        command.stdin(null()).stdout(null()).stderr(null()).status().unwrap().success()
+    };
+    assert!(oci(&["run", "--detach", "--bundle", bundle.path(), &bundle.id]) && oci(&["state", &bundle.id]));
+    abandon(&host, dir.path(), &castoff());
+    assert!(!oci(&["state", &bundle.id]) && !bundle.cgroup("memory").exists());
 }

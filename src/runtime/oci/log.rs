@@ -131,7 +131,8 @@ impl Subscriber for Log {
             Level::INFO => "info",
             _ => "debug",
         };
-        if self.debug {
+        // Standard error may be the container's; a file is ours, and after `start` the only place to tell.
+        if self.debug || (self.file.is_some() && *event.metadata().level() == Level::ERROR) {
             self.line(level, &words);
         }
     }
@@ -191,8 +192,9 @@ mod tests {
         log.fatal("outer");
         let lines = super::super::store::read_text(&path).unwrap();
         let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(lines.len(), 1);
-        assert_eq!((&lines[0]["level"], &lines[0]["msg"]), (&json!("error"), &json!("outer: inner (err=NotFound)")));
-        assert!(lines[0]["time"].as_str().unwrap().ends_with('Z'));
+        let levels: Vec<&str> = lines.iter().map(|line| line["level"].as_str().unwrap()).collect();
+        assert_eq!(levels, ["warning", "warning", "error"]);
+        assert_eq!(lines[2]["msg"], "outer: inner (err=NotFound)");
+        assert!(lines[2]["time"].as_str().unwrap().ends_with('Z'));
     }
 }

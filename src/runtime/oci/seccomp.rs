@@ -5,6 +5,7 @@
 //! the strictest, so a profile becomes one filter for its default (everything that has a rule passes) and one for every
 //! action its rules have.
 
+use crate::host::install_filter;
 use anyhow::{Context as _, Result, bail};
 use libcontainer::oci_spec::runtime::{
     LinuxSeccomp, LinuxSeccompAction as Action, LinuxSeccompArg, LinuxSeccompFilterFlag as Flag,
@@ -144,18 +145,8 @@ impl Filters {
     pub fn install(&self) -> nix::Result<()> {
         // The strictest verdict counts, so the order does not matter to what is filtered. The default's filter comes
         // last: it is the one that may forbid installing another.
-        self.programs.iter().rev().try_for_each(|program| install(program, self.flags))
+        self.programs.iter().rev().try_for_each(|program| install_filter(program, self.flags))
     }
-}
-
-#[allow(unsafe_code, reason = "a filter is handed to the kernel as a pointer")]
-fn install(program: &BpfProgram, flags: libc::c_ulong) -> nix::Result<()> {
-    let len = libc::c_ushort::try_from(program.len()).map_err(|_| nix::errno::Errno::EINVAL)?;
-    // The same layout: seccompiler has its own type only to give it more traits.
-    let fprog = libc::sock_fprog { len, filter: program.as_ptr().cast::<libc::sock_filter>().cast_mut() };
-    // SAFETY: `fprog` points to `len` instructions that live until the call is over; the kernel copies them.
-    let result = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const fprog) };
-    nix::errno::Errno::result(result).map(drop)
 }
 
 #[cfg(test)]

@@ -2,17 +2,13 @@
 //! What the runtime keeps of a container besides libcontainer's state: the specification as it was asked for, and the
 //! one libcontainer was given in its place.
 
-use crate::runtime::{
-    bundle::{self, Bundle},
-    workload::PROBE,
-};
 use anyhow::{Context as _, Result, bail};
 use libcontainer::oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -150,20 +146,6 @@ fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).with_context(what)?;
     let text = serde_json::to_vec(value).with_context(what)?;
     file.write_all(&text).with_context(what)
-}
-
-/// Writes a bundle: its specification, and a root file system with the workload.
-pub fn write_bundle(dir: &Path, bundle: &Bundle<'_>) -> Result<()> {
-    let rootfs = dir.join("rootfs");
-    for path in bundle::DIRS {
-        let path = rootfs.join(path);
-        fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
-    }
-    let program = rootfs.join("probe");
-    let what = || format!("cannot write {}", program.display());
-    fs::write(&program, PROBE).with_context(what)?;
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).with_context(what)?;
-    write_json(&dir.join(CONFIG), &bundle.config())
 }
 
 /// Writes a file for everybody to read.

@@ -10,7 +10,10 @@ use super::{
 };
 
 use crate::{
-    host::{Aio, Clock as _, DBusUnits, Faults, Kernel as _, RealClock, RealKernel, RealProcs, Units as _},
+    host::{
+        Aio, Clock as _, DBusUnits, Faults, Kernel as _, RealClock, RealKernel, RealProcs, Units as _, pass_signals_on,
+        scratch,
+    },
     runtime::{attempt, bundle::Bundle, workload},
 };
 use anyhow::{Context as _, Result, bail};
@@ -35,16 +38,6 @@ const SCOPE_LIMIT: Duration = Duration::from_secs(10);
 /// For the last processes of a container to be gone.
 const DYING: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(5);
-
-/// Signals of the user's that belong to the container while one waits for it.
-const PASSED_ON: [i32; 6] = [
-    signal_hook::consts::SIGTERM,
-    signal_hook::consts::SIGINT,
-    signal_hook::consts::SIGHUP,
-    signal_hook::consts::SIGQUIT,
-    signal_hook::consts::SIGUSR1,
-    signal_hook::consts::SIGUSR2,
-];
 
 /// Does one command; gives the exit code.
 pub fn run(args: &OciArgs) -> Result<u8> {
@@ -186,16 +179,7 @@ fn whole(store: &Store, global: &Global, args: &Run) -> Result<u8> {
 /// Waits for a child, passing signals on to it; gives its exit code, 128 + N for signal N.
 fn wait(pid: i32) -> Result<u8> {
     let child = Pid::from_raw(pid);
-    for signal in PASSED_ON {
-        let pass = move || {
-            if let Ok(signal) = nix::sys::signal::Signal::try_from(signal) {
-                let _ = nix::sys::signal::kill(child, signal);
-            }
-        };
-        #[allow(unsafe_code, reason = "a signal handler")]
-        // SAFETY: kill(2) is async-signal-safe, and nothing else is done.
-        unsafe { signal_hook::low_level::register(signal, pass) }.context("cannot pass signals on")?;
-    }
+    pass_signals_on(child)?;
     loop {
         match waitpid(child, None) {
             Ok(WaitStatus::Exited(_, code)) => return Ok(u8::try_from(code & 0xff).unwrap_or(u8::MAX)),
@@ -354,7 +338,11 @@ fn update(store: &Store, args: &Update) -> Result<()> {
 fn bundle(global: &Global, args: &SpecArgs) -> Result<()> {
     check_id(&args.id)?;
     let words: Vec<&str> = args.args.iter().map(String::as_str).collect();
-    store::write_bundle(&args.bundle, &Bundle { id: &args.id, args: &words, systemd: global.systemd_cgroup })
+    let bundle = Bundle { id: &args.id, args: &words, systemd: global.systemd_cgroup };
+    bundle
+        .files()
+        .iter()
+        .try_for_each(|(path, mode, content)| scratch::put(&args.bundle, path, *mode, content.as_deref()))
 }
 
 fn image(args: &ImageArgs) -> Result<()> {

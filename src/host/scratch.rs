@@ -1,4 +1,4 @@
-#![allow(clippy::disallowed_methods)] // below /run/castoff or /var/lib/castoff, where nobody else has anything
+#![allow(clippy::disallowed_methods)] // in folders of castoff's own, which are no part of what a run may have to take back
 //! A private folder for what a verification needs, gone with it. One whose process was killed is taken away
 //! by the next.
 
@@ -46,29 +46,21 @@ impl Scratch {
     pub fn dir(&self) -> &Path {
         &self.dir
     }
+}
 
-    /// Writes a file, and the folders above it.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn write(&self, path: &str, bytes: &[u8], mode: u32) -> Result<()> {
-        let path = self.dir.join(path);
-        let what = || format!("cannot write {}", path.display());
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).with_context(what)?;
-        }
+/// Writes a file below `dir`, or makes a folder when there is no content, and the folders above it.
+///
+/// # Errors
+/// When that cannot be done.
+pub fn put(dir: &Path, path: &str, mode: u32, content: Option<&[u8]>) -> Result<()> {
+    let path = dir.join(path);
+    let what = || format!("cannot write {}", path.display());
+    let folder = if content.is_some() { path.parent() } else { Some(path.as_path()) };
+    fs::create_dir_all(folder.unwrap_or(dir)).with_context(what)?;
+    if let Some(bytes) = content {
         fs::write(&path, bytes).with_context(what)?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).with_context(what)
     }
-
-    /// Makes a folder.
-    ///
-    /// # Errors
-    /// When it cannot be made.
-    pub fn make_dir(&self, path: &str) -> Result<()> {
-        let path = self.dir.join(path);
-        fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))
-    }
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).with_context(what)
 }
 
 impl Drop for Scratch {
@@ -105,7 +97,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let run = base.path().join("castoff");
         let scratch = Scratch::below(&run, "verify").unwrap();
-        scratch.write("bundle/rootfs/probe", b"x", 0o755).unwrap();
+        put(scratch.dir(), "bundle/rootfs/probe", 0o755, Some(b"x")).unwrap();
         assert_eq!(fs::metadata(scratch.dir()).unwrap().permissions().mode() & 0o777, 0o700);
         fs::create_dir(run.join("verify-7")).unwrap();
         fs::create_dir(run.join("other-8")).unwrap();
