@@ -102,11 +102,12 @@ fn run(words: &Words) -> Done {
         }
         b"tmpfs" => mount(words),
         b"umount" => call(arch::UMOUNT2, &[at(words.get(2)?), 0]).map(drop),
-        b"alloc" => alloc(words.number(2)?),
+        b"alloc" => alloc(words),
         b"forks" => forks(words.number(2)?),
         b"tty" => tty(),
         b"serve" => serve(words.number(2)?),
         b"dial" => dial(words),
+        b"up" => up(words.bytes(2)?),
         _ => Err(EINVAL),
     }
 }
@@ -187,6 +188,7 @@ fn pause(child: usize) -> Done {
 /// Heeds nothing but SIGKILL.
 fn stubborn() -> Done {
     let set = block(&[SIGTERM, SIGINT])?;
+    put(STDOUT, b"stubborn\n")?;
     loop {
         next_signal(set, None, 0)?;
     }
@@ -308,8 +310,12 @@ fn mount(words: &Words) -> Done {
     call(arch::MOUNT, &[at(kind), at(words.get(2)?), at(kind), 0, 0]).map(drop)
 }
 
-/// `alloc MEGABYTES`: takes memory and uses it.
-fn alloc(megabytes: usize) -> Done {
+/// `alloc MEGABYTES [MILLISECONDS]`: takes memory and uses it, after so long.
+fn alloc(words: &Words) -> Done {
+    let megabytes = words.number(2)?;
+    if let Ok(wait) = words.number(3) {
+        sleep(wait / 1000, wait % 1000 * 1_000_000)?;
+    }
     const READ_WRITE: usize = 3;
     const PRIVATE_ANONYMOUS: usize = 0x22;
     let len = megabytes << 20;
@@ -389,6 +395,19 @@ fn dial(words: &Words) -> Done {
     let address = address(ip, words.number(3)?);
     call(arch::CONNECT, &[socket, address.as_ptr() as usize, address.len()])?;
     copy_out(socket)
+}
+
+/// `up NAME`: switches a network interface on.
+fn up(name: &[u8]) -> Done {
+    const GET_FLAGS: usize = 0x8913;
+    const SET_FLAGS: usize = 0x8914;
+    const NAME: usize = 16;
+    let mut request = [0_u8; 40];
+    request.get_mut(..name.len()).filter(|_| name.len() < NAME).ok_or(EINVAL)?.copy_from_slice(name);
+    let socket = call(arch::SOCKET, &[2, 2, 0])?;
+    call(arch::IOCTL, &[socket, GET_FLAGS, request.as_mut_ptr() as usize])?;
+    request[NAME] |= 1;
+    call(arch::IOCTL, &[socket, SET_FLAGS, request.as_mut_ptr() as usize]).map(drop)
 }
 
 #[panic_handler]

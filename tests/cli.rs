@@ -447,3 +447,31 @@ fn only_root_changes_a_running_node() {
         ran.code(77).silent().error(&["root", "hint: "]);
     }
 }
+
+#[test]
+fn two_measurements_are_put_side_by_side() {
+    let dir = tree::scratch();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    // As critest writes it.
+    let pods = |ms: u64| {
+        format!(
+            r#"{{"operationsNames":["CreatePod","StatusPod"],"numParallel":1,"datapoints":[{{"sampleIndex":0,"startTime":1,"endTime":2,"operationsDurationsNs":[{},1000000],"metaInfo":null}}]}}"#,
+            ms * 1_000_000
+        )
+        .replace(",\"metaInfo\":null", "")
+    };
+    let (slow, fast) = (file("a.json", &pods(80)), file("b.json", &pods(20)));
+    let ran = castoff(&["bench", "compare", &slow, &fast]).code(0);
+    let line = ran.out.lines().find(|line| line.contains("CreatePod")).unwrap();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(words, ["CreatePod", "80.0", "20.0", "80.0", "20.0", "0.25"]);
+    let none = file("c.json", &pods(1).replace("Pod\"", "Cat\""));
+    castoff(&["bench", "compare", &slow, &none]).code(1).silent().error(&["no operation in common"]);
+    let other = file("d.json", "[]");
+    castoff(&["bench", "compare", &slow, &other]).code(1).silent().error(&["d.json", "neither"]);
+    castoff(&["bench", "compare", &slow, "/not-there"]).code(1).silent().error(&["/not-there"]);
+}

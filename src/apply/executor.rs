@@ -167,6 +167,7 @@ pub(super) fn work<'a>(
         observer,
         interrupt: options.interrupt,
         checks: Vec::new(),
+        keep_unproven: options.keep_on_verify_failure,
         started: Vec::new(),
         guarding: Duration::ZERO,
         settling: Duration::ZERO,

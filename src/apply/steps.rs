@@ -4,7 +4,9 @@ use super::{Observer, Run, Store, pods};
 use crate::{
     host::{Attributes, Expect, Host, UnitState, settle, unit_links},
     images,
-    model::{Action, Check, FileAfter, FileBefore, Level, Overhead, Plan, Step, Timeouts, Undo, UnitSnapshot},
+    model::{
+        Action, Check, CheckStatus, FileAfter, FileBefore, Level, Overhead, Plan, Step, Timeouts, Undo, UnitSnapshot,
+    },
     verify,
 };
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -29,8 +31,10 @@ pub struct Work<'a> {
     pub observer: &'a mut dyn Observer,
     /// Set by the first SIGINT or SIGTERM.
     pub interrupt: &'a AtomicBool,
-    /// Checks of the last verification.
+    /// What was checked so far.
     pub checks: Vec<Check>,
+    /// Checks before the last step decide nothing by themselves: the node is to be kept as it is.
+    pub keep_unproven: bool,
     /// Units that were started, as they were right after, and when that was.
     pub started: Vec<(UnitState, Duration)>,
     /// Time for what outlives castoff.
@@ -228,7 +232,7 @@ impl Work<'_> {
                 images::check_room(self.host, root, *bytes)?;
                 return self.import(images, new_root.then_some(root.as_str()));
             }
-            Action::AwaitCri { endpoint } => self.await_cri(endpoint)?,
+            Action::AwaitCri { endpoint } => return self.await_cri(endpoint),
             Action::AwaitPods { pods, endpoint } => return pods::await_on_cri(self, endpoint, pods),
             Action::AwaitDockerPods { pods } => return pods::await_on_docker(self, pods),
             Action::Verify { .. } => return self.verify(),
@@ -327,7 +331,8 @@ impl Work<'_> {
         Ok(Some(format!("{} kB streamed", carried.bytes / 1000)))
     }
 
-    fn await_cri(&mut self, endpoint: &str) -> Result<()> {
+    /// Waits for CRI, then lets it run pods: kubelet is stopped and nobody minds.
+    fn await_cri(&mut self, endpoint: &str) -> Result<Option<String>> {
         let deadline = self.timeouts.unit.duration();
         self.wait_until(deadline, |host| {
             Ok(match host.cri(endpoint)?.status(false) {
@@ -336,19 +341,43 @@ impl Work<'_> {
                 Err(error) => Err(format!("{error:#}")),
             })
         })
-        .with_context(|| format!("CRI on {endpoint} does not work"))
+        .with_context(|| format!("CRI on {endpoint} does not work"))?;
+        if self.plan.desired.skip_checks.iter().any(|id| id == verify::POD_TRIAL) {
+            return Ok(None);
+        }
+        let checks = verify::between(self.host, &self.plan.desired);
+        let told = told(&checks);
+        self.checks.extend(checks);
+        match told {
+            Err(why) if !self.keep_unproven => bail!("pods do not run on the new runtime: {why}"),
+            Err(why) => Ok(Some(why)),
+            Ok(passed) => Ok(Some(passed)),
+        }
     }
 
     fn verify(&mut self) -> Result<Option<String>> {
         self.steady()?;
-        let verification = verify::run(self.host, Level::Node, &self.plan.desired)?;
-        self.checks.clone_from(&verification.checks);
-        if !verification.passed() {
-            let failures: Vec<String> =
-                verification.failures().map(|check| format!("{}: {}", check.id, check.detail)).collect();
-            return Err(NotProven(failures.join("; ")).into());
+        // Pods were tried before kubelet was started.
+        let options = verify::Options { extent: verify::Extent::None, ..verify::Options::gate(Level::Node) };
+        let verification = verify::run(self.host, &options, &self.plan.desired)?;
+        // After a boot this is asked again, and only its last answers count.
+        self.checks.retain(|check| check.id.starts_with("live-"));
+        self.checks.extend(verification.checks);
+        match told(&self.checks) {
+            Ok(passed) => Ok(Some(passed)),
+            Err(why) => Err(NotProven(why).into()),
         }
-        Ok(Some(format!("{} checks passed", verification.checks.len())))
+    }
+}
+
+/// How checks went, in a sentence; an error when one failed.
+fn told(checks: &[Check]) -> Result<String, String> {
+    let of = |status| checks.iter().filter(move |check| check.status == status);
+    let failures: Vec<String> = of(CheckStatus::Fail).map(|check| format!("{}: {}", check.id, check.detail)).collect();
+    if failures.is_empty() {
+        Ok(format!("{} checks passed", of(CheckStatus::Pass).count()))
+    } else {
+        Err(failures.join("; "))
     }
 }
 

@@ -85,6 +85,17 @@ pub const CHECKS: &[CheckInfo] = &[
         run: None,
     },
     CheckInfo {
+        id: "pod-trial-failed",
+        severity: Severity::Block,
+        summary: "a container or pod of castoff's own does not run with what this node will have",
+        explanation: "Before the first step castoff runs containers of its own with its own runtime and with the node's, and \
+            pods with a containerd of its own on the planned configuration, apart from the node. One of these checks \
+            failed; nothing was changed. The check's name says what stands in the way: `reference-` the kernel, its cgroups \
+            or a privilege; `runc-` the node's runtime; `shadow-` containerd, its shim or its configuration. \
+            `castoff verify --level cri` runs the same on the configuration that is there now.",
+        run: None,
+    },
+    CheckInfo {
         id: "containerd-trial-undecided",
         severity: Severity::Warn,
         summary: "the planned configuration was tried, but nothing can be said about it",

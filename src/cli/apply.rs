@@ -8,9 +8,10 @@ use super::{
 use crate::{
     apply::{self, Options, Refusal},
     host::{Host, env, user_files, watch_signals},
-    model::{API_VERSION, Action, Digest, Facts, Outcome, Plan, RunReport, Span},
+    model::{API_VERSION, Action, CheckStatus, Digest, Facts, Finding, Outcome, Plan, RunReport, Severity, Span},
     report,
     ui::{Answer, Printer, Progress, Prompter},
+    verify,
 };
 use anyhow::{Context as _, Result, anyhow};
 use std::path::Path;
@@ -192,6 +193,9 @@ impl Keep {
 pub fn carry_out(context: &Context, plan: &Plan, change: &ChangeArgs, keep: Keep, printer: Printer) -> Result<Exit> {
     let host = &context.host;
     let interrupt = watch_signals()?;
+    if !change.no_trial {
+        prove_first(context, plan, change, printer)?;
+    }
     let keep_within = match keep {
         Keep::Within(span) if host.is_live() => Some(span.duration().as_secs()),
         // Nothing runs in a file tree that could take it back later.
@@ -211,6 +215,33 @@ pub fn carry_out(context: &Context, plan: &Plan, change: &ChangeArgs, keep: Keep
     let mut progress = Progress::new(printer, &*host.clock);
     let report = apply::apply(host, plan, &options, &mut progress)?;
     tell(&report, change.output, printer)
+}
+
+/// Runs containers and pods as they would run afterwards, before anything is touched.
+fn prove_first(context: &Context, plan: &Plan, change: &ChangeArgs, printer: Printer) -> Result<()> {
+    use verify::POD_TRIAL as ID;
+    let host = &context.host;
+    if !host.is_live() || plan.desired.skip_checks.iter().any(|id| id == ID) {
+        return Ok(());
+    }
+    printer.say("Trying pods with what this node will have …");
+    let began = host.clock.monotonic();
+    let checks = verify::before(host, &context.facts(), plan);
+    let passed = checks.iter().filter(|check| check.status == CheckStatus::Pass).count();
+    let took = host.clock.monotonic().saturating_sub(began).as_secs_f64();
+    printer.say(&format!("{passed} of {} checks passed in {took:.1} s; nothing was changed yet", checks.len()));
+    let failed = checks.into_iter().filter(|check| check.status == CheckStatus::Fail).map(|check| {
+        let fix = check.remedy.unwrap_or_else(|| "see `castoff verify --level cri`".to_owned());
+        let what = format!("a trial failed before anything was touched: {}", check.id);
+        Finding::new(ID, Severity::Block, what).cause(check.detail).fix(fix)
+    });
+    let failed: Vec<Finding> = failed.collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let mut refused = plan.clone();
+    refused.findings.extend(failed);
+    refuse_blocked(&refused, change, printer)
 }
 
 /// Tells how a run ended: the report as data, what comes next as talk.

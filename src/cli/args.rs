@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::{
-    model::{Goal, Level, Span},
+    model::{CgroupDriver, Goal, Level, Span},
     runtime::oci::OciArgs,
     ui::ColourChoice,
 };
@@ -52,6 +52,11 @@ pub enum Command {
     History(HistoryArgs),
     /// Show one run in full
     Show(ShowArgs),
+    /// Compare benchmarks
+    Bench {
+        #[command(subcommand)]
+        command: BenchCommand,
+    },
     /// Rewrite containerd's configuration to another version
     Convert(ConvertArgs),
     /// Explain a finding
@@ -274,12 +279,55 @@ pub struct VerifyArgs {
     /// How far to look; each level includes those before it
     #[arg(long, value_enum, default_value_t, value_name = "LEVEL")]
     pub level: LevelArg,
+    /// Run pods through the node's runtime even while kubelet runs, which may end them
+    #[arg(long)]
+    pub live: bool,
+    /// Try pods with all checks, also through castoff's own runtime; at level `cri` all are tried through the node's anyway
+    #[arg(long, conflicts_with = "quick")]
+    pub full: bool,
+    /// Try pods with the most important checks only
+    #[arg(long)]
+    pub quick: bool,
+    /// The cgroup driver that is expected [default: systemd where it runs]
+    #[arg(long, value_name = "DRIVER")]
+    pub cgroup_driver: Option<CgroupDriver>,
+    /// Try the runtime behind this socket, and nothing else: CRI-O, cri-dockerd
+    #[arg(long, value_name = "ENDPOINT")]
+    pub endpoint: Option<String>,
+    /// Put this program in runc's place for the second half of the trial, instead of castoff's own runtime
+    #[arg(long, value_name = "PROGRAM")]
+    pub handler: Option<String>,
+    /// Measure pods and containers as critest does
+    #[arg(long)]
+    pub bench: bool,
+    /// Samples of each benchmark
+    #[arg(long, requires = "bench", default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub samples: u32,
+    /// Samples at the same time
+    #[arg(long, requires = "bench", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub parallel: u32,
     /// Exit with 2 when the node is not as expected
     #[arg(long)]
     pub detailed_exitcode: bool,
     /// Output format
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Put two measurements side by side: documents of `castoff verify --bench -o json`, or files of critest
+    Compare(CompareArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// The first
+    #[arg(value_name = "A")]
+    pub first: PathBuf,
+    /// The second
+    #[arg(value_name = "B")]
+    pub second: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 mod apply;
 mod args;
+mod bench;
 mod context;
 mod convert;
 mod demo;
@@ -19,7 +20,7 @@ use crate::{
     runtime::oci::{self, OciArgs},
     ui::Printer,
 };
-use args::{Cli, Command};
+use args::{BenchCommand, Cli, Command};
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use exit::Exit;
 use std::process::ExitCode;
@@ -61,6 +62,7 @@ fn run(cli: &Cli, printer: Printer) -> anyhow::Result<Exit> {
         Command::Recover(args) => recover::run(args, printer),
         Command::History(args) => history::history(args, printer),
         Command::Show(args) => history::show(args, printer),
+        Command::Bench { command: BenchCommand::Compare(args) } => bench::compare(args, printer),
         Command::Convert(args) => convert::run(args, printer),
         Command::Explain(args) => look::explain(args, printer),
         Command::Demo(args) => demo::run(args, printer),

@@ -3,10 +3,16 @@
 
 mod client;
 mod fake;
+mod making;
 mod messages;
+mod pod_messages;
+mod pods;
 
 pub use client::GrpcCri;
 pub use fake::{FakeCri, Health, Runtime};
+pub use pods::{
+    ContainerSpec, CriPods, Executed, MountSpec, Order, PodSpec, Propagation, Seccomp, Security, Share, Stats,
+};
 
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt::Debug, time::Duration};
@@ -143,6 +149,12 @@ pub struct ContainerStatus {
     pub reason: String,
     /// Sentence for the reason.
     pub message: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Image as resolved.
+    pub image_ref: String,
     /// Where its log is.
     pub log_path: String,
     /// Its first process on the host.
@@ -156,6 +168,16 @@ pub struct ContainerStatus {
 pub struct SandboxStatus {
     /// It runs.
     pub ready: bool,
+    /// Name of the pod.
+    pub name: String,
+    /// Namespace of the pod.
+    pub namespace: String,
+    /// UID of the pod.
+    pub uid: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
     /// Its first process on the host (the pause container).
     pub pid: Option<u32>,
     /// `linux.cgroupsPath` of its OCI specification.

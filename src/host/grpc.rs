@@ -1,11 +1,11 @@
-//! Unary gRPC calls over a unix socket, one connection per call: a call costs about a millisecond more and never meets
-//! a connection that a restarted daemon has left behind.
+//! gRPC calls over a unix socket, one connection per call: a call costs about a millisecond more and never meets a
+//! connection that a restarted daemon has left behind. Who knows that the daemon stays keeps the connection.
 
 use super::{Aio, DaemonError, aio::deadline};
 use anyhow::{Context, bail};
 use hyper::http::uri::PathAndQuery;
 use hyper_util::rt::TokioIo;
-use std::{sync::Mutex, time::Duration};
+use std::{cell::RefCell, rc::Rc, sync::Mutex, time::Duration};
 use tokio::net::UnixStream;
 use tonic::{
     Code, Request, Status,
@@ -24,6 +24,8 @@ pub(crate) struct Server {
     aio: Aio,
     socket: String,
     namespace: Option<&'static str>,
+    lease: Option<String>,
+    kept: Option<Rc<RefCell<Option<Channel>>>>,
 }
 
 impl Server {
@@ -35,13 +37,30 @@ impl Server {
                 "`{endpoint}` is not the endpoint of a unix socket; it looks like unix:///run/containerd/containerd.sock"
             );
         }
-        Ok(Self { aio, socket: path.to_owned(), namespace: None })
+        Ok(Self { aio, socket: path.to_owned(), namespace: None, lease: None, kept: None })
     }
 
     /// Sends the header that selects a containerd namespace.
     pub(crate) fn in_namespace(mut self, namespace: &'static str) -> Self {
         self.namespace = Some(namespace);
         self
+    }
+
+    /// Sends the header that puts what is made under a lease of containerd.
+    pub(crate) fn under_lease(mut self, lease: &str) -> Self {
+        self.lease = Some(lease.to_owned());
+        self
+    }
+
+    /// Calls share one connection from now on.
+    pub(crate) fn keeping_connection(mut self) -> Self {
+        self.kept = Some(Rc::default());
+        self
+    }
+
+    /// Runs calls made of [`Server::unary`].
+    pub(crate) fn run<T>(&self, calls: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+        self.aio.run(calls)
     }
 
     pub(crate) fn socket(&self) -> &str {
@@ -71,17 +90,50 @@ impl Server {
         self.aio.run(async { Ok(futures_util::future::join_all(calls).await) })
     }
 
-    async fn unary<Q, A>(&self, path: &str, request: Q, limit: Duration) -> anyhow::Result<A>
+    /// Calls a method that takes a stream and answers with one; all answers.
+    pub(crate) fn stream<Q, A>(&self, path: &str, requests: Vec<Q>, limit: Duration) -> anyhow::Result<Vec<A>>
+    where
+        Q: prost::Message + Send + Sync + 'static,
+        A: prost::Message + Default + Send + Sync + 'static,
+    {
+        self.aio.run(deadline(limit, &self.socket, path, async {
+            let (mut client, method) = self.client(path).await?;
+            let requests = self.request(futures_util::stream::iter(requests), limit);
+            let refused = |status: Status| anyhow::Error::from(self.refused(path, limit, &status));
+            let reply = client.streaming(requests, method, ProstCodec::<Q, A>::default()).await.map_err(refused)?;
+            let mut answers = reply.into_inner();
+            let mut all = Vec::new();
+            while let Some(answer) = answers.message().await.map_err(refused)? {
+                all.push(answer);
+            }
+            Ok(all)
+        }))
+    }
+
+    async fn client(&self, path: &str) -> anyhow::Result<(Grpc<Channel>, PathAndQuery)> {
+        let kept = self.kept.as_ref().and_then(|kept| kept.borrow().clone());
+        let channel = match kept {
+            Some(channel) => channel,
+            None => {
+                let channel = self.connect(path).await?;
+                if let Some(kept) = &self.kept {
+                    *kept.borrow_mut() = Some(channel.clone());
+                }
+                channel
+            }
+        };
+        let mut client = Grpc::new(channel).max_decoding_message_size(MESSAGE_LIMIT);
+        client.ready().await.map_err(|error| self.protocol(path, &error))?;
+        Ok((client, path.parse().with_context(|| format!("`{path}` is not a method"))?))
+    }
+
+    pub(crate) async fn unary<Q, A>(&self, path: &str, request: Q, limit: Duration) -> anyhow::Result<A>
     where
         Q: prost::Message + Send + Sync + 'static,
         A: prost::Message + Default + Send + Sync + 'static,
     {
         deadline(limit, &self.socket, path, async {
-            let channel = self.connect(path).await?;
-            let mut client = Grpc::new(channel).max_decoding_message_size(MESSAGE_LIMIT);
-            let late = |error: tonic::transport::Error| self.protocol(path, &error);
-            client.ready().await.map_err(late)?;
-            let method: PathAndQuery = path.parse().with_context(|| format!("`{path}` is not a method"))?;
+            let (mut client, method) = self.client(path).await?;
             let request = self.request(request, limit);
             match client.unary(request, method, ProstCodec::<Q, A>::default()).await {
                 Ok(reply) => Ok(reply.into_inner()),
@@ -111,6 +163,9 @@ impl Server {
         request.set_timeout(limit.saturating_add(Duration::from_secs(1)));
         if let Some(namespace) = self.namespace {
             request.metadata_mut().insert("containerd-namespace", MetadataValue::<Ascii>::from_static(namespace));
+        }
+        if let Some(lease) = self.lease.as_ref().and_then(|lease| MetadataValue::<Ascii>::try_from(lease).ok()) {
+            request.metadata_mut().insert("containerd-lease", lease);
         }
         request
     }

@@ -37,8 +37,20 @@ impl Lock {
     /// # Errors
     /// When the lock file cannot be made.
     pub fn take(root: &Root, holder: &str) -> Result<Locked> {
+        Self::take_at(root, LOCK_PATH, holder)
+    }
+
+    /// The same for the pods of verifications, which take away each other's leavings.
+    ///
+    /// # Errors
+    /// When the lock file cannot be made.
+    pub fn take_for_pods(root: &Root, holder: &str) -> Result<Locked> {
+        Self::take_at(root, "/run/castoff-verify.lock", holder)
+    }
+
+    fn take_at(root: &Root, path: &str, holder: &str) -> Result<Locked> {
         root.make_dirs("/run", 0o755)?;
-        let mut file = root.open_for_lock(LOCK_PATH)?;
+        let mut file = root.open_for_lock(path)?;
         let mut text = String::new();
         // Only for the message: what is in the file proves nothing.
         let _ = (&mut file).take(4096).read_to_string(&mut text);
@@ -49,7 +61,7 @@ impl Lock {
                 Ok(Locked::Ours(lock))
             }
             Err((_, Errno::EWOULDBLOCK)) => Ok(Locked::Held(text.trim().to_owned())),
-            Err((_, errno)) => Err(std::io::Error::from(errno)).context(format!("cannot lock {LOCK_PATH}")),
+            Err((_, errno)) => Err(std::io::Error::from(errno)).context(format!("cannot lock {path}")),
         }
     }
 
@@ -63,7 +75,7 @@ impl Lock {
             file.rewind()?;
             file.write_all(holder.as_bytes())
         };
-        write(&mut self.file).with_context(|| format!("cannot write {LOCK_PATH}"))
+        write(&mut self.file).context("cannot write into a lock")
     }
 }
 

@@ -12,6 +12,7 @@ mod engine;
 pub mod env;
 mod faults;
 mod grpc;
+mod image_store;
 mod kernel;
 mod lock;
 mod procs;
@@ -25,13 +26,14 @@ mod units;
 pub mod user_files;
 
 pub use aio::Aio;
-pub use cage::{Cage, Caged};
+pub use cage::{Cage, Caged, RUNTIME};
 pub use clock::{Clock, FakeClock, RealClock};
 pub use containerd::{Containerd, ContainerdVersion, FakeContainerd, GrpcContainerd, Plugin};
 pub use cri::*;
 pub use daemon_error::DaemonError;
 pub use engine::*;
 pub use faults::{FaultMode, Faults, Injected};
+pub use image_store::{GrpcImageStore, ImageStore, Piece, Record};
 pub use kernel::{FakeKernel, Kernel, RealKernel, Space};
 pub use lock::{Holder, LOCK_PATH, Lock, Locked};
 pub use procs::*;
@@ -41,7 +43,7 @@ pub use signals::{pass_signals_on, watch_signals};
 pub use tree_units::TreeUnits;
 pub use units::{DBusUnits, FakeUnits, JobResult, Scope, UnitError, UnitState, Units, settle};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::{fmt::Debug, path::Path, rc::Rc};
 
 /// Docker's socket.
@@ -59,6 +61,22 @@ pub trait Doors: Debug {
     /// # Errors
     /// When the endpoint is no unix socket.
     fn containerd(&self, endpoint: &str) -> Result<Box<dyn Containerd>>;
+
+    /// A client that makes pods.
+    ///
+    /// # Errors
+    /// When the endpoint is no unix socket, or no pods can be made here.
+    fn pods(&self, endpoint: &str) -> Result<Box<dyn CriPods>> {
+        bail!("no pods can be made through {endpoint}")
+    }
+
+    /// A client of the store of containerd's images.
+    ///
+    /// # Errors
+    /// When the endpoint is no unix socket, or has no such store.
+    fn images(&self, endpoint: &str) -> Result<Box<dyn ImageStore>> {
+        bail!("no images can be brought to {endpoint}")
+    }
 }
 
 /// A node, or a node's file tree.
@@ -189,5 +207,14 @@ impl Doors for Sockets {
 
     fn containerd(&self, endpoint: &str) -> Result<Box<dyn Containerd>> {
         Ok(Box::new(GrpcContainerd::new(self.aio.clone(), endpoint)?))
+    }
+
+    fn pods(&self, endpoint: &str) -> Result<Box<dyn CriPods>> {
+        let client = GrpcCri::new(self.aio.clone(), endpoint, self.faults.clone())?;
+        Ok(Box::new(client.keeping_connection()))
+    }
+
+    fn images(&self, endpoint: &str) -> Result<Box<dyn ImageStore>> {
+        Ok(Box::new(GrpcImageStore::new(self.aio.clone(), endpoint, self.faults.clone())?))
     }
 }

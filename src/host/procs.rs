@@ -69,6 +69,9 @@ pub trait Procs: Debug {
         bail!("{} cannot be caged here", cage.program)
     }
 
+    /// Ends what is left of cages for pods whose castoff was killed.
+    fn end_abandoned_cages(&self) {}
+
     /// Where a program is, if it is installed.
     fn find(&self, program: &str) -> Option<String>;
 
@@ -77,6 +80,14 @@ pub trait Procs: Debug {
 
     /// The cgroups of a live process.
     fn cgroup(&self, pid: u32) -> anyhow::Result<Vec<CgroupLine>>;
+
+    /// Kills all processes in a cgroup of castoff's own.
+    fn end_cgroup(&self, _dir: &str) {}
+
+    /// A namespace of a live process, as `/proc/PID/ns/KIND` names it; `None` when it is gone or not ours to see.
+    fn namespace(&self, _pid: u32, _kind: &str) -> Option<String> {
+        None
+    }
 
     /// True while the process exists and is not a zombie.
     fn exists(&self, pid: u32) -> bool;

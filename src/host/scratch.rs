@@ -63,6 +63,33 @@ pub fn put(dir: &Path, path: &str, mode: u32, content: Option<&[u8]>) -> Result<
     fs::set_permissions(&path, fs::Permissions::from_mode(mode)).with_context(what)
 }
 
+/// The text of a file.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn text(path: &Path) -> Result<String> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Gives a file another name in its folder.
+///
+/// # Errors
+/// When that cannot be done.
+pub fn rename(path: &Path, name: &str) -> Result<()> {
+    fs::rename(path, path.with_file_name(name)).with_context(|| format!("cannot rename {}", path.display()))
+}
+
+/// Makes a link at `path` below `dir`.
+///
+/// # Errors
+/// When that cannot be done.
+pub fn link(dir: &Path, path: &str, target: &str) -> Result<()> {
+    let path = dir.join(path.trim_start_matches('/'));
+    let _ = fs::remove_file(&path);
+    std::os::unix::fs::symlink(target, &path).with_context(|| format!("cannot make {}", path.display()))
+}
+
 impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.dir);

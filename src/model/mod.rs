@@ -1,6 +1,7 @@
 //! The field's words as values. No I/O, no clock, no environment: everything here can be made in a test by hand,
 //! printed as JSON, and read back.
 
+mod bench;
 mod desired;
 mod digest;
 mod duration;
@@ -10,11 +11,13 @@ mod journal;
 mod origin;
 mod plan;
 mod run;
+mod runtime_view;
 mod secret;
 mod state;
 mod verdict;
 mod words;
 
+pub use bench::{Benchmark, Datapoint, Spread};
 pub use desired::{
     ConfigWay, DEFAULT_ENDPOINT, Desired, DockerFate, Goal, ImagePolicy, Profile, RecoverPolicy, Retention, Timeouts,
     same_endpoint,
@@ -36,6 +39,7 @@ pub use run::{
     Check, CheckStatus, Downtime, Evidence, Level, Outcome, Overhead, Phase, RunReport, Rung, StepResult, StepStatus,
     Verification,
 };
+pub use runtime_view::{ContainerView, HandlerView, ImageView, PodView, RuntimeView};
 pub use secret::{Secret, redact_text};
 pub use state::{RunState, RunSummary};
 pub use verdict::{SettingVerdict, Verdict};

@@ -86,7 +86,11 @@ pub enum Rung {
     Reference,
     /// The same container by the node's runtime.
     Runc,
-    /// What the running daemon says over CRI.
+    /// Pods by a containerd of castoff's own, on the node's configuration and with the node's programs.
+    Shadow,
+    /// The same with castoff's runtime in the place of runc: whether it is the shim or runc that fails.
+    Handler,
+    /// What the running daemon says over CRI, and pods by it.
     Live,
     /// Pods.
     Node,
@@ -162,8 +166,11 @@ pub struct Verification {
     pub level: Level,
     /// In order.
     pub checks: Vec<Check>,
+    /// What the runtime shows of itself; only when asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<super::RuntimeView>,
     /// Benchmark figures; empty unless asked for.
-    pub bench: Vec<serde_json::Value>,
+    pub bench: Vec<super::Benchmark>,
 }
 
 impl Verification {

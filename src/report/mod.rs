@@ -1,16 +1,20 @@
 //! Documents → text for people. Pure: what the terminal can show is said in [`Look`].
 
+mod bench;
 mod facts;
 mod findings;
 mod plan;
 mod run;
+mod runtime;
 mod style;
 mod table;
 mod verification;
 
+pub use bench::{benchmarks, comparison, pairs};
 pub use facts::facts;
 pub use findings::{explanation, findings};
 pub use plan::{plan, verdicts};
 pub use run::{history, outcome_line, run_report};
+pub use runtime::runtime;
 pub use style::{Glyphs, Look, command, paint};
 pub use verification::verification;

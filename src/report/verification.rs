@@ -1,6 +1,8 @@
 //! `castoff verify` for people.
 
 use super::{
+    bench::benchmarks,
+    runtime::runtime,
     style::{self, BAD, DIM, GOOD, Look, paint},
     table::{pad, wrap},
 };
@@ -42,5 +44,8 @@ pub fn verification(verification: &Verification, look: Look) -> String {
     } else {
         paint(BAD, format!("{failed} of {all} expectations not met on {}", verification.node))
     };
-    format!("{}\n{last}\n", checks(&verification.checks, look))
+    let mut text = format!("{}\n{last}\n", checks(&verification.checks, look));
+    text.push_str(&benchmarks(&verification.bench));
+    text.push_str(&verification.runtime.as_ref().map(runtime).unwrap_or_default());
+    text
 }

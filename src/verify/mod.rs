@@ -2,17 +2,26 @@
 //!
 //! Levels build on each other: what the files say, what runs, what CRI answers, where pods landed.
 
+mod bench;
 mod cri;
 mod files;
+mod leaks;
+mod live;
 mod pods;
 mod reference;
+mod shadow;
+mod suite;
 pub mod trial;
 mod units;
+mod view;
 
 use crate::{
     host::Host,
     inspect,
-    model::{API_VERSION, Assumptions, Check, CheckStatus, Desired, Facts, Goal, Level, Rung, Verification},
+    model::{
+        API_VERSION, Assumptions, Benchmark, Check, CheckStatus, Desired, Facts, Goal, Level, Plan, Rung, Verification,
+    },
+    runtime::attempt::Way,
 };
 use anyhow::Result;
 
@@ -60,11 +69,85 @@ const ON_DOCKER: &[Probe] = &[
     ("docker-running", Level::Runtime, units::docker),
 ];
 
-/// Looks at the node up to `level` and compares it with what is desired.
+pub use bench::Amount;
+pub use shadow::Extent;
+pub use view::view;
+
+/// The finding about what fails before anything is touched; who accepts it has no pods tried.
+pub const POD_TRIAL: &str = "pod-trial-failed";
+
+/// How a node is looked at.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How much of it.
+    pub level: Level,
+    /// How much is tried with pods.
+    pub extent: Extent,
+    /// Run pods through the running daemon even while kubelet runs, which may end them.
+    pub live: bool,
+    /// All checks also for the program in runc's place, not only the most important.
+    pub both: bool,
+    /// Whether systemd makes cgroups; by default it does where it runs.
+    pub systemd_driver: Option<bool>,
+    /// Benchmarks besides, so many.
+    pub bench: Option<Amount>,
+    /// The program in the place of castoff's runtime, behind the shim.
+    pub handler: Option<String>,
+    /// Another runtime than the one that is wanted: only that is tried.
+    pub endpoint: Option<String>,
+}
+
+impl Options {
+    /// What decides about a migration.
+    pub const fn gate(level: Level) -> Self {
+        Self {
+            level,
+            extent: Extent::Gate,
+            live: false,
+            both: false,
+            systemd_driver: None,
+            bench: None,
+            handler: None,
+            endpoint: None,
+        }
+    }
+
+    fn systemd(&self, host: &Host) -> bool {
+        self.systemd_driver.unwrap_or_else(|| host.units.available().is_ok())
+    }
+
+    /// How pods can be tried on this node.
+    ///
+    /// # Errors
+    /// [`suite::Unfit`] when they cannot.
+    fn way(&self, look: &Look<'_>) -> Result<Way> {
+        let unfit = |why: &str| Err(suite::Unfit(why.to_owned()).into());
+        if !look.host.is_live() {
+            return unfit("a file tree does not run");
+        }
+        if !look.host.kernel.is_root() {
+            return unfit("only root can run a pod");
+        }
+        match &look.facts.cgroup.mode {
+            Some(mode) => Ok(Way { mode: mode.value, systemd: self.systemd(look.host) }),
+            None => unfit("the kernel's cgroups are not known"),
+        }
+    }
+
+    const fn cases(&self) -> &'static [suite::Case] {
+        match self.extent {
+            Extent::Full => suite::FULL,
+            Extent::Gate | Extent::None => suite::GATE,
+        }
+    }
+}
+
+/// Looks at the node and compares it with what is desired.
 ///
 /// # Errors
 /// Never for a node that is not as expected: that is a failed check.
-pub fn run(host: &Host, level: Level, desired: &Desired) -> Result<Verification> {
+pub fn run(host: &Host, options: &Options, desired: &Desired) -> Result<Verification> {
+    let level = options.level;
     let facts = inspect::inspect(host, &Assumptions::default(), &desired.endpoint);
     let look = Look { host, facts: &facts, desired };
     let probes = match desired.goal {
@@ -72,21 +155,91 @@ pub fn run(host: &Host, level: Level, desired: &Desired) -> Result<Verification>
         Goal::CgroupDriver => ON_DOCKER,
     };
     let mut checks: Vec<Check> = Vec::new();
+    let mut bench = Vec::new();
+    if let Some(endpoint) = &options.endpoint {
+        let found = live::tried(&look, endpoint, options);
+        return Ok(document(&facts, level, found.checks, found.bench));
+    }
     for at in [Level::Config, Level::Runtime, Level::Cri, Level::Node].into_iter().filter(|at| *at <= level) {
         let these = probes.iter().filter(|(_, needs, _)| *needs == at);
         checks.extend(these.map(|probe| ask(&look, probe)));
         if at == Level::Runtime && facts.kubelet.installed {
-            checks.extend(reference::rungs(&look));
+            checks.extend(reference::rungs(&look, options.systemd(host)));
+        }
+        if at == Level::Cri
+            && desired.goal == Goal::Containerd
+            && facts.kubelet.installed
+            && options.extent != Extent::None
+        {
+            for found in [shadow::rung(&look, Vec::new(), options, alone(&checks)), live_pods(&look, options)] {
+                checks.extend(found.checks);
+                bench.extend(found.bench);
+            }
         }
     }
-    Ok(Verification {
+    Ok(document(&facts, level, checks, bench))
+}
+
+/// What a rung with pods found.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub(crate) checks: Vec<Check>,
+    pub(crate) bench: Vec<Benchmark>,
+}
+
+impl Found {
+    pub(crate) fn just(check: Check) -> Self {
+        Self { checks: vec![check], bench: Vec::new() }
+    }
+}
+
+fn document(facts: &Facts, level: Level, checks: Vec<Check>, bench: Vec<Benchmark>) -> Verification {
+    Verification {
         api_version: API_VERSION.to_owned(),
         kind: "Verification".to_owned(),
         node: facts.name().to_owned(),
         level,
         checks,
-        bench: Vec::new(),
-    })
+        runtime: None,
+        bench,
+    }
+}
+
+/// How the node's runtime does by itself.
+fn alone(checks: &[Check]) -> CheckStatus {
+    checks.iter().find(|check| check.id == "runc-runs").map_or(CheckStatus::Skip, |check| check.status)
+}
+
+/// What must hold before a plan's first step: castoff's runtime, the node's, and pods by the planned configuration.
+/// Nothing on the node is changed.
+pub fn before(host: &Host, facts: &Facts, plan: &Plan) -> Vec<Check> {
+    let look = Look { host, facts, desired: &plan.desired };
+    let options = Options::gate(Level::Cri);
+    let mut checks = reference::rungs(&look, options.systemd(host));
+    if plan.goal == Goal::Containerd {
+        let files = trial::files_of(facts, plan);
+        let found = shadow::rung(&look, files, &options, alone(&checks));
+        checks.extend(found.checks);
+    }
+    checks
+}
+
+/// Pods by the node's new runtime, while kubelet is stopped.
+pub fn between(host: &Host, desired: &Desired) -> Vec<Check> {
+    let facts = inspect::inspect(host, &Assumptions::default(), &desired.endpoint);
+    let look = Look { host, facts: &facts, desired };
+    if !live::kubelet_is_away(&look) {
+        return vec![live::not_beside_kubelet()];
+    }
+    live::rung(&look, &desired.endpoint, &Options::gate(Level::Cri)).checks
+}
+
+/// Pods by the node's own runtime, where that may be.
+fn live_pods(look: &Look<'_>, options: &Options) -> Found {
+    if !look.host.is_live() || (!options.live && !live::kubelet_is_away(look)) {
+        return Found::just(live::not_beside_kubelet());
+    }
+    live::tried(look, &look.desired.endpoint, options)
 }
 
 /// Asks one probe, where it can be asked.

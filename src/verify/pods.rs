@@ -64,7 +64,7 @@ pub fn cgroup(look: &Look<'_>) -> Result<Verdict> {
 }
 
 /// The line that says where a process is: v2's only one; on v1 the memory controller's, which is the one that limits.
-fn deciding(lines: &[CgroupLine], unified: bool) -> Option<&str> {
+pub(crate) fn deciding(lines: &[CgroupLine], unified: bool) -> Option<&str> {
     let line = if unified {
         lines.iter().find(|line| line.hierarchy == 0)
     } else {

@@ -1,7 +1,7 @@
 //! Rungs 1 and 2: the same containers through castoff's own runtime and through the node's. Where both fail it is the
 //! kernel, its cgroups or a privilege; where only the node's does, it is that runtime.
 
-use super::Look;
+use super::{Look, leaks};
 use crate::{
     host::scratch::{self, Scratch},
     model::{CgroupMode, Check, CheckStatus, Rung},
@@ -21,7 +21,7 @@ const TASKS: [Task; 2] = [
 ];
 
 /// Both rungs.
-pub(crate) fn rungs(look: &Look<'_>) -> Vec<Check> {
+pub(crate) fn rungs(look: &Look<'_>, systemd: bool) -> Vec<Check> {
     let skip = |why: String| {
         TASKS
             .iter()
@@ -46,8 +46,13 @@ pub(crate) fn rungs(look: &Look<'_>) -> Vec<Check> {
     let Some(mode) = look.facts.cgroup.mode.as_ref().map(|mode| mode.value) else {
         return skip("the kernel's cgroups are not known".to_owned());
     };
-    let way = Way { mode, systemd: look.host.units.available().is_ok() };
-    let runc = node_runtime(look).map(Runner::other);
+    let way = Way { mode, systemd };
+    let named = node_runtime(look);
+    let runc = look.host.procs.find(named).map(|_| Runner::other(named));
+    let _alone = match leaks::alone(look.host, way) {
+        Ok(held) => held,
+        Err(error) => return skip(format!("{error:#}")),
+    };
     sweep(look, &reference, runc.as_ref());
     match Scratch::new(SCRATCH) {
         Ok(scratch) => {
@@ -83,7 +88,8 @@ fn tasks(look: &Look<'_>, scratch: &Scratch, reference: &Runner, runc: Option<&R
         let theirs = runc.map(timed);
         let came = |timed: &Option<(Came, Duration)>| timed.as_ref().map(|(came, _)| came.clone());
         let took = |timed: Option<(Came, Duration)>| timed.map(|(_, took)| took).unwrap_or_default();
-        let judged = Judged { reference_id, runc_id, runc, way, release: &release };
+        let (named, needed) = (node_runtime(look), look.facts.containerd.installed);
+        let judged = Judged { reference_id, runc_id, runc, named, needed, way, release: &release };
         let (first, second) = judged.verdict(came(&ours).as_ref(), came(&theirs).as_ref());
         found.push(first.took(took(ours)));
         found.push(second.took(took(theirs)));
@@ -92,13 +98,12 @@ fn tasks(look: &Look<'_>, scratch: &Scratch, reference: &Runner, runc: Option<&R
 }
 
 /// The program containerd starts for a pod: its handler's `BinaryName`, else runc.
-fn node_runtime<'a>(look: &'a Look<'_>) -> Option<&'a str> {
+fn node_runtime<'a>(look: &'a Look<'_>) -> &'a str {
     let containerd = &look.facts.containerd;
     let default = containerd.default_runtime.as_ref().map_or("runc", |name| name.value.as_str());
     let handler = containerd.handlers.iter().find(|handler| handler.name == default);
     let named = handler.and_then(|handler| handler.binary_name.as_ref()).map(|name| name.value.as_str());
-    let program = named.filter(|name| !name.is_empty()).unwrap_or("runc");
-    look.host.procs.find(program).is_some().then_some(program)
+    named.filter(|name| !name.is_empty()).unwrap_or("runc")
 }
 
 /// What a verdict is made with.
@@ -106,6 +111,8 @@ struct Judged<'a> {
     reference_id: &'static str,
     runc_id: &'static str,
     runc: Option<&'a Runner>,
+    named: &'a str,
+    needed: bool,
     way: Way,
     release: &'a str,
 }
@@ -117,7 +124,13 @@ impl Judged<'_> {
         let node = |status, detail| Check::new(self.runc_id, Rung::Runc, status, detail);
         let name = self.runc.map_or("runc", |runc| runc.name.as_str());
         let driver = self.way.driver();
-        let without = || node(CheckStatus::Skip, "there is no runc on this node".to_owned());
+        let without = || {
+            if !self.needed {
+                return node(CheckStatus::Skip, "there is no runc on this node, and no containerd".to_owned());
+            }
+            let detail = format!("{} is not there, and containerd would start it for every container", self.named);
+            node(CheckStatus::Fail, detail).with(&[], "install the package of runc, or correct BinaryName")
+        };
         let too_old = || {
             let why = format!("the kernel is {}; castoff's own runtime needs Linux {OLDEST_KERNEL}", self.release);
             reference(CheckStatus::Skip, why)
@@ -129,7 +142,7 @@ impl Judged<'_> {
             }
             (None, Some(Came::Wrong { why, evidence })) => {
                 let detail = format!("{name} fails, and castoff's own runtime cannot be asked here: {why}");
-                (too_old(), node(CheckStatus::Fail, detail).with(evidence, culprit(why, None, self.way).1))
+                (too_old(), node(CheckStatus::Fail, detail).with(evidence, of_both(why, None, self.way).1))
             }
             (Some(Came::Right(what)), theirs) => (
                 reference(CheckStatus::Pass, format!("{what} ({driver})")),
@@ -148,7 +161,7 @@ impl Judged<'_> {
                 node(CheckStatus::Pass, format!("{name} ran it ({driver})")),
             ),
             (Some(Came::Wrong { why, evidence }), theirs) => {
-                let (culprit, remedy) = culprit(why, theirs, self.way);
+                let (culprit, remedy) = of_both(why, theirs, self.way);
                 let other = match theirs {
                     Some(Came::Wrong { why, .. }) => node(CheckStatus::Fail, format!("{name} fails as well: {why}")),
                     _ => without(),
@@ -160,28 +173,46 @@ impl Judged<'_> {
 }
 
 /// What both runtimes stumble over.
-fn culprit(why: &str, theirs: Option<&Came>, way: Way) -> (&'static str, &'static str) {
+fn of_both(why: &str, theirs: Option<&Came>, way: Way) -> (&'static str, &'static str) {
     let other = match theirs {
         Some(Came::Wrong { why, .. }) => why.as_str(),
         _ => "",
     };
+    culprit(why, other, way).unwrap_or((
+        "the kernel",
+        "namespaces, seccomp and overlay must be enabled; `castoff check` has what is known to be missing",
+    ))
+}
+
+/// What stands in the way, by the words of two runtimes.
+pub(super) fn culprit(why: &str, other: &str, way: Way) -> Option<(&'static str, &'static str)> {
     let says = |words: &[&str]| {
         words.iter().any(|word| why.to_lowercase().contains(word) || other.to_lowercase().contains(word))
     };
+    if says(&["setup network", "cni plugin"]) {
+        return Some((
+            "the pod network",
+            "look at the configuration in /etc/cni/net.d, and at the programs of its plugins (`castoff check`)",
+        ));
+    }
     if says(&["oom_score_adj", "rlimit", "operation not permitted", "permission denied", "eperm", "eacces"]) {
-        return (
+        return Some((
             "a privilege is missing",
             "run castoff as root outside a container, with CAP_SYS_ADMIN and CAP_SYS_RESOURCE",
-        );
+        ));
     }
     if says(&["no space left", "enospc"]) {
-        return ("no room", "free memory or disk space: /run and /sys/fs/cgroup need some");
+        return Some(("no room", "free memory or disk space: /run and /sys/fs/cgroup need some"));
     }
-    if way.systemd && says(&["d-bus", "dbus", "systemd", ".scope"]) {
-        return ("systemd does not make the cgroup", "look at `systemctl status` and the journal of systemd itself");
+    let read_only = says(&["read-only file system", "erofs"]) && says(&["/sys/fs/cgroup"]);
+    if way.systemd && !read_only && says(&["d-bus", "dbus", "systemd", ".scope"]) {
+        return Some((
+            "systemd does not make the cgroup",
+            "look at `systemctl status` and the journal of systemd itself",
+        ));
     }
     if says(&["cgroup", "controller"]) {
-        return match way.mode {
+        return Some(match way.mode {
             CgroupMode::Unified => {
                 ("the kernel's cgroups", "see that cpu, memory and pids are in /sys/fs/cgroup/cgroup.controllers")
             }
@@ -189,9 +220,9 @@ fn culprit(why: &str, theirs: Option<&Came>, way: Way) -> (&'static str, &'stati
                 "the kernel's cgroups",
                 "see that the memory and pids controllers are mounted below /sys/fs/cgroup and enabled in /proc/cgroups",
             ),
-        };
+        });
     }
-    ("the kernel", "namespaces, seccomp and overlay must be enabled; `castoff check` has what is known to be missing")
+    None
 }
 
 #[cfg(test)]
@@ -215,7 +246,8 @@ mod tests {
     fn judged(ours: Option<&Came>, theirs: Option<&Came>) -> (Check, Check) {
         let runc = Runner::other("/usr/sbin/runc");
         let (reference_id, runc_id, release) = ("reference-runs", "runc-runs", "5.10.0");
-        Judged { reference_id, runc_id, runc: Some(&runc), way: WAY, release }.verdict(ours, theirs)
+        Judged { reference_id, runc_id, runc: Some(&runc), named: "runc", needed: true, way: WAY, release }
+            .verdict(ours, theirs)
     }
 
     #[test]
@@ -228,7 +260,8 @@ mod tests {
         let (ours, theirs) = judged(Some(&wrong("io error")), Some(&right()));
         assert_eq!((ours.status, theirs.status), (CheckStatus::Inconclusive, CheckStatus::Pass));
         let (ours, theirs) = judged(Some(&wrong("x")), None);
-        assert_eq!((ours.status, theirs.status), (CheckStatus::Fail, CheckStatus::Skip));
+        assert_eq!((ours.status, theirs.status), (CheckStatus::Fail, CheckStatus::Fail));
+        assert!(theirs.detail.contains("runc is not there"), "{}", theirs.detail);
         let (ours, theirs) = judged(None, Some(&right()));
         assert_eq!((ours.status, theirs.status), (CheckStatus::Skip, CheckStatus::Pass));
         assert!(ours.detail.contains("5.10.0"), "{}", ours.detail);
@@ -240,7 +273,7 @@ mod tests {
     fn what_both_stumble_over() {
         for (ours, theirs, culprit) in [
             (
-                "mkdir /sys/fs/cgroup/memory/castoff: read-only file system",
+                "mkdir /sys/fs/cgroup/memory/castoff.slice/castoff-c1.scope: Read-only file system",
                 "mkdir: EROFS, cgroup",
                 "the kernel's cgroups",
             ),

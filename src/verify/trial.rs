@@ -16,7 +16,7 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(20);
 /// The CRI service refuses questions for a moment after the socket is there.
 const GRACE: Duration = Duration::from_secs(5);
-const CONFIG: &str = "/etc/containerd/config.toml";
+pub(super) const CONFIG: &str = "/etc/containerd/config.toml";
 const PAUSE: Duration = Duration::from_millis(5);
 /// Plugins that together serve CRI; the cause of a failure is in the first of them that failed.
 const CRI_PLUGINS: [&str; 4] = [
@@ -90,6 +90,10 @@ pub fn try_files(host: &Host, facts: &Facts, endpoint: &str, files: Vec<(String,
 }
 
 /// What the plan writes for containerd to read.
+pub(super) fn files_of(facts: &Facts, plan: &Plan) -> Vec<(String, String)> {
+    planned(plan, facts.containerd.config_path.as_ref().map_or(CONFIG, |path| &path.value))
+}
+
 fn planned(plan: &Plan, config_path: &str) -> Vec<(String, String)> {
     let dir = config_path.rsplit_once('/').map_or("", |(dir, _)| dir);
     let ours = |path: &str| {
@@ -127,7 +131,7 @@ fn is_there(host: &Host, path: &str) -> bool {
 }
 
 /// containerd as its unit starts it, on the planned files, with its data in memory.
-fn cage(
+pub(super) fn cage(
     host: &Host,
     facts: &Facts,
     endpoint: &str,
@@ -162,6 +166,7 @@ fn cage(
         empty,
         dirs: vec![conf_dir.unwrap_or_else(|| "/etc/cni/net.d".to_owned())],
         socket: endpoint.trim_start_matches("unix://").to_owned(),
+        pods: false,
     }
 }
 
@@ -203,14 +208,18 @@ fn late(error: &anyhow::Error, caged: &dyn Caged, cage: &Cage) -> Verdict {
     Verdict::Undecided(format!("containerd did not answer within {} s: {error:#}", LIMIT.as_secs()))
 }
 
-/// What is wrong with the plugins, if something is.
-fn plugins_verdict(plugins: &[Plugin], look: &Look<'_>) -> Option<Verdict> {
+/// The first of the plugins that serve CRI which failed, and why.
+pub(super) fn failed_plugin(plugins: &[Plugin]) -> Option<String> {
     let failed = plugins.iter().filter(|plugin| CRI_PLUGINS.contains(&plugin.uri().as_str()));
     let order = |plugin: &&Plugin| CRI_PLUGINS.iter().position(|uri| *uri == plugin.uri());
-    let first = failed.filter(|plugin| plugin.init_error.is_some()).min_by_key(order);
-    if let Some(plugin) = first {
-        let why = plugin.init_error.clone().unwrap_or_default();
-        return Some(fails(&format!("{} failed to load: {why}", plugin.uri()), look));
+    let plugin = failed.filter(|plugin| plugin.init_error.is_some()).min_by_key(order)?;
+    Some(format!("{} failed to load: {}", plugin.uri(), plugin.init_error.as_deref().unwrap_or_default()))
+}
+
+/// What is wrong with the plugins, if something is.
+fn plugins_verdict(plugins: &[Plugin], look: &Look<'_>) -> Option<Verdict> {
+    if let Some(why) = failed_plugin(plugins) {
+        return Some(fails(&why, look));
     }
     let there = plugins.iter().any(|plugin| plugin.uri() == CRI);
     (!there).then(|| Verdict::Fails(format!("containerd does not load {CRI}: it is disabled")))
@@ -312,7 +321,7 @@ fn loaded_handlers(status: &CriStatus) -> Option<Vec<(String, bool)>> {
 }
 
 /// Why a daemon ended: the last thing it called fatal, else the last thing it said.
-fn last_words(words: &str) -> String {
+pub(super) fn last_words(words: &str) -> String {
     let mut lines = words.lines().rev().map(str::trim).filter(|line| !line.is_empty());
     let last = lines.clone().next().unwrap_or_default();
     let line = lines.find(|line| line.contains(" level=fatal ")).unwrap_or(last);

@@ -113,6 +113,25 @@ impl ContainerdConfig {
         Ok(config.apply(&config.cri_changes(target)?)?.text())
     }
 
+    /// The text with one more handler, for a program that takes runc's arguments.
+    ///
+    /// # Errors
+    /// Values of the wrong type in the way.
+    pub fn with_handler(&self, name: &str, program: &str, systemd_cgroup: bool) -> Result<String, FormatError> {
+        let runtimes = Places::of(self.schema).runtimes();
+        let mut plan = Plan { config: self, changes: Vec::new() };
+        if self.runtimes().is_empty() {
+            // Where a file has a handler, containerd 1.x forgets the one it would have had by itself.
+            plan.set(&[&runtimes[..], &["runc", "runtime_type"]].concat(), Literal::Text(RUNC_V2.to_owned()))?;
+        }
+        let at = |rest: &[&'static str]| [&runtimes[..], &[name], rest].concat();
+        plan.set(&at(&["runtime_type"]), Literal::Text(RUNC_V2.to_owned()))?;
+        plan.set(&at(&["options", "BinaryName"]), Literal::Text(program.to_owned()))?;
+        plan.set(&at(&["options", "SystemdCgroup"]), Literal::Bool(systemd_cgroup))?;
+        let changes = plan.changes;
+        Ok(self.apply(&changes)?.text())
+    }
+
     /// Makes changes one after the other and checks the result against the same changes made to the parsed value.
     pub(super) fn apply(&self, changes: &[Change]) -> Result<Self, FormatError> {
         let read = |text: &str| {

@@ -1,21 +1,24 @@
 //! The mounts of a cage. Everything here runs in the one thread whose namespaces it makes.
 
-use super::Cage;
+use super::{Cage, MARK, RUNTIME};
 use crate::formats::mounts::{Mount, mountinfo};
 use anyhow::{Context as _, bail};
 use nix::{
     errno::Errno,
     fcntl::{OFlag, open},
-    mount::{MsFlags, mount},
+    mount::{MntFlags, MsFlags, mount, umount2},
     sched::{CloneFlags, unshare},
     sys::{prctl, signal::Signal, stat::Mode},
-    unistd::{chdir, chroot, gettid},
+    unistd::{chdir, chroot, gettid, pivot_root},
 };
 use std::{
     fs,
     os::{
         fd::{AsRawFd as _, OwnedFd},
-        unix::{fs::symlink, process::CommandExt as _},
+        unix::{
+            fs::{PermissionsExt as _, symlink},
+            process::CommandExt as _,
+        },
     },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -28,6 +31,8 @@ const SKIPPED: [&str; 5] =
     ["/var/lib/docker/", "/var/lib/kubelet/", "/var/lib/containerd/", "/var/lib/containers/", "/run/"];
 /// Made anew in the cage.
 const OWN: [&str; 5] = ["proc", "sys", "dev", "run", "tmp"];
+/// File systems of the kernel that are written to run a container.
+const WRITTEN_FOR_PODS: [&str; 3] = ["cgroup", "cgroup2", "securityfs"];
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Makes the namespaces and mounts, and moves this thread into them. Returns the real path of the socket.
@@ -53,15 +58,52 @@ pub(super) fn build(cage: &Cage) -> anyhow::Result<String> {
         }
         bring(&entry.path(), &base.join(&name))?;
     }
-    kernel(base)?;
+    kernel(base, cage.pods)?;
+    if cage.pods {
+        for_pods(&tree, base)?;
+    }
     for inside in mounts.iter().map(|inside| inside.trim_start_matches('/')) {
         // Best effort: what it holds is hardly ever needed.
         let _ = bind(&at(&tree).join(inside), &base.join(inside));
     }
-    step(chroot(base), "enter the new root")?;
+    if cage.pods {
+        // Whoever enters a container enters its mount namespace and with that the namespace's own root, which a chroot
+        // does not change.
+        step(chdir(base), "enter the new root")?;
+        step(pivot_root(".", "."), "enter the new root")?;
+        step(umount2(".", MntFlags::MNT_DETACH), "leave the old root")?;
+    } else {
+        step(chroot(base), "enter the new root")?;
+    }
     step(chdir("/"), "enter the new root")?;
     furnish(cage)?;
+    if cage.pods {
+        // As systemd has it, and as CRI's mount propagation needs it; nobody outside is in this peer group.
+        step(mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_SHARED, NONE), "share the mounts among pods")?;
+    }
     Ok(real(Path::new(&cage.socket)).to_string_lossy().into_owned())
+}
+
+/// What pods need besides: systemd, which makes their cgroups, and castoff as a runtime.
+fn for_pods(tree: &OwnedFd, base: &Path) -> anyhow::Result<()> {
+    for dir in ["dbus", "systemd"] {
+        let there = at(tree).join("run").join(dir);
+        if there.is_dir() {
+            let here = base.join("run").join(dir);
+            fs::create_dir_all(&here).with_context(|| format!("failed to make {}", here.display()))?;
+            plain_bind(&there, &here, MsFlags::empty())?;
+        }
+    }
+    let runtime = base.join(RUNTIME.trim_start_matches('/'));
+    let what = || format!("failed to make {}", runtime.display());
+    fs::write(&runtime, "").with_context(what)?;
+    // By its name: its open file belongs to the mounts outside. A copy where the name leads nowhere any more.
+    let bound = fs::read_link("/proc/self/exe").ok().filter(|exe| exe.is_file());
+    if bound.is_some_and(|exe| plain_bind(&exe, &runtime, MsFlags::empty()).is_ok()) {
+        return Ok(());
+    }
+    fs::copy("/proc/self/exe", &runtime).with_context(what)?;
+    fs::set_permissions(&runtime, fs::Permissions::from_mode(0o755)).with_context(what)
 }
 
 /// What the program needs besides the node's files: empty directories, and the files that are tried.
@@ -110,20 +152,25 @@ fn put(path: &Path, content: &str, index: usize) -> anyhow::Result<()> {
     fs::write(path, content).with_context(what)
 }
 
-/// `/proc`, `/sys` and `/dev` of the node, and an empty `/run` and `/tmp`.
-fn kernel(base: &Path) -> anyhow::Result<()> {
+/// `/proc`, `/sys` and `/dev` of the node, and an empty `/run` and `/tmp`. Where pods run, what the kernel has for them
+/// can be written: cgroups, parameters (those of the network are the cage's own), security modules.
+fn kernel(base: &Path, pods: bool) -> anyhow::Result<()> {
     for name in OWN {
         fs::create_dir(base.join(name)).with_context(|| format!("failed to make /{name} of the cage"))?;
     }
     // systemd's presence is told by this directory.
     fs::create_dir_all(base.join("run/systemd/system"))?;
     plain_bind(Path::new("/proc"), &base.join("proc"), MsFlags::empty())?;
-    bind(Path::new("/proc/sys"), &base.join("proc/sys"))?;
+    if !pods {
+        bind(Path::new("/proc/sys"), &base.join("proc/sys"))?;
+    }
     plain_bind(Path::new("/dev"), &base.join("dev"), MsFlags::empty())?;
     plain_bind(Path::new("/sys"), &base.join("sys"), MsFlags::MS_REC)?;
     // A recursive bind cannot be made read-only at once before Linux 5.12.
     let sys = base.join("sys");
-    for mount in mount_points()?.iter().filter(|mount| Path::new(&mount.point).starts_with(&sys)) {
+    let open = |mount: &&Mount| !pods || !WRITTEN_FOR_PODS.contains(&mount.fs_type.as_str());
+    let below = |mount: &&Mount| Path::new(&mount.point).starts_with(&sys);
+    for mount in mount_points()?.iter().filter(below).filter(open) {
         let _ = read_only(Path::new(&mount.point));
     }
     Ok(())
@@ -249,6 +296,9 @@ pub(super) fn spawn(cage: &Cage) -> anyhow::Result<Child> {
     }
     let mut command = Command::new(&cage.program);
     command.args(&cage.args).env_clear().env("PATH", PATH).env("LANG", "C").current_dir("/");
+    if cage.pods {
+        command.env(MARK, std::process::id().to_string());
+    }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
     // SAFETY: the closure runs between fork and exec and makes one system call, which is async-signal-safe.
     #[allow(unsafe_code)]

@@ -9,6 +9,9 @@
 #![allow(clippy::disallowed_methods)] // a cage is made of mounts, processes and waiting, which only host may do
 
 mod build;
+mod strays;
+
+pub(super) use strays::end_abandoned;
 
 use anyhow::{Context as _, anyhow};
 use nix::{
@@ -45,12 +48,22 @@ pub struct Cage {
     pub dirs: Vec<String>,
     /// The socket the program will serve on.
     pub socket: String,
+    /// Pods are to run in it: the kernel's cgroups and parameters can be written, systemd is reachable, castoff is
+    /// there as an OCI runtime under [`RUNTIME`], and whatever is started in it is ended with it.
+    pub pods: bool,
 }
+
+/// Where castoff is in a cage for pods, under a name by which it is an OCI runtime.
+pub const RUNTIME: &str = "/run/castoff-oci";
+/// In the environment of everything in a cage for pods: the process of castoff that made it.
+const MARK: &str = "CASTOFF_CAGE";
 
 /// A program in its cage. Dropping it ends the program.
 pub trait Caged: Debug {
     /// Path of the socket as seen from outside.
     fn socket(&self) -> String;
+    /// The cage's file tree as seen from outside.
+    fn tree(&self) -> PathBuf;
     /// How the program ended, if it did.
     fn ended(&mut self) -> Option<String>;
     /// What it wrote to its standard error so far.
@@ -62,6 +75,7 @@ pub(super) fn start(cage: &Cage) -> anyhow::Result<Box<dyn Caged>> {
     let (tell, told) = mpsc::channel();
     let (stop, stopped) = mpsc::channel();
     let spec = cage.clone();
+    let strays = cage.pods.then(strays::Strays::gather).transpose()?;
     // Namespaces belong to a thread. This one makes them, starts the program in them, and stays until it has ended:
     // the program is killed by the kernel when its parent thread is gone, and so with castoff itself.
     let keeper = thread::Builder::new()
@@ -93,6 +107,7 @@ pub(super) fn start(cage: &Cage) -> anyhow::Result<Box<dyn Caged>> {
                 reader,
                 stop: Some(stop),
                 keeper: Some(keeper),
+                strays,
             }))
         }
         Ok(Err(error)) => {
@@ -160,6 +175,7 @@ struct Running {
     reader: Option<(JoinHandle<()>, mpsc::Receiver<()>)>,
     stop: Option<mpsc::Sender<()>>,
     keeper: Option<JoinHandle<()>>,
+    strays: Option<strays::Strays>,
 }
 
 impl Debug for Running {
@@ -173,6 +189,10 @@ impl Caged for Running {
         // The cage's own mounts, seen through its process. No part of the path is a link any more, so it cannot lead
         // out to a socket of the node.
         format!("/proc/{}/root{}", self.pid, self.socket)
+    }
+
+    fn tree(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root", self.pid))
     }
 
     fn ended(&mut self) -> Option<String> {
@@ -198,6 +218,7 @@ impl Drop for Running {
         if let Some(keeper) = self.keeper.take() {
             let _ = keeper.join();
         }
+        drop(self.strays.take());
         // The mounts go when the last process does; a straggler of another process group would hold them.
         let deadline = Instant::now() + Duration::from_secs(1);
         while std::path::Path::new(&format!("/proc/{}", self.pid)).exists() && Instant::now() < deadline {

@@ -2,7 +2,7 @@
 
 use super::{
     Container, ContainerState, ContainerStatus, Cri, CriApi, CriCgroupDriver, CriCondition, CriImage, CriStatus,
-    CriVersion, Sandbox, SandboxStatus, messages as m,
+    CriVersion, Sandbox, SandboxStatus, making::Paths, messages as m,
 };
 use crate::host::{Aio, DaemonError, Faults, grpc::Server};
 use anyhow::Context;
@@ -12,13 +12,13 @@ use std::{cell::Cell, time::Duration};
 /// For questions. kubelet itself allows two minutes for everything.
 const ASK_LIMIT: Duration = Duration::from_secs(20);
 /// For stopping and removing: CNI plugins run, file systems are unmounted.
-const ACT_LIMIT: Duration = Duration::from_secs(120);
+pub(super) const ACT_LIMIT: Duration = Duration::from_secs(120);
 
 /// A runtime behind a socket.
 #[derive(Clone, Debug)]
 pub struct GrpcCri {
-    server: Server,
-    faults: Faults,
+    pub(super) server: Server,
+    pub(super) faults: Faults,
     api: Cell<Option<CriApi>>,
     ask_limit: Duration,
 }
@@ -55,12 +55,34 @@ impl GrpcCri {
         first
     }
 
-    fn ask<Q, A>(&self, method: &str, request: Q) -> anyhow::Result<A>
+    /// Shares one connection between calls, for a daemon that is not restarted meanwhile.
+    #[must_use]
+    pub fn keeping_connection(mut self) -> Self {
+        self.server = self.server.keeping_connection();
+        self
+    }
+
+    pub(super) fn ask<Q, A>(&self, method: &str, request: Q) -> anyhow::Result<A>
     where
         Q: prost::Message + Clone + 'static,
         A: prost::Message + Default + 'static,
     {
         self.call("RuntimeService", method, request, self.ask_limit)
+    }
+
+    /// Gives an order.
+    pub(super) fn act<Q, A>(&self, method: &str, about: &str, request: Q, limit: Duration) -> anyhow::Result<A>
+    where
+        Q: prost::Message + Clone + 'static,
+        A: prost::Message + Default + 'static,
+    {
+        self.faults.effect(&format!("{method} {about}"), || self.call("RuntimeService", method, request, limit))
+    }
+
+    /// The two services in the version that is spoken, as paths.
+    pub(super) fn service_paths(&self) -> anyhow::Result<Paths> {
+        let api = self.api.get().map_or_else(|| self.detect(), Ok)?.word();
+        Ok(Paths { runtime: format!("/runtime.{api}.RuntimeService"), images: format!("/runtime.{api}.ImageService") })
     }
 
     /// Gives an order about something that may be gone already.
@@ -71,9 +93,21 @@ impl GrpcCri {
         request: Q,
         limit: Duration,
     ) -> anyhow::Result<()> {
-        let done = self.faults.effect(&format!("{method} {id}"), || {
-            self.call("RuntimeService", method, request, limit).map(|_: m::Empty| ())
-        });
+        self.order_of("RuntimeService", method, id, request, limit)
+    }
+
+    /// The same to a service of this name.
+    pub(super) fn order_of<Q: prost::Message + Clone + 'static>(
+        &self,
+        service: &str,
+        method: &str,
+        id: &str,
+        request: Q,
+        limit: Duration,
+    ) -> anyhow::Result<()> {
+        let done = self
+            .faults
+            .effect(&format!("{method} {id}"), || self.call(service, method, request, limit).map(|_: m::Empty| ()));
         match done {
             Err(error) if matches!(DaemonError::of(&error), Some(DaemonError::NotFound { .. })) => Ok(()),
             other => other,
@@ -278,8 +312,14 @@ fn sandbox_status(reply: m::PodSandboxStatusResponse) -> Option<SandboxStatus> {
     let network = status.network.unwrap_or_default();
     let ips = std::iter::once(network.ip).chain(network.additional_ips.into_iter().map(|more| more.ip));
     let info = verbose_info(&reply.info);
+    let metadata = status.metadata.unwrap_or_default();
     Some(SandboxStatus {
         ready: status.state == 0,
+        name: metadata.name,
+        namespace: metadata.namespace,
+        uid: metadata.uid,
+        labels: status.labels,
+        annotations: status.annotations,
         pid: pid(&info),
         cgroups_path: cgroups_path(&info),
         ips: ips.filter(|ip| !ip.is_empty()).collect(),
@@ -317,6 +357,9 @@ fn container_status(reply: m::ContainerStatusResponse) -> Option<ContainerStatus
         exit_code: status.exit_code,
         reason: status.reason,
         message: status.message,
+        labels: status.labels,
+        annotations: status.annotations,
+        image_ref: status.image_ref,
         log_path: status.log_path,
         pid: pid(&info),
         cgroups_path: cgroups_path(&info),

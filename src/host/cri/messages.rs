@@ -16,6 +16,8 @@ macro_rules! messages {
     };
 }
 
+pub(super) use messages;
+
 messages! {
     /// Of the request: an API version of the client, which runtimes ignore.
     VersionRequest {
@@ -120,10 +122,16 @@ messages! {
     PodSandboxStatus {
         #[prost(string, tag = "1")]
         id: String,
+        #[prost(message, optional, tag = "2")]
+        metadata: Option<PodSandboxMetadata>,
         #[prost(int32, tag = "3")]
         state: i32,
         #[prost(message, optional, tag = "5")]
         network: Option<PodSandboxNetworkStatus>,
+        #[prost(btree_map = "string, string", tag = "7")]
+        labels: Map,
+        #[prost(btree_map = "string, string", tag = "8")]
+        annotations: Map,
         #[prost(string, tag = "9")]
         runtime_handler: String,
     }
@@ -176,14 +184,22 @@ messages! {
     ContainerStatus {
         #[prost(string, tag = "1")]
         id: String,
+        #[prost(message, optional, tag = "2")]
+        metadata: Option<ContainerMetadata>,
         #[prost(int32, tag = "3")]
         state: i32,
         #[prost(int32, tag = "7")]
         exit_code: i32,
+        #[prost(string, tag = "9")]
+        image_ref: String,
         #[prost(string, tag = "10")]
         reason: String,
         #[prost(string, tag = "11")]
         message: String,
+        #[prost(btree_map = "string, string", tag = "12")]
+        labels: Map,
+        #[prost(btree_map = "string, string", tag = "13")]
+        annotations: Map,
         #[prost(string, tag = "15")]
         log_path: String,
     }

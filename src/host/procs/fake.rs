@@ -21,6 +21,10 @@ impl Caged for FakeCaged {
         self.socket.clone()
     }
 
+    fn tree(&self) -> std::path::PathBuf {
+        std::path::PathBuf::from("/proc/0/root")
+    }
+
     fn ended(&mut self) -> Option<String> {
         self.ended.clone()
     }

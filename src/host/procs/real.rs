@@ -6,7 +6,7 @@ use super::{CgroupLine, Procs, Ran, parse_cgroup};
 use crate::host::{Cage, Caged, Faults, cage};
 use anyhow::{Context, bail};
 use nix::{
-    sys::signal::{Signal, killpg},
+    sys::signal::{Signal, kill, killpg},
     unistd::{AccessFlags, Pid, access},
 };
 use std::{
@@ -136,6 +136,29 @@ impl Procs for RealProcs {
 
     fn caged(&self, cage: &Cage) -> anyhow::Result<Box<dyn Caged>> {
         cage::start(cage)
+    }
+
+    fn end_cgroup(&self, dir: &str) {
+        let dir = Path::new(dir);
+        // v1: what is frozen does not die. A runtime that was killed while it set limits leaves it so.
+        let state = dir.join("freezer.state");
+        if state.exists() {
+            let _ = std::fs::write(state, "THAWED");
+        }
+        let pids = std::fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+        // 0 is how the kernel writes a process of another namespace, and how `kill` is told to kill its caller's group.
+        for pid in pids.lines().filter_map(|pid| pid.parse::<i32>().ok()).filter(|pid| *pid > 1) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+
+    fn namespace(&self, pid: u32, kind: &str) -> Option<String> {
+        let link = std::fs::read_link(self.file(pid, "ns").join(kind)).ok()?;
+        Some(link.to_string_lossy().into_owned())
+    }
+
+    fn end_abandoned_cages(&self) {
+        cage::end_abandoned();
     }
 
     fn find(&self, program: &str) -> Option<String> {

@@ -13,20 +13,32 @@ use std::{
 const MOUNTS: &str = "/sys/fs/cgroup";
 
 /// Puts bind mounts over what libcontainer mounts for a read-only `cgroup` mount on v1; `path` is the container's
-/// cgroup, as libcontainer joins it to the mount of every controller; `scope` says that systemd has made it.
-pub fn read_only(mounts: &[Mount], path: &str, scope: bool) -> Result<Vec<Mount>> {
+/// cgroup, as libcontainer joins it to the mount of every controller; `scope` says that systemd has made it. In a process
+/// namespace that it `joins`, libcontainer looks its parent up by a number from the wrong namespace and gives up: there
+/// all of it is ours.
+pub fn mounts(mounts: &[Mount], path: &str, scope: bool, joins: bool) -> Result<Vec<Mount>> {
     let mut all = Vec::new();
     for mount in mounts {
-        all.push(mount.clone());
-        let options = mount.options().clone().unwrap_or_default();
-        if mount.typ().as_deref() == Some("cgroup") && options.iter().any(|option| option == "ro") {
-            all.extend(covers(mount, path, scope)?);
+        let read_only = mount.options().iter().flatten().any(|option| option == "ro");
+        let cgroup = mount.typ().as_deref() == Some("cgroup");
+        all.push(if cgroup && joins { memory(mount)? } else { mount.clone() });
+        if cgroup && (read_only || joins) {
+            all.extend(covers(mount, path, scope, read_only)?);
         }
     }
     Ok(all)
 }
 
-fn covers(mount: &Mount, path: &str, scope: bool) -> Result<Vec<Mount>> {
+/// Memory, for the mounts of the controllers.
+fn memory(mount: &Mount) -> Result<Mount> {
+    let options = ["nosuid", "nodev", "noexec", "mode=755"].map(str::to_owned).to_vec();
+    let made = MountBuilder::default().destination(mount.destination().clone()).typ("tmpfs").source("tmpfs");
+    made.options(options).build().context(CANNOT)
+}
+
+const CANNOT: &str = "cannot make a mount of a cgroup";
+
+fn covers(mount: &Mount, path: &str, scope: bool, read_only: bool) -> Result<Vec<Mount>> {
     let points = list_subsystem_mount_points().context("cannot list the mounts of cgroups")?;
     let mut covers = Vec::new();
     for point in points.iter().filter(|point| point.starts_with(MOUNTS)) {
@@ -36,14 +48,15 @@ fn covers(mount: &Mount, path: &str, scope: bool) -> Result<Vec<Mount>> {
         let own = name == "systemd" && !scope;
         let inside = if own { own_systemd_path() } else { Some(path.trim_start_matches('/').to_owned()) };
         let Some(inside) = inside else { continue };
-        let options = ["bind", "ro", "nosuid", "nodev", "noexec"].map(str::to_owned).to_vec();
+        let write = if read_only { "ro" } else { "rw" };
+        let options = ["bind", write, "nosuid", "nodev", "noexec"].map(str::to_owned).to_vec();
         let cover = MountBuilder::default()
             .destination(mount.destination().join(name))
             .typ("bind")
             .source(point.join(inside))
             .options(options)
             .build()
-            .context("cannot make a mount of a cgroup")?;
+            .context(CANNOT)?;
         covers.push(cover);
     }
     Ok(covers)

@@ -12,6 +12,7 @@ use libcontainer::{
     workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError},
 };
 use nix::{
+    mount::{MsFlags, mount},
     sys::stat::{SFlag, stat},
     unistd::{AccessFlags, access, execve},
 };
@@ -34,18 +35,30 @@ pub struct Payload {
     pub filters: Option<Filters>,
     /// Capabilities to keep; `None` keeps all.
     pub capabilities: Option<LinuxCapabilities>,
+    /// Mounts that are cut off from the node's; libcontainer makes all of them receive what is mounted there later.
+    pub private: Vec<PathBuf>,
     env: Rc<RefCell<HashMap<String, String>>>,
 }
 
 impl Payload {
     /// A payload with filters and capabilities.
     pub fn new(filters: Option<Filters>, capabilities: Option<LinuxCapabilities>) -> Self {
-        Self { filters, capabilities, env: Rc::default() }
+        Self { filters, capabilities, private: Vec::new(), env: Rc::default() }
     }
 
     fn install(&self) -> Result<(), ExecutorError> {
         let Some(filters) = &self.filters else { return Ok(()) };
         filters.install().map_err(|errno| other(format!("failed to install the seccomp filter: {errno}")))
+    }
+
+    /// Best effort: one that runs as somebody else than root has no right to do it any more.
+    fn cut_off(&self) {
+        for path in &self.private {
+            let none: Option<&str> = None;
+            if let Err(errno) = mount(none, path, none, MsFlags::MS_PRIVATE | MsFlags::MS_REC, none) {
+                tracing::debug!("{} cannot be made private: {errno}", path.display());
+            }
+        }
     }
 
     /// The environment in the specification's order, then what libcontainer has added. A user whom the container's
@@ -88,6 +101,7 @@ impl Executor for Payload {
         let args = process.args().iter().flatten().map(|arg| CString::new(arg.as_str()));
         let args = args.collect::<Result<Vec<_>, _>>().map_err(|_| ExecutorError::InvalidArg)?;
         let file = CString::new(program.as_os_str().as_bytes()).map_err(|_| ExecutorError::InvalidArg)?;
+        self.cut_off();
         let late = process.no_new_privileges() == Some(true);
         if !late {
             self.install()?;

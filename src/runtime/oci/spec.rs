@@ -3,7 +3,7 @@
 use super::{cgroup, payload::Payload, seccomp, systemd::Place};
 use crate::model::CgroupMode;
 use anyhow::{Context as _, Result};
-use libcontainer::oci_spec::runtime::{Process, Spec};
+use libcontainer::oci_spec::runtime::{LinuxNamespaceType, Mount, Process, Spec};
 use std::path::{Path, PathBuf};
 
 /// A specification, split between libcontainer and us.
@@ -28,12 +28,16 @@ pub struct Adapted {
 pub fn adapt(original: &Spec, bundle: &Path, id: &str, systemd: bool, mode: CgroupMode) -> Result<Adapted> {
     let mut spec = original.clone();
     spec.canonicalize_rootfs(bundle).context("the specification's root file system cannot be found")?;
-    let payload = payload(original, original.process().as_ref().context("the specification has no process")?)?;
+    let mut payload = payload(original, original.process().as_ref().context("the specification has no process")?)?;
+    payload.private = original.mounts().iter().flatten().filter(is_private).map(|m| m.destination().clone()).collect();
     if let Some(process) = spec.process_mut() {
         bare(process);
     }
     let linux = spec.linux_mut().as_mut().context("the specification has no section linux")?;
     linux.set_seccomp(None);
+    if let Some(word) = linux.rootfs_propagation().as_deref().and_then(propagation) {
+        linux.set_rootfs_propagation(Some(word.to_owned()));
+    }
     let wanted = linux.cgroups_path().clone().unwrap_or_default();
     let wanted = wanted.to_str().context("cgroupsPath is no text")?.to_owned();
     let unified = mode == CgroupMode::Unified;
@@ -54,11 +58,28 @@ pub fn adapt(original: &Spec, bundle: &Path, id: &str, systemd: bool, mode: Cgro
     Ok(Adapted { spec, payload, place, systemd: systemd && unified, cgroup })
 }
 
+fn is_private(mount: &&Mount) -> bool {
+    mount.options().iter().flatten().any(|option| option == "rprivate" || option == "private")
+}
+
+/// libcontainer makes every propagation recursive and knows the words for that by their other names only.
+fn propagation(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "rshared" => "shared",
+        "rslave" => "slave",
+        "rprivate" => "private",
+        "runbindable" => "unbindable",
+        _ => return None,
+    })
+}
+
 /// Makes mounts of v1's cgroups read-only where that is asked for.
 fn cover_cgroups(spec: &mut Spec, scope: bool) -> Result<()> {
     let path = spec.linux().as_ref().and_then(|linux| linux.cgroups_path().clone()).unwrap_or_default();
+    let namespaces = spec.linux().as_ref().and_then(|linux| linux.namespaces().clone()).unwrap_or_default();
+    let joins = namespaces.iter().any(|space| space.typ() == LinuxNamespaceType::Pid && space.path().is_some());
     if let Some(mounts) = spec.mounts_mut() {
-        *mounts = cgroup::read_only(mounts, path.to_str().context("cgroupsPath is no text")?, scope)?;
+        *mounts = cgroup::mounts(mounts, path.to_str().context("cgroupsPath is no text")?, scope, joins)?;
     }
     Ok(())
 }

@@ -1,0 +1,280 @@
+//! [`CriPods`] over gRPC.
+
+use super::{
+    ContainerSpec, CriPods, Executed, GrpcCri, Order, PodSpec, Propagation, Seccomp, Share, Stats,
+    client::ACT_LIMIT,
+    messages as m,
+    pod_messages::{
+        Capability, ContainerConfig, ContainerStats, ContainerStatsFilter, ContainerStatsResponse, Count,
+        CreateContainerRequest, Device, DnsConfig, ExecSyncRequest, ExecSyncResponse, Id, KeyValue,
+        LinuxContainerConfig, LinuxContainerResources, LinuxContainerSecurityContext, LinuxPodSandboxConfig,
+        LinuxSandboxSecurityContext, ListContainerStatsRequest, ListContainerStatsResponse, Mount, NamespaceOption,
+        Number, PodSandboxConfig, PortMapping, RemoveImageRequest, RunPodSandboxRequest, SecurityProfile,
+        UpdateContainerResourcesRequest,
+    },
+};
+use anyhow::{Context as _, bail};
+use std::time::Duration;
+
+/// CPU quotas are per 100 ms, kubelet's default.
+const CPU_PERIOD: i64 = 100_000;
+
+const fn share(share: Share) -> i32 {
+    match share {
+        Share::Pod => 0,
+        Share::Container => 1,
+        Share::Node => 2,
+    }
+}
+
+fn namespaces(pod: &PodSpec) -> NamespaceOption {
+    NamespaceOption { network: share(pod.network), pid: share(pod.pid), ipc: share(pod.ipc) }
+}
+
+fn pod_config(pod: &PodSpec) -> PodSandboxConfig {
+    let dns = !pod.nameservers.is_empty() || !pod.searches.is_empty();
+    let port = |(container, host): &(u16, u16)| PortMapping {
+        protocol: 0,
+        container_port: i32::from(*container),
+        host_port: i32::from(*host),
+    };
+    PodSandboxConfig {
+        metadata: Some(m::PodSandboxMetadata {
+            name: pod.name.clone(),
+            uid: pod.uid.clone(),
+            namespace: pod.namespace.clone(),
+            attempt: 0,
+        }),
+        hostname: pod.hostname.clone(),
+        log_directory: pod.log_dir.clone(),
+        dns_config: dns.then(|| DnsConfig { servers: pod.nameservers.clone(), searches: pod.searches.clone() }),
+        port_mappings: pod.ports.iter().map(port).collect(),
+        labels: pod.labels.clone(),
+        annotations: pod.annotations.clone(),
+        linux: Some(LinuxPodSandboxConfig {
+            cgroup_parent: pod.cgroup_parent.clone(),
+            security_context: Some(LinuxSandboxSecurityContext {
+                namespace_options: Some(namespaces(pod)),
+                privileged: pod.privileged,
+            }),
+            sysctls: pod.sysctls.clone(),
+        }),
+    }
+}
+
+/// A profile as the field that containerd since 1.5 reads, and as the one before it.
+fn seccomp(profile: &Seccomp) -> (Option<SecurityProfile>, String) {
+    let of = |profile_type, file: &str| Some(SecurityProfile { profile_type, localhost_ref: file.to_owned() });
+    match profile {
+        Seccomp::Unset => (None, String::new()),
+        Seccomp::RuntimeDefault => (of(0, ""), "runtime/default".to_owned()),
+        Seccomp::Unconfined => (of(1, ""), "unconfined".to_owned()),
+        Seccomp::Localhost(file) => (of(2, file), format!("localhost/{file}")),
+    }
+}
+
+fn container_config(pod: &PodSpec, container: &ContainerSpec) -> ContainerConfig {
+    let security = &container.security;
+    let (profile, profile_path) = seccomp(&security.seccomp);
+    let number = |value: Option<i64>| value.map(|value| Number { value });
+    let context = LinuxContainerSecurityContext {
+        capabilities: Some(Capability {
+            add_capabilities: security.add.clone(),
+            drop_capabilities: security.drop.clone(),
+        }),
+        privileged: security.privileged,
+        namespace_options: Some(namespaces(pod)),
+        run_as_user: number(security.user),
+        run_as_username: security.user_name.clone(),
+        readonly_rootfs: security.read_only_root,
+        supplemental_groups: security.groups.clone(),
+        seccomp_profile_path: profile_path,
+        no_new_privs: security.no_new_privs,
+        run_as_group: number(security.group),
+        masked_paths: security.masked.clone(),
+        readonly_paths: security.read_only.clone(),
+        seccomp: profile,
+    };
+    let resources = LinuxContainerResources {
+        cpu_period: if container.cpu_quota == 0 { 0 } else { CPU_PERIOD },
+        cpu_quota: container.cpu_quota,
+        cpu_shares: container.cpu_shares,
+        memory_limit_in_bytes: container.memory,
+        oom_score_adj: container.oom_score_adj,
+    };
+    let mount = |mount: &super::MountSpec| Mount {
+        container_path: mount.container.clone(),
+        host_path: mount.host.clone(),
+        readonly: mount.read_only,
+        propagation: match mount.propagation {
+            Propagation::Private => 0,
+            Propagation::HostToContainer => 1,
+            Propagation::Bidirectional => 2,
+        },
+    };
+    let device = |(host, container, permissions): &(String, String, String)| Device {
+        container_path: container.clone(),
+        host_path: host.clone(),
+        permissions: permissions.clone(),
+    };
+    let env = |(key, value): &(String, String)| KeyValue { key: key.clone(), value: value.clone() };
+    ContainerConfig {
+        metadata: Some(m::ContainerMetadata { name: container.name.clone(), attempt: 0 }),
+        image: Some(m::ImageSpec { image: container.image.clone() }),
+        command: container.command.clone(),
+        working_dir: container.working_dir.clone(),
+        envs: container.env.iter().map(env).collect(),
+        mounts: container.mounts.iter().map(mount).collect(),
+        devices: container.devices.iter().map(device).collect(),
+        labels: container.labels.clone(),
+        annotations: container.annotations.clone(),
+        log_path: container.log.clone(),
+        tty: container.tty,
+        linux: Some(LinuxContainerConfig { resources: Some(resources), security_context: Some(context) }),
+    }
+}
+
+fn run_request(pod: &PodSpec) -> RunPodSandboxRequest {
+    RunPodSandboxRequest { config: Some(pod_config(pod)), runtime_handler: pod.handler.clone() }
+}
+
+fn create_request(sandbox: &str, pod: &PodSpec, container: &ContainerSpec) -> CreateContainerRequest {
+    CreateContainerRequest {
+        pod_sandbox_id: sandbox.to_owned(),
+        config: Some(container_config(pod, container)),
+        sandbox_config: Some(pod_config(pod)),
+    }
+}
+
+fn stats(found: ContainerStats) -> Stats {
+    let value = |count: Option<Count>| count.map(|count| count.value);
+    Stats {
+        id: found.attributes.unwrap_or_default().id,
+        cpu: value(found.cpu.unwrap_or_default().usage_core_nano_seconds),
+        memory: value(found.memory.unwrap_or_default().working_set_bytes),
+        written: value(found.writable_layer.unwrap_or_default().used_bytes),
+    }
+}
+
+/// An id, which no answer may lack.
+fn id(answer: Id, what: &str) -> anyhow::Result<String> {
+    if answer.id.is_empty() {
+        bail!("{what} answered without an id");
+    }
+    Ok(answer.id)
+}
+
+impl CriPods for GrpcCri {
+    fn run_sandbox(&self, pod: &PodSpec) -> anyhow::Result<String> {
+        let answer = self.act("RunPodSandbox", &pod.name, run_request(pod), ACT_LIMIT)?;
+        id(answer, "RunPodSandbox")
+    }
+
+    fn create_container(&self, sandbox: &str, pod: &PodSpec, container: &ContainerSpec) -> anyhow::Result<String> {
+        let request = create_request(sandbox, pod, container);
+        id(self.act("CreateContainer", &container.name, request, ACT_LIMIT)?, "CreateContainer")
+    }
+
+    fn start_container(&self, id: &str) -> anyhow::Result<()> {
+        self.act("StartContainer", id, Id { id: id.to_owned() }, ACT_LIMIT).map(|_: m::Empty| ())
+    }
+
+    fn exec(&self, id: &str, command: &[&str], timeout: Duration) -> anyhow::Result<Executed> {
+        let cmd = command.iter().map(|word| (*word).to_owned()).collect();
+        let seconds = i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX);
+        let request = ExecSyncRequest { container_id: id.to_owned(), cmd, timeout: seconds };
+        let done: ExecSyncResponse = self.act("ExecSync", id, request, timeout.saturating_add(ACT_LIMIT))?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Executed { code: done.exit_code, stdout: text(&done.stdout), stderr: text(&done.stderr) })
+    }
+
+    fn stats(&self, id: &str) -> anyhow::Result<Stats> {
+        let reply: ContainerStatsResponse = self.ask("ContainerStats", Id { id: id.to_owned() })?;
+        reply.stats.map(stats).with_context(|| format!("the runtime has no figures of container {id}"))
+    }
+
+    fn stats_by_label(&self, (key, value): (&str, &str)) -> anyhow::Result<Vec<Stats>> {
+        let label_selector = m::Map::from([(key.to_owned(), value.to_owned())]);
+        let request = ListContainerStatsRequest { filter: Some(ContainerStatsFilter { label_selector }) };
+        let reply: ListContainerStatsResponse = self.ask("ListContainerStats", request)?;
+        Ok(reply.stats.into_iter().map(stats).collect())
+    }
+
+    fn reopen_log(&self, id: &str) -> anyhow::Result<()> {
+        self.act("ReopenContainerLog", id, Id { id: id.to_owned() }, ACT_LIMIT).map(|_: m::Empty| ())
+    }
+
+    fn update_container(&self, id: &str, memory: i64, cpu_shares: i64) -> anyhow::Result<()> {
+        let linux = LinuxContainerResources { cpu_shares, memory_limit_in_bytes: memory, ..Default::default() };
+        let request = UpdateContainerResourcesRequest { container_id: id.to_owned(), linux: Some(linux) };
+        self.act("UpdateContainerResources", id, request, ACT_LIMIT).map(|_: m::Empty| ())
+    }
+
+    fn remove_image(&self, name: &str) -> anyhow::Result<()> {
+        let request = RemoveImageRequest { image: Some(m::ImageSpec { image: name.to_owned() }) };
+        self.order_of("ImageService", "RemoveImage", name, request, ACT_LIMIT)
+    }
+
+    fn at_once(&self, orders: Vec<Order>) -> anyhow::Result<Vec<(Duration, anyhow::Result<String>)>> {
+        let what = format!("{} orders at once", orders.len());
+        self.faults.effect(&what, || {
+            let path = self.service_paths()?;
+            let calls = orders.into_iter().map(|order| self.timed(&path, order));
+            self.server.run(async { Ok(futures_util::future::join_all(calls).await) })
+        })
+    }
+}
+
+/// Paths of the two services in the version that is spoken.
+pub(super) struct Paths {
+    pub(super) runtime: String,
+    pub(super) images: String,
+}
+
+impl GrpcCri {
+    async fn timed(&self, paths: &Paths, order: Order) -> (Duration, anyhow::Result<String>) {
+        let began = tokio::time::Instant::now();
+        let answer = self.one(paths, order).await;
+        (began.elapsed(), answer)
+    }
+
+    async fn one(&self, paths: &Paths, order: Order) -> anyhow::Result<String> {
+        let runtime = |method: &str| format!("{}/{method}", paths.runtime);
+        let images = |method: &str| format!("{}/{method}", paths.images);
+        let just = |id: String| m::IdRequest { id };
+        match order {
+            Order::RunSandbox(pod) => {
+                let answer: Id = self.server.unary(&runtime("RunPodSandbox"), run_request(&pod), ACT_LIMIT).await?;
+                id(answer, "RunPodSandbox")
+            }
+            Order::Create(sandbox, pod, container) => {
+                let request = create_request(&sandbox, &pod, &container);
+                id(self.server.unary(&runtime("CreateContainer"), request, ACT_LIMIT).await?, "CreateContainer")
+            }
+            Order::SandboxStatus(id) => self.silent(&runtime("PodSandboxStatus"), just(id)).await,
+            Order::StopSandbox(id) => self.silent(&runtime("StopPodSandbox"), just(id)).await,
+            Order::RemoveSandbox(id) => self.silent(&runtime("RemovePodSandbox"), just(id)).await,
+            Order::Start(id) => self.silent(&runtime("StartContainer"), just(id)).await,
+            Order::ContainerStatus(id) => self.silent(&runtime("ContainerStatus"), just(id)).await,
+            Order::Stop(id) => {
+                let request = m::StopContainerRequest { container_id: id, timeout: 0 };
+                self.silent(&runtime("StopContainer"), request).await
+            }
+            Order::Remove(id) => self.silent(&runtime("RemoveContainer"), just(id)).await,
+            Order::Images => self.silent(&images("ListImages"), m::ListRequest {}).await,
+            Order::ImageStatus(name) => {
+                let request = m::ImageStatusRequest { image: Some(m::ImageSpec { image: name }) };
+                self.silent(&images("ImageStatus"), request).await
+            }
+        }
+    }
+
+    /// A call whose answer matters only in that there is one.
+    async fn silent<Q: prost::Message + 'static>(&self, path: &str, request: Q) -> anyhow::Result<String> {
+        self.server.unary::<Q, m::Empty>(path, request, ACT_LIMIT).await.map(|_| String::new())
+    }
+}
+
+#[cfg(test)]
+#[path = "making_tests.rs"]
+mod tests;

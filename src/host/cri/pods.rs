@@ -1,0 +1,244 @@
+//! Pods and containers as castoff makes them through CRI: kubelet's part of the interface.
+
+use super::Cri;
+use std::{collections::BTreeMap, time::Duration};
+
+/// Whose namespace something is in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Share {
+    /// One of the pod's.
+    #[default]
+    Pod,
+    /// One of each container's own.
+    Container,
+    /// The node's.
+    Node,
+}
+
+/// A seccomp profile.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Seccomp {
+    /// None asked for: the runtime's choice, which is unconfined.
+    #[default]
+    Unset,
+    /// What the runtime comes with.
+    RuntimeDefault,
+    /// None at all.
+    Unconfined,
+    /// A file on the node.
+    Localhost(String),
+}
+
+/// Which mounts made later are seen on the other side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Propagation {
+    /// None: `rprivate`.
+    #[default]
+    Private,
+    /// The node's in the container: `rslave`.
+    HostToContainer,
+    /// Both ways: `rshared`; for privileged containers.
+    Bidirectional,
+}
+
+/// A pod to be run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodSpec {
+    /// Name.
+    pub name: String,
+    /// Namespace.
+    pub namespace: String,
+    /// UID; with name and namespace it must not be there yet.
+    pub uid: String,
+    /// Runtime handler; empty for the default one.
+    pub handler: String,
+    /// Host name; empty for the node's.
+    pub hostname: String,
+    /// Folder of its containers' logs.
+    pub log_dir: String,
+    /// The cgroup it is put in: `castoff.slice`, `/castoff`. A name that ends with `.slice` needs systemd's driver.
+    pub cgroup_parent: String,
+    /// Network.
+    pub network: Share,
+    /// Process ids.
+    pub pid: Share,
+    /// System V and POSIX communication.
+    pub ipc: Share,
+    /// Name servers.
+    pub nameservers: Vec<String>,
+    /// Domains that names are looked up in.
+    pub searches: Vec<String>,
+    /// Ports of the pod, with the node's port that leads there; 0 for none.
+    pub ports: Vec<(u16, u16)>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Kernel parameters of its namespaces.
+    pub sysctls: BTreeMap<String, String>,
+    /// Whether containers of it may be privileged.
+    pub privileged: bool,
+}
+
+/// A folder or file of the node in a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MountSpec {
+    /// Path on the node.
+    pub host: String,
+    /// Path in the container.
+    pub container: String,
+    /// May not be written.
+    pub read_only: bool,
+    /// What mounts made later do.
+    pub propagation: Propagation,
+}
+
+/// What a container may and may not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Security {
+    /// Everything.
+    pub privileged: bool,
+    /// User id.
+    pub user: Option<i64>,
+    /// User by the name it has in the image.
+    pub user_name: String,
+    /// Group id.
+    pub group: Option<i64>,
+    /// More groups.
+    pub groups: Vec<i64>,
+    /// Capabilities added, without `CAP_`; `ALL` for all.
+    pub add: Vec<String>,
+    /// Capabilities taken.
+    pub drop: Vec<String>,
+    /// No program gives more rights than its caller has.
+    pub no_new_privs: bool,
+    /// The root file system may not be written.
+    pub read_only_root: bool,
+    /// System calls.
+    pub seccomp: Seccomp,
+    /// Paths that are hidden.
+    pub masked: Vec<String>,
+    /// Paths that may not be written.
+    pub read_only: Vec<String>,
+}
+
+/// A container to be made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContainerSpec {
+    /// Name in the pod.
+    pub name: String,
+    /// Image.
+    pub image: String,
+    /// Command; empty for the image's.
+    pub command: Vec<String>,
+    /// Working directory; empty for the image's.
+    pub working_dir: String,
+    /// Environment besides the image's.
+    pub env: Vec<(String, String)>,
+    /// Mounts.
+    pub mounts: Vec<MountSpec>,
+    /// Devices: path on the node, path in the container, permissions (`rwm`).
+    pub devices: Vec<(String, String, String)>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Name of its log in the pod's log folder.
+    pub log: String,
+    /// Its output is a terminal.
+    pub tty: bool,
+    /// Memory limit in bytes; 0 for none.
+    pub memory: i64,
+    /// CPU shares; 0 for the default.
+    pub cpu_shares: i64,
+    /// CPU time in microseconds per 100 ms; 0 for no limit.
+    pub cpu_quota: i64,
+    /// Adjustment of its badness when memory is short.
+    pub oom_score_adj: i64,
+    /// What it may.
+    pub security: Security,
+}
+
+/// What a command in a container did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Executed {
+    /// Exit code.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+/// What a container uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Container.
+    pub id: String,
+    /// CPU time since its start, nanoseconds.
+    pub cpu: Option<u64>,
+    /// Memory it needs, bytes.
+    pub memory: Option<u64>,
+    /// Bytes it has written into its own layer.
+    pub written: Option<u64>,
+}
+
+/// One order of many that are given at the same time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// RunPodSandbox; answers the id.
+    RunSandbox(Box<PodSpec>),
+    /// PodSandboxStatus.
+    SandboxStatus(String),
+    /// StopPodSandbox.
+    StopSandbox(String),
+    /// RemovePodSandbox.
+    RemoveSandbox(String),
+    /// CreateContainer in the sandbox of this id; answers the id.
+    Create(String, Box<PodSpec>, Box<ContainerSpec>),
+    /// StartContainer.
+    Start(String),
+    /// ContainerStatus.
+    ContainerStatus(String),
+    /// StopContainer, killed at once.
+    Stop(String),
+    /// RemoveContainer.
+    Remove(String),
+    /// ListImages.
+    Images,
+    /// ImageStatus.
+    ImageStatus(String),
+}
+
+/// The part of CRI that makes things. Calls share one connection, so it is for one daemon that is not restarted.
+pub trait CriPods: Cri {
+    /// Runs a sandbox; its id.
+    fn run_sandbox(&self, pod: &PodSpec) -> anyhow::Result<String>;
+
+    /// Makes a container in a sandbox; its id.
+    fn create_container(&self, sandbox: &str, pod: &PodSpec, container: &ContainerSpec) -> anyhow::Result<String>;
+
+    /// Starts a container.
+    fn start_container(&self, id: &str) -> anyhow::Result<()>;
+
+    /// Runs a command in a container and waits for its end; the runtime ends it after `timeout`, in whole seconds.
+    fn exec(&self, id: &str, command: &[&str], timeout: Duration) -> anyhow::Result<Executed>;
+
+    /// What a container uses.
+    fn stats(&self, id: &str) -> anyhow::Result<Stats>;
+
+    /// What all containers use that have this label.
+    fn stats_by_label(&self, label: (&str, &str)) -> anyhow::Result<Vec<Stats>>;
+
+    /// Tells the runtime that a container's log was moved away.
+    fn reopen_log(&self, id: &str) -> anyhow::Result<()>;
+
+    /// Sets another memory limit, in bytes, and other CPU shares for a container that runs.
+    fn update_container(&self, id: &str, memory: i64, cpu_shares: i64) -> anyhow::Result<()>;
+
+    /// Removes an image with all its names. One that is gone is removed.
+    fn remove_image(&self, name: &str) -> anyhow::Result<()>;
+
+    /// Gives orders at the same time: how long each took, and its answer, in their order.
+    fn at_once(&self, orders: Vec<Order>) -> anyhow::Result<Vec<(Duration, anyhow::Result<String>)>>;
+}

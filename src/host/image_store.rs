@@ -1,0 +1,314 @@
+//! containerd's images beneath CRI: blobs, names, leases and snapshots, by its own API. No registry is asked.
+
+use super::{Aio, DaemonError, Faults, grpc::Server};
+use messages as m;
+use std::{collections::BTreeMap, fmt::Debug, time::Duration};
+
+/// For one call; the largest blob castoff writes this way has a few kilobytes.
+const LIMIT: Duration = Duration::from_secs(60);
+/// What CRI looks for in a name it is to know (containerd `pkg/cri/labels`).
+const MANAGED: (&str, &str) = ("io.cri-containerd.image", "managed");
+/// A lease is gone by itself at this time (containerd `docs/garbage-collection.md`).
+const EXPIRE: &str = "containerd.io/gc.expire";
+
+/// A piece of an image.
+#[derive(Clone, Copy, Debug)]
+pub struct Piece<'a> {
+    /// Media type.
+    pub media_type: &'a str,
+    /// `sha256:…`.
+    pub digest: &'a str,
+    /// The bytes.
+    pub bytes: &'a [u8],
+}
+
+/// A name and what it stands for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Name.
+    pub name: String,
+    /// Digest of the manifest or index.
+    pub digest: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// containerd's images in the namespace `k8s.io`.
+pub trait ImageStore: Debug {
+    /// Brings an image in: its pieces under a lease of this name, which would be gone by itself at `expires` (RFC
+    /// 3339), then its name, then the lease is given up. One that is there is left as it is.
+    fn import(
+        &self,
+        name: &str,
+        manifest: &Piece<'_>,
+        config: &Piece<'_>,
+        layer: &Piece<'_>,
+        lease: (&str, &str),
+    ) -> anyhow::Result<()>;
+
+    /// Takes a name away, and what nothing else needs. One that is gone is taken away.
+    fn forget(&self, name: &str) -> anyhow::Result<()>;
+
+    /// All names.
+    fn names(&self) -> anyhow::Result<Vec<Record>>;
+
+    /// All leases.
+    fn leases(&self) -> anyhow::Result<Vec<String>>;
+
+    /// All snapshots of a snapshotter, by name.
+    fn snapshots(&self, snapshotter: &str) -> anyhow::Result<Vec<String>>;
+}
+
+/// The store behind containerd's socket.
+#[derive(Clone, Debug)]
+pub struct GrpcImageStore {
+    server: Server,
+    faults: Faults,
+}
+
+impl GrpcImageStore {
+    /// A client; nothing is connected yet. `endpoint` is a path or `unix:///…`.
+    pub fn new(aio: Aio, endpoint: &str, faults: Faults) -> anyhow::Result<Self> {
+        Ok(Self { server: Server::new(aio, endpoint)?.in_namespace("k8s.io"), faults })
+    }
+
+    fn write(&self, lease: &str, piece: &Piece<'_>, labels: BTreeMap<String, String>) -> anyhow::Result<()> {
+        let request = m::WriteContentRequest {
+            action: m::COMMIT,
+            reference: format!("castoff-{}", piece.digest),
+            total: i64::try_from(piece.bytes.len()).unwrap_or(i64::MAX),
+            expected: piece.digest.to_owned(),
+            offset: 0,
+            data: piece.bytes.to_vec(),
+            labels,
+        };
+        let server = self.server.clone().under_lease(lease);
+        let path = "/containerd.services.content.v1.Content/Write";
+        let written = server.stream::<_, m::WriteContentResponse>(path, vec![request], LIMIT);
+        already(written.map(|_| ()))
+    }
+
+    fn drop_lease(&self, lease: &str) -> anyhow::Result<()> {
+        let request = m::DeleteLeaseRequest { id: lease.to_owned(), sync: true };
+        gone(self.server.call("/containerd.services.leases.v1.Leases/Delete", request, LIMIT))
+    }
+}
+
+/// That something is there already is what was wanted.
+fn already(done: anyhow::Result<()>) -> anyhow::Result<()> {
+    match done {
+        Err(error) => match DaemonError::of(&error) {
+            Some(DaemonError::Rejected { code, .. }) if code == "AlreadyExists" => Ok(()),
+            _ => Err(error),
+        },
+        Ok(()) => Ok(()),
+    }
+}
+
+/// That something is gone already is what was wanted.
+fn gone(done: anyhow::Result<m::Empty>) -> anyhow::Result<()> {
+    match done {
+        Err(error) if !matches!(DaemonError::of(&error), Some(DaemonError::NotFound { .. })) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+impl ImageStore for GrpcImageStore {
+    fn import(
+        &self,
+        name: &str,
+        manifest: &Piece<'_>,
+        config: &Piece<'_>,
+        layer: &Piece<'_>,
+        (lease, expires): (&str, &str),
+    ) -> anyhow::Result<()> {
+        self.faults.effect(&format!("import {name}"), || {
+            let label = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
+            let leased = m::CreateLeaseRequest { id: lease.to_owned(), labels: label(EXPIRE, expires) };
+            let made = self.server.call("/containerd.services.leases.v1.Leases/Create", leased, LIMIT);
+            already(made.map(|_: m::Empty| ()))?;
+            self.write(lease, layer, BTreeMap::new())?;
+            self.write(lease, config, BTreeMap::new())?;
+            let holds = [("config", config.digest), ("l.0", layer.digest)]
+                .map(|(what, digest)| (format!("containerd.io/gc.ref.content.{what}"), digest.to_owned()));
+            self.write(lease, manifest, BTreeMap::from(holds))?;
+            let target = m::Descriptor {
+                media_type: manifest.media_type.to_owned(),
+                digest: manifest.digest.to_owned(),
+                size: i64::try_from(manifest.bytes.len()).unwrap_or(i64::MAX),
+            };
+            let image = m::Image { name: name.to_owned(), labels: label(MANAGED.0, MANAGED.1), target: Some(target) };
+            let named = m::CreateImageRequest { image: Some(image) };
+            let named = self.server.call("/containerd.services.images.v1.Images/Create", named, LIMIT);
+            already(named.map(|_: m::Empty| ()))?;
+            self.drop_lease(lease)
+        })
+    }
+
+    fn forget(&self, name: &str) -> anyhow::Result<()> {
+        let request = m::DeleteImageRequest { name: name.to_owned(), sync: true };
+        self.faults.effect(&format!("forget {name}"), || {
+            gone(self.server.call("/containerd.services.images.v1.Images/Delete", request, LIMIT))
+        })
+    }
+
+    fn names(&self) -> anyhow::Result<Vec<Record>> {
+        let path = "/containerd.services.images.v1.Images/List";
+        let reply: m::ListImagesResponse = self.server.call(path, m::Empty {}, LIMIT)?;
+        let record = |image: m::Image| Record {
+            name: image.name,
+            digest: image.target.unwrap_or_default().digest,
+            labels: image.labels,
+        };
+        Ok(reply.images.into_iter().map(record).collect())
+    }
+
+    fn leases(&self) -> anyhow::Result<Vec<String>> {
+        let path = "/containerd.services.leases.v1.Leases/List";
+        let reply: m::ListLeasesResponse = self.server.call(path, m::Empty {}, LIMIT)?;
+        Ok(reply.leases.into_iter().map(|lease| lease.id).collect())
+    }
+
+    fn snapshots(&self, snapshotter: &str) -> anyhow::Result<Vec<String>> {
+        let path = "/containerd.services.snapshots.v1.Snapshots/List";
+        let request = m::ListSnapshotsRequest { snapshotter: snapshotter.to_owned() };
+        let replies: Vec<m::ListSnapshotsResponse> = self.server.stream(path, vec![request], LIMIT)?;
+        Ok(replies.into_iter().flat_map(|reply| reply.info).map(|info| info.name).collect())
+    }
+}
+
+/// The fields we use of containerd's messages, with the tags of its API.
+mod messages {
+    use std::collections::BTreeMap;
+
+    /// `WriteAction.COMMIT`: writes what is in the message, then closes the blob.
+    pub(super) const COMMIT: i32 = 2;
+
+    macro_rules! messages {
+        ($($name:ident { $($(#[$field:meta])* $field_name:ident: $type:ty,)* })*) => {
+            $(
+                #[derive(Clone, PartialEq, prost::Message)]
+                pub(super) struct $name { $($(#[$field])* pub $field_name: $type,)* }
+            )*
+        };
+    }
+
+    messages! {
+        Empty {}
+        WriteContentRequest {
+            #[prost(int32, tag = "1")]
+            action: i32,
+            #[prost(string, tag = "2")]
+            reference: String,
+            #[prost(int64, tag = "3")]
+            total: i64,
+            #[prost(string, tag = "4")]
+            expected: String,
+            #[prost(int64, tag = "5")]
+            offset: i64,
+            #[prost(bytes = "vec", tag = "6")]
+            data: Vec<u8>,
+            #[prost(btree_map = "string, string", tag = "7")]
+            labels: BTreeMap<String, String>,
+        }
+        WriteContentResponse {
+            #[prost(string, tag = "6")]
+            digest: String,
+        }
+        CreateLeaseRequest {
+            #[prost(string, tag = "1")]
+            id: String,
+            #[prost(btree_map = "string, string", tag = "3")]
+            labels: BTreeMap<String, String>,
+        }
+        DeleteLeaseRequest {
+            #[prost(string, tag = "1")]
+            id: String,
+            #[prost(bool, tag = "2")]
+            sync: bool,
+        }
+        Lease {
+            #[prost(string, tag = "1")]
+            id: String,
+        }
+        ListLeasesResponse {
+            #[prost(message, repeated, tag = "1")]
+            leases: Vec<Lease>,
+        }
+        Descriptor {
+            #[prost(string, tag = "1")]
+            media_type: String,
+            #[prost(string, tag = "2")]
+            digest: String,
+            #[prost(int64, tag = "3")]
+            size: i64,
+        }
+        Image {
+            #[prost(string, tag = "1")]
+            name: String,
+            #[prost(btree_map = "string, string", tag = "2")]
+            labels: BTreeMap<String, String>,
+            #[prost(message, optional, tag = "3")]
+            target: Option<Descriptor>,
+        }
+        CreateImageRequest {
+            #[prost(message, optional, tag = "1")]
+            image: Option<Image>,
+        }
+        DeleteImageRequest {
+            #[prost(string, tag = "1")]
+            name: String,
+            #[prost(bool, tag = "2")]
+            sync: bool,
+        }
+        ListImagesResponse {
+            #[prost(message, repeated, tag = "1")]
+            images: Vec<Image>,
+        }
+        ListSnapshotsRequest {
+            #[prost(string, tag = "1")]
+            snapshotter: String,
+        }
+        SnapshotInfo {
+            #[prost(string, tag = "1")]
+            name: String,
+        }
+        ListSnapshotsResponse {
+            #[prost(message, repeated, tag = "1")]
+            info: Vec<SnapshotInfo>,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost::Message as _;
+
+    #[test]
+    fn a_blob_as_bytes() {
+        let request = m::WriteContentRequest {
+            action: m::COMMIT,
+            reference: "r".into(),
+            total: 3,
+            expected: "d".into(),
+            offset: 0,
+            data: b"abc".to_vec(),
+            labels: BTreeMap::from([("k".into(), "v".into())]),
+        };
+        let expected = b"\x08\x02\x12\x01r\x18\x03\x22\x01d\x32\x03abc\x3a\x06\x0a\x01k\x12\x01v";
+        assert_eq!(request.encode_to_vec(), expected);
+    }
+
+    #[test]
+    fn what_is_there_or_gone_already_is_as_good_as_done() {
+        let at = || "/sock".to_owned();
+        let rejected = |code: &str| -> anyhow::Error {
+            DaemonError::Rejected { at: at(), what: "x".into(), code: code.into(), detail: String::new() }.into()
+        };
+        assert!(already(Err(rejected("AlreadyExists"))).is_ok() && already(Ok(())).is_ok());
+        assert!(already(Err(rejected("Internal"))).is_err());
+        let missing = DaemonError::NotFound { at: at(), what: "x".into(), detail: String::new() };
+        assert!(gone(Err(missing.into())).is_ok() && gone(Err(rejected("Internal"))).is_err());
+    }
+}

@@ -1,0 +1,86 @@
+//! What a verification may have left.
+
+use super::suite::{NAMESPACE, Unfit};
+use crate::{
+    host::{CriPods, EntryKind, Host, ImageStore, Lock, Locked},
+    runtime::{
+        attempt::{Way, tidy},
+        bundle,
+    },
+};
+use anyhow::{Result, bail};
+use std::time::Duration;
+
+const CGROUPS: &str = "/sys/fs/cgroup";
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Ends what a verification that was killed has left: the daemon of a cage, its shims, and everything in castoff's
+/// cgroup. Another verification must not be at work, which holds the lock.
+///
+/// # Errors
+/// [`Unfit`] when one is.
+pub(super) fn alone(host: &Host, way: Way) -> Result<Lock> {
+    let lock = match Lock::take_for_pods(&host.root, &format!("castoff verify, process {}", host.pid()))? {
+        Locked::Ours(lock) => lock,
+        Locked::Held(who) => bail!(Unfit(format!("another verification is at work: {who}"))),
+    };
+    host.procs.end_abandoned_cages();
+    for dir in cgroups(host, way) {
+        host.procs.end_cgroup(&dir);
+    }
+    let left = cgroups_at_last(host, way);
+    if !left.is_empty() {
+        bail!("left behind by an earlier verification, and not to be removed: {}", left.join(", "));
+    }
+    Ok(lock)
+}
+
+/// Takes away the cgroup around castoff's pods, and says what was still in it: systemd hears of a scope that has become
+/// empty a moment later, on v1 many.
+pub(super) fn cgroups_at_last(host: &Host, way: Way) -> Vec<String> {
+    let began = host.clock.monotonic();
+    loop {
+        tidy(host, way);
+        let left = cgroups(host, way);
+        // Of one that systemd has forgotten, or never knew.
+        for dir in &left {
+            let _ = host.root.remove_empty_dir(dir);
+        }
+        let left = cgroups(host, way);
+        if left.is_empty() || host.clock.monotonic().saturating_sub(began) > LIMIT {
+            return left;
+        }
+        host.clock.sleep(Duration::from_millis(50));
+    }
+}
+
+/// Cgroups of castoff's pods and containers that are still there.
+fn cgroups(host: &Host, way: Way) -> Vec<String> {
+    let name = if way.systemd { bundle::SLICE } else { "castoff" };
+    let mounts = host.root.list(CGROUPS).unwrap_or_default();
+    let mounts = mounts.iter().filter(|(_, kind)| *kind == EntryKind::Dir).map(|(name, _)| format!("{CGROUPS}/{name}"));
+    mounts
+        .chain([CGROUPS.to_owned()])
+        .map(|mount| format!("{mount}/{name}"))
+        .flat_map(|dir| {
+            let inside = host.root.list(&dir).unwrap_or_default();
+            let dirs = inside.into_iter().filter(|(_, kind)| *kind == EntryKind::Dir);
+            dirs.map(move |(name, _)| format!("{dir}/{name}")).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// Everything of castoff's that a daemon still has.
+pub(super) fn in_daemon(cri: &dyn CriPods, images: Option<&dyn ImageStore>, image: &str) -> Result<Vec<String>> {
+    let mut left = Vec::new();
+    let pods = cri.sandboxes()?.into_iter().filter(|pod| pod.namespace == NAMESPACE);
+    left.extend(pods.map(|pod| format!("pod {}", pod.name)));
+    if let Some(store) = images {
+        let ours = |name: &String| name.starts_with("castoff-verify") || *name == image;
+        left.extend(store.leases()?.into_iter().filter(ours).map(|lease| format!("lease {lease}")));
+        left.extend(
+            store.names()?.into_iter().map(|record| record.name).filter(ours).map(|name| format!("image {name}")),
+        );
+    }
+    Ok(left)
+}

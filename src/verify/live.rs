@@ -1,0 +1,128 @@
+//! Rung 4: pods by the node's own runtime. Only while kubelet is stopped, which ends pods it does not know; so it is part
+//! of a migration, between the start of containerd and that of kubelet.
+
+use super::{
+    Found, Look, Options, bench, leaks, shadow,
+    suite::{self, Bed, Place},
+};
+use crate::{
+    host::{CriPods, DaemonError, ImageStore, scratch::Scratch},
+    images::canonical,
+    model::{Check, CheckStatus, Rung},
+    runtime::{attempt::Way, workload},
+};
+use anyhow::{Context as _, Result, bail};
+use std::path::PathBuf;
+
+const SCRATCH: &str = "live";
+
+/// Pods by the runtime behind `endpoint`.
+pub(crate) fn rung(look: &Look<'_>, endpoint: &str, options: &Options) -> Found {
+    let tried = options.way(look).and_then(|way| pods(look, endpoint, options, way));
+    match tried {
+        Ok(found) => found,
+        Err(error) => Found::just(suite::judged("live-pod", Rung::Live, Err(error))),
+    }
+}
+
+/// Whether pods may be made beside kubelet.
+pub(crate) fn kubelet_is_away(look: &Look<'_>) -> bool {
+    look.host.units.state("kubelet.service").is_ok_and(|state| !state.is_active() && state.sub != "auto-restart")
+}
+
+/// The check in the place of the rung while kubelet runs.
+pub(crate) fn not_beside_kubelet() -> Check {
+    let why = "kubelet runs, and ends pods it does not know; tried during a migration, while it is stopped (`--live` tries it now)";
+    Check::new("live-pod", Rung::Live, CheckStatus::Skip, why.to_owned())
+}
+
+fn pods(look: &Look<'_>, endpoint: &str, options: &Options, way: Way) -> Result<Found> {
+    let host = look.host;
+    let cri = host.doors.pods(endpoint).map_err(|error| suite::Unfit(format!("{error:#}")))?;
+    let _alone = leaks::alone(host, way)?;
+    sweep(&*cri);
+    let version = cri.version()?;
+    let name = version.runtime_name;
+    let store = (name == "containerd").then(|| host.doors.images(endpoint)).transpose()?;
+    let image = workload::probe()?;
+    if let Some(store) = &store {
+        sandbox_image(look, &*cri)?;
+        shadow::bring(&**store, &image, image.name, &format!("castoff-verify-{}", host.pid()), look)?;
+        shadow::wait_for(&*cri, image.name, look)?;
+    } else if cri.image_status(image.name)?.is_none() {
+        bail!(suite::Unfit(format!(
+            "{name} has no image {}; bring it in: castoff oci image probe, then load the archive with the tool of {name}",
+            image.name
+        )));
+    }
+    let scratch = Scratch::new(SCRATCH)?;
+    let place = Place {
+        endpoint: endpoint.to_owned(),
+        image: image.name.to_owned(),
+        handler: String::new(),
+        way,
+        tree: PathBuf::from("/"),
+        dir: scratch.dir().to_string_lossy().into_owned(),
+        node_pid: 1,
+        private: false,
+    };
+    let bed = Bed::new(host, &*cri, place, 0);
+    let mut checks = suite::run(&bed, options.cases(), "live-", Rung::Live);
+    let runtime = format!("{name} {}", version.runtime_version);
+    let (figures, failed) = bench::figures(&bed, options, &runtime, "live-bench", Rung::Live);
+    checks.extend(failed);
+    drop(bed);
+    if store.is_some() {
+        cri.remove_image(image.name)?;
+        store.as_ref().map(|store| store.forget(image.name)).transpose()?;
+    }
+    checks.push(suite::judged("live-clean", Rung::Live, clean(look, way, &*cri, store.as_deref(), image.name)));
+    Ok(Found { checks, bench: figures })
+}
+
+fn clean(look: &Look<'_>, way: Way, cri: &dyn CriPods, store: Option<&dyn ImageStore>, image: &str) -> Result<String> {
+    let mut left = leaks::in_daemon(cri, store, image)?;
+    left.extend(leaks::cgroups_at_last(look.host, way));
+    if !left.is_empty() {
+        bail!("left behind: {}", left.join(", "));
+    }
+    Ok("no pod, image, lease or cgroup is left".to_owned())
+}
+
+/// No pod can run without it, and containerd would ask a registry.
+fn sandbox_image(look: &Look<'_>, cri: &dyn CriPods) -> Result<()> {
+    let named = look.facts.containerd.sandbox_image.as_ref().map(|image| image.value.clone());
+    let program = look.facts.containerd.command.as_ref().and_then(|command| command.value.first().cloned());
+    let program = program.unwrap_or_else(|| "containerd".to_owned());
+    let Some(name) = named.or_else(|| shadow::default_sandbox_image(look, &program)) else { return Ok(()) };
+    if cri.image_status(&canonical(&name))?.is_some() {
+        return Ok(());
+    }
+    bail!("the sandbox image {name} is not in containerd's store: no pod can start without a registry")
+}
+
+/// Takes away the pods of a verification that was killed.
+fn sweep(cri: &dyn CriPods) {
+    for pod in cri.sandboxes().unwrap_or_default().iter().filter(|pod| pod.namespace == suite::NAMESPACE) {
+        let _ = cri.stop_sandbox(&pod.id);
+        let _ = cri.remove_sandbox(&pod.id);
+    }
+}
+
+/// Pods by the runtime behind `endpoint`, if there is one.
+pub(crate) fn tried(look: &Look<'_>, endpoint: &str, options: &Options) -> Found {
+    match is_there(look, endpoint) {
+        Ok(()) => rung(look, endpoint, options),
+        Err(error) => Found::just(suite::judged("live-pod", Rung::Live, Err(error))),
+    }
+}
+
+fn is_there(look: &Look<'_>, endpoint: &str) -> Result<()> {
+    match look.host.cri(endpoint)?.version() {
+        Ok(_) => Ok(()),
+        Err(error) if matches!(DaemonError::of(&error), Some(DaemonError::Absent { .. })) => {
+            Err(suite::Unfit(format!("nobody serves {endpoint}")).into())
+        }
+        Err(error) => Err(error).context("the runtime does not answer"),
+    }
+}

@@ -1,0 +1,150 @@
+//! Containers: their life, commands in them, their logs, figures and ends.
+
+use super::{Bed, Seen, bed::LABEL};
+use crate::host::{ContainerSpec, ContainerState, ContainerStatus, scratch};
+use anyhow::{Context as _, Result, bail, ensure};
+use std::time::Duration;
+
+/// Created, running, exited, gone; one that runs is stopped by SIGTERM, one that heeds nothing is killed.
+pub(super) fn lifecycle(bed: &Bed<'_>) -> Result<String> {
+    let pod = bed.pod(bed.spec("lifecycle"))?;
+    // One that says when it is ready to be told to end: before that, its first process is told nothing.
+    let container = pod.create(&bed.running("lifecycle", &["tick"]))?;
+    ensure!(container.status()?.state == ContainerState::Created, "a new container is not `created`");
+    bed.cri.start_container(&container.id)?;
+    ensure!(container.status()?.state == ContainerState::Running, "a started container is not `running`");
+    container.says("tick")?;
+    bed.cri.stop_container(&container.id, Duration::from_secs(30))?;
+    let status = container.end()?;
+    ensure!(status.exit_code == 0, "a container that ended itself on SIGTERM has exit code {}", status.exit_code);
+    let stubborn = pod.start(&bed.running("stubborn", &["stubborn"]))?;
+    stubborn.says("stubborn")?;
+    bed.cri.stop_container(&stubborn.id, Duration::from_secs(1))?;
+    let code = stubborn.end()?.exit_code;
+    ensure!(code == 137, "a container that was killed has exit code {code}, not 137");
+    let removed = pod.start(&bed.container("removed"))?;
+    bed.cri.remove_container(&removed.id)?;
+    let listed = bed.cri.containers()?;
+    ensure!(!listed.iter().any(|found| found.id == removed.id), "a container that was removed is in the list");
+    Ok("created, running, exited, gone; SIGTERM first, then SIGKILL".to_owned())
+}
+
+/// Commands beside a container's own, with their output and exit codes.
+pub(super) fn exec(bed: &Bed<'_>) -> Result<String> {
+    let container = bed.common()?.start(&bed.container("exec"))?;
+    let done = container.exec(&["echo", "out", "err"])?;
+    let told = (done.code, done.stdout.as_str(), done.stderr.as_str());
+    if told != (0, "out\n", "err\n") {
+        let said = format!("{} {:?} {:?}", done.code, done.stdout, done.stderr);
+        return Err(Seen::new("a command's output does not come back", "ExecSync", said).into());
+    }
+    container.expect(&["exit", "7"], 7, "an exit code does not come back")?;
+    if let Ok(done) = bed.cri.exec(&container.id, &["/not-there"], Duration::from_secs(10)) {
+        ensure!(done.code != 0, "a command that does not exist ends well");
+    }
+    Ok("output and exit codes of commands come back".to_owned())
+}
+
+/// A command that takes too long is ended.
+pub(super) fn exec_timeout(bed: &Bed<'_>) -> Result<String> {
+    let container = bed.common()?.start(&bed.container("exec-timeout"))?;
+    let began = bed.host.clock.monotonic();
+    let done = bed.cri.exec(&container.id, &["/probe", "sleep", "60"], Duration::from_secs(1));
+    let took = bed.host.clock.monotonic().saturating_sub(began);
+    match done {
+        Err(error) if took < Duration::from_millis(900) => Err(error.context("a command could not be run")),
+        Err(_) if took < Duration::from_secs(50) => Ok(format!("ended after {:.1} s", took.as_secs_f32())),
+        Err(error) => Err(error.context("a command was not ended after its second")),
+        Ok(done) => bail!("a command of a minute ended with {} after {} s", done.code, took.as_secs()),
+    }
+}
+
+/// `TIME STREAM TAG TEXT`, as `kubectl logs` reads it.
+pub(super) fn logs(bed: &Bed<'_>) -> Result<String> {
+    let pod = bed.common()?;
+    let container = pod.start(&bed.running("logs", &["echo", "to-out", "to-err"]))?;
+    container.end()?;
+    container.says("to-err")?;
+    let log = container.log()?;
+    for wanted in [" stdout F to-out", " stderr F to-err"] {
+        let line = log.lines().find(|line| line.ends_with(wanted));
+        let time = line.and_then(|line| line.split(' ').next()).unwrap_or_default();
+        if time.parse::<jiff::Timestamp>().is_err() {
+            let why = format!("the log has no line `TIME{wanted}`");
+            return Err(Seen::new(why, &container.log.display().to_string(), log).into());
+        }
+    }
+    Ok("both streams are in the log, with their times".to_owned())
+}
+
+/// A log that was moved away goes on in a new file.
+pub(super) fn reopen(bed: &Bed<'_>) -> Result<String> {
+    let container = bed.common()?.start(&bed.running("reopen", &["tick"]))?;
+    container.says("tick")?;
+    scratch::rename(&container.log, "reopen.log.1")?;
+    bed.cri.reopen_log(&container.id)?;
+    container.says("tick").context("after the rotation nothing is written")?;
+    Ok("a rotated log goes on in a new file".to_owned())
+}
+
+/// Figures of a container that runs, alone and by label.
+pub(super) fn stats(bed: &Bed<'_>) -> Result<String> {
+    let container = bed.common()?.start(&bed.running("stats", &["tick"]))?;
+    let stats = bed.cri.stats(&container.id)?;
+    ensure!(stats.id == container.id, "figures of another container were answered");
+    let memory = stats.memory.context("no figure for memory")?;
+    let cpu = stats.cpu.context("no figure for CPU time")?;
+    ensure!(cpu > 0, "a container that works has used no CPU time");
+    let listed = bed.cri.stats_by_label(LABEL)?;
+    ensure!(listed.iter().any(|found| found.id == container.id), "a container is not among those with its label");
+    Ok(format!("{} kB of memory, {} ms of CPU time", memory / 1000, cpu / 1_000_000))
+}
+
+fn ended(status: &ContainerStatus, code: i32, reason: &str) -> Result<()> {
+    if (status.exit_code, status.reason.as_str()) == (code, reason) {
+        return Ok(());
+    }
+    let told = format!("{} {}", status.exit_code, status.reason);
+    let why = format!("a container's end is told as `{told}`, not `{code} {reason}`");
+    Err(Seen::new(why, "ContainerStatus", told).into())
+}
+
+/// How a container ended.
+pub(super) fn ends(bed: &Bed<'_>) -> Result<String> {
+    ended(&bed.ended(&bed.running("completed", &["exit", "0"]))?.0, 0, "Completed")?;
+    ended(&bed.ended(&bed.running("error", &["exit", "3"]))?.0, 3, "Error")?;
+    Ok("exit codes and reasons are told".to_owned())
+}
+
+/// Memory over the limit. Not at once: shims before containerd 1.7 begin to listen only after the start.
+pub(super) fn oom(bed: &Bed<'_>) -> Result<String> {
+    let spec = ContainerSpec { memory: 16 << 20, ..bed.running("oom", &["alloc", "64", "500"]) };
+    let container = bed.common()?.start(&spec)?;
+    container.end()?;
+    // The kernel's word that memory ran out comes by another way than the end itself.
+    let began = bed.host.clock.monotonic();
+    let late = || bed.host.clock.monotonic().saturating_sub(began) > Duration::from_secs(5);
+    while container.status()?.reason != "OOMKilled" && !late() {
+        bed.host.clock.sleep(Duration::from_millis(20));
+    }
+    ended(&container.status()?, 137, "OOMKilled")?;
+    Ok("over its memory a container ends with 137, OOMKilled".to_owned())
+}
+
+/// Environment, working directory, and what the image says of them; a terminal.
+pub(super) fn environment(bed: &Bed<'_>) -> Result<String> {
+    let env = vec![("CASTOFF".to_owned(), "a b".to_owned())];
+    let spec = ContainerSpec { env, working_dir: "/home".to_owned(), ..bed.running("environment", &["env"]) };
+    let (_, text) = bed.ended(&spec)?;
+    for wanted in ["CASTOFF=a b", "PROBE=image"] {
+        if !text.lines().any(|line| line == wanted) {
+            return Err(Seen::new(format!("`{wanted}` is not in its environment"), "environment", text).into());
+        }
+    }
+    let spec = ContainerSpec { working_dir: "/home".to_owned(), ..bed.container("cwd") };
+    let at = bed.common()?.start(&spec)?.ask(&["cwd"])?;
+    ensure!(at == "/home\n", "its working directory is {}", at.trim());
+    let (status, _) = bed.ended(&ContainerSpec { tty: true, ..bed.running("tty", &["tty"]) })?;
+    ensure!(status.exit_code == 0, "it was given no terminal");
+    Ok("environment, working directory and terminal are as asked".to_owned())
+}

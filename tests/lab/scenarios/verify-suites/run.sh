@@ -1,0 +1,29 @@
+# Good nodes pass every check: apart from the running daemon, and by it while no kubelet runs. Every suite's containerd and
+# runc, cgroup v2, both drivers. CASTOFF_SUITES chooses some.
+
+[ -x "${CASTOFF_BIN:-}" ] || die "CASTOFF_BIN names the castoff to be tried"
+command -v python3 >/dev/null || die "python3 reads castoff's answers"
+FAULTS=$LAB_DIR/scenarios/verify-faults
+
+judged() { # judged NODE: the ladder on a good node, by both drivers
+    on "$1" 'sh -s good' <"$FAULTS/faults.sh" >"$LAB_RESULTS/$1.out" 2>&1
+    python3 "$FAULTS/judge.py" <"$LAB_RESULTS/$1.out" | tee "$LAB_RESULTS/$1.txt"
+    return "${PIPESTATUS[0]}"
+}
+traces() {
+    on "$1" 'find /sys/fs/cgroup -name "castoff*"; ls -d /run/castoff/* /var/lib/castoff/verify-* /var/lib/castoff/live-* 2>/dev/null
+        pgrep -a "^(probe|pause)\$"; grep -E "/run/castoff|castoff-verify" /proc/self/mountinfo; true'
+}
+
+for suite in ${CASTOFF_SUITES:-bullseye bookworm trixie forky}; do
+    node_up "$suite" "$suite"
+    put "$suite" "$FAULTS/good.toml" /root/good.toml
+    on "$suite" 'systemctl stop kubelet; mkdir -p /etc/containerd; cp /root/good.toml /etc/containerd/config.toml; systemctl restart containerd'
+    on "$suite" 'castoff oci image --out /root/pause.tar pause && ctr -n k8s.io images import /root/pause.tar >/dev/null'
+    check "$suite: every check passes, by both drivers" judged "$suite"
+    while read -r line; do note "$suite $line"; done <"$LAB_RESULTS/$suite.txt"
+    check_out "$suite: nothing is left" "" traces "$suite"
+    on "$suite" 'castoff verify --level cri --quick --bench --samples 5' | sed -n '/with runc/,$p' >"$LAB_RESULTS/$suite-bench.txt"
+    while read -r line; do note "$suite $line"; done <"$LAB_RESULTS/$suite-bench.txt"
+    node_down "$suite"
+done
