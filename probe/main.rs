@@ -82,7 +82,7 @@ fn exit(code: usize) -> ! {
 
 fn run(words: &Words) -> Done {
     match words.bytes(1)? {
-        b"pause" => pause(0),
+        b"pause" => pause(0, words.number(2).ok()),
         b"stubborn" => stubborn(),
         b"exit" => exit(words.number(2)?),
         b"sleep" => sleep(words.number(2)?, 0),
@@ -173,10 +173,11 @@ fn reap() {
     while call(arch::WAIT4, &[usize::MAX, 0, WNOHANG, 0]).is_ok_and(|pid| pid > 0) {}
 }
 
-/// Until SIGTERM or SIGINT; children that end are buried. Then ends `child`, if there is one.
-fn pause(child: usize) -> Done {
+/// `pause [SECONDS]`: until SIGTERM or SIGINT, or until it has been quiet for so long; children that end are buried. Then
+/// ends `child`, if there is one.
+fn pause(child: usize, limit: Option<usize>) -> Done {
     let set = block(&[SIGTERM, SIGINT, SIGCHLD])?;
-    while next_signal(set, None, 0)? == Some(SIGCHLD) {
+    while next_signal(set, limit, 0)? == Some(SIGCHLD) {
         reap();
     }
     if child != 0 {
@@ -335,7 +336,7 @@ fn fork() -> Result<usize, i32> {
 fn forks(count: usize) -> Done {
     for _ in 0..count {
         if fork()? == 0 {
-            return pause(0);
+            return pause(0, None);
         }
     }
     put(STDOUT, b"forked\n")
@@ -373,7 +374,7 @@ fn serve(port: usize) -> Done {
     // A child answers; the first process of the container waits for signals.
     let child = fork()?;
     if child != 0 {
-        return pause(child);
+        return pause(child, None);
     }
     loop {
         let Ok(peer) = call(arch::ACCEPT4, &[socket, 0, 0, 0]) else { continue };

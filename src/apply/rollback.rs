@@ -11,6 +11,7 @@ use super::{
 use crate::{
     host::{Host, unit_links},
     model::{Entry, Outcome, Plan, Record, RunReport, RunState, Undo},
+    verify,
 };
 use anyhow::{Context as _, Result, bail};
 use std::sync::atomic::AtomicBool;
@@ -161,6 +162,8 @@ pub(super) fn take_files_back(work: &mut Work<'_>, journal: &mut Journal, back: 
 }
 
 fn carry_back(work: &mut Work<'_>, journal: &mut Journal, back: &Back) -> RunReport {
+    // Of a run that was killed while it tried the new runtime.
+    verify::end_trial(work.host, &work.plan.desired);
     let mut open = records::open_steps(journal.entries());
     if back.force {
         open.extend(records::left_alone(journal.entries()));

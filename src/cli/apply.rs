@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     apply::{self, Options, Refusal},
-    host::{Host, env, user_files, watch_signals},
+    host::{Host, Lock, Locked, env, user_files, watch_signals},
     model::{API_VERSION, Action, CheckStatus, Digest, Facts, Finding, Outcome, Plan, RunReport, Severity, Span},
     report,
     ui::{Answer, Printer, Progress, Prompter},
@@ -144,7 +144,9 @@ pub fn refuse_blocked(plan: &Plan, change: &ChangeArgs, printer: Printer) -> Res
         printer.data(&json(&report)?);
     }
     printer.insist(&report::findings(&blocking, &[], printer.look()));
-    Err(Refusal::Blocked(blocking.into_iter().map(|finding| finding.id).collect()).into())
+    let mut ids: Vec<String> = blocking.into_iter().map(|finding| finding.id).collect();
+    ids.dedup();
+    Err(Refusal::Blocked(ids).into())
 }
 
 fn load(path: &Path, skip_checks: &[String]) -> Result<Plan> {
@@ -222,6 +224,10 @@ fn prove_first(context: &Context, plan: &Plan, change: &ChangeArgs, printer: Pri
     use verify::POD_TRIAL as ID;
     let host = &context.host;
     if !host.is_live() || plan.desired.skip_checks.iter().any(|id| id == ID) {
+        return Ok(());
+    }
+    // Somebody else is at work, which is told when the run asks for the lock.
+    if let Locked::Held(_) = Lock::take(&host.root, "")? {
         return Ok(());
     }
     printer.say("Trying pods with what this node will have …");

@@ -22,7 +22,11 @@ pub fn run(args: &VerifyArgs, printer: Printer) -> Result<Exit> {
     let options = verify::Options {
         level,
         extent: if all && !args.quick { verify::Extent::Full } else { verify::Extent::Gate },
-        both: args.full,
+        second: match (args.full, args.handler.is_some() || level == Level::Cri) {
+            (true, _) => verify::Second::Full,
+            (false, true) => verify::Second::Gate,
+            (false, false) => verify::Second::OnFailure,
+        },
         systemd_driver: args.cgroup_driver.map(|driver| driver == CgroupDriver::Systemd),
         live: args.live,
         bench: args.bench.then_some(amount),

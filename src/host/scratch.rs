@@ -2,8 +2,12 @@
 //! A private folder for what a verification needs, gone with it. One whose process was killed is taken away
 //! by the next.
 
+use crate::formats::mounts::mountinfo;
 use anyhow::{Context as _, Result, bail};
-use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::{
+    mount::{MntFlags, umount2},
+    sys::statvfs::{FsFlags, statvfs},
+};
 use std::{
     fs::{self, DirBuilder},
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
@@ -110,8 +114,13 @@ fn abandoned_below(base: &Path, what: &str, alive: &impl Fn(u32) -> bool) -> Vec
     folders.filter(|(pid, _)| !alive(*pid)).collect()
 }
 
-/// Removes such a folder.
+/// Removes such a folder, and what is still mounted in it.
 pub fn remove(dir: &Path) {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    // The last ones made are on top.
+    for mount in mountinfo(&mounts).iter().rev().filter(|mount| Path::new(&mount.point).starts_with(dir)) {
+        let _ = umount2(mount.point.as_str(), MntFlags::MNT_DETACH);
+    }
     let _ = fs::remove_dir_all(dir);
 }
 

@@ -96,18 +96,29 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const PASSWD: &[u8] = b"root:x:0:0:root:/:/probe\nprobe:x:1000:1000:probe:/home:/probe\n";
 const GROUP: &[u8] = b"root:x:0:\nprobe:x:1000:\nextra:x:1234:probe\n";
 
-/// The sandbox image of castoff's own, private containerd.
+/// Seconds after which what castoff tries pods with ends by itself: nothing stays for ever, whatever kills who would end
+/// it.
+pub const LIFETIME: &str = "3600";
+
+/// A sandbox image.
 ///
 /// # Errors
 /// When the archive cannot be put together.
 pub fn pause() -> Result<Image> {
-    image(
-        "castoff.invalid/pause:1",
-        &[Entry { path: "pause", mode: 0o755, content: Some(PROBE) }],
-        &json!({
-            "Entrypoint": ["/pause", "pause"], "WorkingDir": "/",
-        }),
-    )
+    sandbox_that(&["/pause", "pause"])
+}
+
+/// The one of castoff's own, private containerd, whose pods end by themselves.
+///
+/// # Errors
+/// When the archive cannot be put together.
+pub fn sandbox() -> Result<Image> {
+    sandbox_that(&["/pause", "pause", LIFETIME])
+}
+
+fn sandbox_that(command: &[&str]) -> Result<Image> {
+    let entry = Entry { path: "pause", mode: 0o755, content: Some(PROBE) };
+    image("castoff.invalid/pause:1", &[entry], &json!({ "Entrypoint": command, "WorkingDir": "/" }))
 }
 
 /// The image of every container castoff starts through CRI. Its id differs from the other's: removing an image by one

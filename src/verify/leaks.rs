@@ -2,7 +2,7 @@
 
 use super::suite::{NAMESPACE, Unfit};
 use crate::{
-    host::{CriPods, EntryKind, Host, ImageStore, Lock, Locked},
+    host::{CriPods, EntryKind, Host, ImageStore, Lock, Locked, scratch},
     runtime::{
         attempt::{Way, tidy},
         bundle,
@@ -11,6 +11,8 @@ use crate::{
 use anyhow::{Result, bail};
 use std::time::Duration;
 
+/// Name of the folders of pods by the running daemon.
+pub(super) const LIVE: &str = "live";
 const CGROUPS: &str = "/sys/fs/cgroup";
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -27,6 +29,9 @@ pub(super) fn alone(host: &Host, way: Way) -> Result<Lock> {
     host.procs.end_abandoned_cages();
     for dir in cgroups(host, way) {
         host.procs.end_cgroup(&dir);
+    }
+    for (_, dir) in scratch::abandoned(LIVE, |pid| host.procs.exists(pid)) {
+        scratch::remove(&dir);
     }
     let left = cgroups_at_last(host, way);
     if !left.is_empty() {

@@ -6,15 +6,13 @@ use super::{
     suite::{self, Bed, Place},
 };
 use crate::{
-    host::{CriPods, DaemonError, ImageStore, scratch::Scratch},
+    host::{CriPods, DaemonError, Host, ImageStore, scratch::Scratch},
     images::canonical,
     model::{Check, CheckStatus, Rung},
     runtime::{attempt::Way, workload},
 };
 use anyhow::{Context as _, Result, bail};
 use std::path::PathBuf;
-
-const SCRATCH: &str = "live";
 
 /// Pods by the runtime behind `endpoint`.
 pub(crate) fn rung(look: &Look<'_>, endpoint: &str, options: &Options) -> Found {
@@ -55,7 +53,7 @@ fn pods(look: &Look<'_>, endpoint: &str, options: &Options, way: Way) -> Result<
             image.name
         )));
     }
-    let scratch = Scratch::new(SCRATCH)?;
+    let scratch = Scratch::new(leaks::LIVE)?;
     let place = Place {
         endpoint: endpoint.to_owned(),
         image: image.name.to_owned(),
@@ -99,6 +97,20 @@ fn sandbox_image(look: &Look<'_>, cri: &dyn CriPods) -> Result<()> {
         return Ok(());
     }
     bail!("the sandbox image {name} is not in containerd's store: no pod can start without a registry")
+}
+
+/// Takes away what [`rung`] has left in a daemon, where it was killed.
+pub(super) fn end(host: &Host, endpoint: &str, way: Way) -> Result<()> {
+    let cri = host.doors.pods(endpoint)?;
+    if cri.sandboxes().is_err() {
+        // Nobody is there who could have any.
+        return Ok(());
+    }
+    let _alone = leaks::alone(host, way)?;
+    sweep(&*cri);
+    let image = workload::probe()?.name;
+    cri.remove_image(image)?;
+    host.doors.images(endpoint)?.forget(image)
 }
 
 /// Takes away the pods of a verification that was killed.

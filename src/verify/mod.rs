@@ -76,6 +76,17 @@ pub use view::view;
 /// The finding about what fails before anything is touched; who accepts it has no pods tried.
 pub const POD_TRIAL: &str = "pod-trial-failed";
 
+/// How much is tried with another program in runc's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Second {
+    /// The most important checks, and only to tell whose fault it is when something failed with the node's.
+    OnFailure,
+    /// The most important checks.
+    Gate,
+    /// What is tried with the node's.
+    Full,
+}
+
 /// How a node is looked at.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -85,8 +96,8 @@ pub struct Options {
     pub extent: Extent,
     /// Run pods through the running daemon even while kubelet runs, which may end them.
     pub live: bool,
-    /// All checks also for the program in runc's place, not only the most important.
-    pub both: bool,
+    /// How much is tried with another program in runc's place.
+    pub second: Second,
     /// Whether systemd makes cgroups; by default it does where it runs.
     pub systemd_driver: Option<bool>,
     /// Benchmarks besides, so many.
@@ -104,7 +115,7 @@ impl Options {
             level,
             extent: Extent::Gate,
             live: false,
-            both: false,
+            second: Second::OnFailure,
             systemd_driver: None,
             bench: None,
             handler: None,
@@ -222,6 +233,14 @@ pub fn before(host: &Host, facts: &Facts, plan: &Plan) -> Vec<Check> {
         checks.extend(found.checks);
     }
     checks
+}
+
+/// Ends pods of castoff's own that a run was trying when it was killed. Best effort: what cannot be ended ends by itself.
+pub fn end_trial(host: &Host, desired: &Desired) {
+    if let (true, Ok(mode)) = (host.is_live(), host.kernel.cgroup_mode()) {
+        let way = Way { mode, systemd: Options::gate(Level::Cri).systemd(host) };
+        let _ = live::end(host, &desired.endpoint, way);
+    }
 }
 
 /// Pods by the node's new runtime, while kubelet is stopped.

@@ -3,7 +3,7 @@
 use crate::{
     host::{ContainerSpec, ContainerState, ContainerStatus, CriPods, Executed, Faults, Host, PodSpec, Share, scratch},
     model::Evidence,
-    runtime::attempt::Way,
+    runtime::{attempt::Way, workload},
 };
 use anyhow::{Context as _, Result, bail};
 use std::{
@@ -110,7 +110,7 @@ impl<'a> Bed<'a> {
 
     /// A container that waits to be told to end.
     pub(crate) fn container(&self, name: &str) -> ContainerSpec {
-        self.running(name, &["pause"])
+        self.running(name, &["pause", workload::LIFETIME])
     }
 
     /// A container that does this.

@@ -115,7 +115,7 @@ wizard() {
     on n "asked() { for i in \$(seq 200); do grep -q \"\$1\" /root/wizard.log && return; sleep 1; done; }
         rm -f /root/wizard.log; touch /root/wizard.log
         ( asked 'What now'; sleep 1; printf '\\r'; asked 'Type the node'; sleep 1; printf 'node\\r'; sleep 300 ) 2>/dev/null |
-        script -qefc 'castoff migrate' /dev/null >/root/wizard.log 2>&1 &
+        script -qefc 'castoff migrate --no-trial' /dev/null >/root/wizard.log 2>&1 &
         sleep 1"
     on n 'for i in $(seq 300); do grep -Eq "unless you keep it|^error" /root/wizard.log && break; sleep 1; done
         cat /root/wizard.log; grep -q "unless you keep it: *castoff commit" /root/wizard.log'
@@ -130,7 +130,7 @@ check "the pods run on Docker again" on_docker
 note "-- interrupted, and killed with -9"
 signalled_at() { # signalled_at SIGNAL STEP: starts a migration, sends the signal when that step has begun; its exit code
     on n "cd /var/lib/castoff/runs; old=\$(ls | tail -n 1)
-        castoff migrate --yes >/root/signalled.log 2>&1 & p=\$!
+        castoff migrate --yes --no-trial >/root/signalled.log 2>&1 & p=\$!
         for i in \$(seq 1200); do
             new=\$(ls | tail -n 1)
             [ \$new != \$old ] && grep -qs '\"id\":\"$2\"' \$new/journal.jsonl && break
