@@ -31,7 +31,7 @@ const BEHIND: &str = "containerd.service docker.service cri-docker.service kubel
 
 /// The moment `seconds` from now, RFC 3339.
 pub fn until(host: &Host, seconds: u64) -> Result<String> {
-    let now: Timestamp = host.clock.now().parse().context("the clock tells no time")?;
+    let now = host.clock.timestamp()?;
     let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
     let then = now.checked_add(jiff::SignedDuration::from_secs(seconds)).context("that is too far away")?;
     Ok(then.to_string())

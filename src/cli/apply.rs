@@ -14,7 +14,7 @@ use crate::{
     verify,
 };
 use anyhow::{Context as _, Result, anyhow};
-use std::path::Path;
+use std::{path::Path, sync::atomic::Ordering};
 
 /// Applies a saved plan, or the one that `plan` would show.
 pub fn run(args: &ApplyArgs, printer: Printer) -> Result<Exit> {
@@ -195,8 +195,12 @@ impl Keep {
 pub fn carry_out(context: &Context, plan: &Plan, change: &ChangeArgs, keep: Keep, printer: Printer) -> Result<Exit> {
     let host = &context.host;
     let interrupt = watch_signals()?;
-    if !change.no_trial {
+    if !change.no_trial && plan.restarts_pods() {
         prove_first(context, plan, change, printer)?;
+        if interrupt.load(Ordering::Relaxed) {
+            printer.insist("Interrupted. Nothing was changed.");
+            return Ok(Exit::INTERRUPTED);
+        }
     }
     let keep_within = match keep {
         Keep::Within(span) if host.is_live() => Some(span.duration().as_secs()),

@@ -193,7 +193,7 @@ pub struct ChangeArgs {
     /// Let this finding not block (repeatable)
     #[arg(long, value_name = "ID")]
     pub skip_check: Vec<String>,
-    /// Do not try the planned configuration with the node's containerd
+    /// Do not try the planned configuration, nor pods on it, before the first step
     #[arg(long)]
     pub no_trial: bool,
     /// Leave the run open after it is proven, until `castoff commit`

@@ -1,6 +1,7 @@
 #![allow(clippy::disallowed_methods)] // the one place that reads the real clock and really sleeps
 //! Time: the wall clock for stamps, a monotonic clock for limits, and waiting. Tests advance a fake one.
 
+use anyhow::Context as _;
 use jiff::Timestamp;
 use std::{
     cell::RefCell,
@@ -13,6 +14,11 @@ use std::{
 pub trait Clock: Debug {
     /// The wall clock, UTC, RFC 3339 with milliseconds: `2026-11-05T10:20:30.123Z`.
     fn now(&self) -> String;
+
+    /// The same as a time to reckon with.
+    fn timestamp(&self) -> anyhow::Result<Timestamp> {
+        self.now().parse().context("the clock tells no time")
+    }
 
     /// Time since some fixed moment; never goes back.
     fn monotonic(&self) -> Duration;

@@ -153,8 +153,6 @@ pub struct ContainerStatus {
     pub labels: BTreeMap<String, String>,
     /// Annotations.
     pub annotations: BTreeMap<String, String>,
-    /// Image as resolved.
-    pub image_ref: String,
     /// Where its log is.
     pub log_path: String,
     /// Its first process on the host.

@@ -1,4 +1,4 @@
-//! containerd's images beneath CRI: blobs, names, leases and snapshots, by its own API. No registry is asked.
+//! containerd's images beneath CRI: blobs, names and leases, by its own API. No registry is asked.
 
 use super::{Aio, DaemonError, Faults, grpc::Server};
 use messages as m;
@@ -22,17 +22,6 @@ pub struct Piece<'a> {
     pub bytes: &'a [u8],
 }
 
-/// A name and what it stands for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Record {
-    /// Name.
-    pub name: String,
-    /// Digest of the manifest or index.
-    pub digest: String,
-    /// Labels.
-    pub labels: BTreeMap<String, String>,
-}
-
 /// containerd's images in the namespace `k8s.io`.
 pub trait ImageStore: Debug {
     /// Brings an image in: its pieces under a lease of this name, which would be gone by itself at `expires` (RFC
@@ -50,13 +39,10 @@ pub trait ImageStore: Debug {
     fn forget(&self, name: &str) -> anyhow::Result<()>;
 
     /// All names.
-    fn names(&self) -> anyhow::Result<Vec<Record>>;
+    fn names(&self) -> anyhow::Result<Vec<String>>;
 
     /// All leases.
     fn leases(&self) -> anyhow::Result<Vec<String>>;
-
-    /// All snapshots of a snapshotter, by name.
-    fn snapshots(&self, snapshotter: &str) -> anyhow::Result<Vec<String>>;
 }
 
 /// The store behind containerd's socket.
@@ -152,28 +138,16 @@ impl ImageStore for GrpcImageStore {
         })
     }
 
-    fn names(&self) -> anyhow::Result<Vec<Record>> {
+    fn names(&self) -> anyhow::Result<Vec<String>> {
         let path = "/containerd.services.images.v1.Images/List";
         let reply: m::ListImagesResponse = self.server.call(path, m::Empty {}, LIMIT)?;
-        let record = |image: m::Image| Record {
-            name: image.name,
-            digest: image.target.unwrap_or_default().digest,
-            labels: image.labels,
-        };
-        Ok(reply.images.into_iter().map(record).collect())
+        Ok(reply.images.into_iter().map(|image| image.name).collect())
     }
 
     fn leases(&self) -> anyhow::Result<Vec<String>> {
         let path = "/containerd.services.leases.v1.Leases/List";
         let reply: m::ListLeasesResponse = self.server.call(path, m::Empty {}, LIMIT)?;
         Ok(reply.leases.into_iter().map(|lease| lease.id).collect())
-    }
-
-    fn snapshots(&self, snapshotter: &str) -> anyhow::Result<Vec<String>> {
-        let path = "/containerd.services.snapshots.v1.Snapshots/List";
-        let request = m::ListSnapshotsRequest { snapshotter: snapshotter.to_owned() };
-        let replies: Vec<m::ListSnapshotsResponse> = self.server.stream(path, vec![request], LIMIT)?;
-        Ok(replies.into_iter().flat_map(|reply| reply.info).map(|info| info.name).collect())
     }
 }
 
@@ -264,18 +238,6 @@ mod messages {
         ListImagesResponse {
             #[prost(message, repeated, tag = "1")]
             images: Vec<Image>,
-        }
-        ListSnapshotsRequest {
-            #[prost(string, tag = "1")]
-            snapshotter: String,
-        }
-        SnapshotInfo {
-            #[prost(string, tag = "1")]
-            name: String,
-        }
-        ListSnapshotsResponse {
-            #[prost(message, repeated, tag = "1")]
-            info: Vec<SnapshotInfo>,
         }
     }
 }

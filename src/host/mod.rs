@@ -33,7 +33,7 @@ pub use cri::*;
 pub use daemon_error::DaemonError;
 pub use engine::*;
 pub use faults::{FaultMode, Faults, Injected};
-pub use image_store::{GrpcImageStore, ImageStore, Piece, Record};
+pub use image_store::{GrpcImageStore, ImageStore, Piece};
 pub use kernel::{FakeKernel, Kernel, RealKernel, Space};
 pub use lock::{Holder, LOCK_PATH, Lock, Locked};
 pub use procs::*;

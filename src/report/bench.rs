@@ -71,10 +71,46 @@ fn named(bench: &Benchmark) -> &str {
     if bench.runtime.is_empty() { "?" } else { &bench.runtime }
 }
 
-/// Benchmarks with operations in common, in the order of the first.
+/// Benchmarks with operations in common, in the order of the first. A document may have each of them for several
+/// runtimes: the first belongs to the first, the second to the second.
 pub fn pairs<'a>(first: &'a [Benchmark], second: &'a [Benchmark]) -> Vec<(&'a Benchmark, &'a Benchmark)> {
-    let same = |a: &Benchmark, b: &Benchmark| {
-        a.operations_names.iter().any(|name| b.operations_names.contains(name)) && a.datapoints.len().min(1) == 1
+    let same = |a: &Benchmark, b: &Benchmark| a.operations_names.iter().any(|name| b.operations_names.contains(name));
+    let pair = |(index, a): (usize, &'a Benchmark)| {
+        let before = first.iter().take(index).filter(|earlier| same(a, earlier)).count();
+        Some((a, second.iter().filter(|b| same(a, b)).nth(before)?))
     };
-    first.iter().filter_map(|a| Some((a, second.iter().find(|b| same(a, b))?))).collect()
+    first.iter().enumerate().filter_map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_runtime_is_compared_with_its_own() {
+        let bench = |runtime: &str, operation: &str| Benchmark {
+            runtime: runtime.to_owned(),
+            operations_names: vec![operation.to_owned()],
+            ..Benchmark::default()
+        };
+        let two = |runc: &str, other: &str| {
+            [(runc, "CreatePod"), (runc, "ListImages"), (other, "CreatePod"), (other, "ListImages")]
+                .map(|(runtime, operation)| bench(runtime, operation))
+        };
+        let (before, after) = (two("runc 1", "castoff 1"), two("runc 2", "castoff 2"));
+        let names = |pairs: Vec<(&Benchmark, &Benchmark)>| -> Vec<String> {
+            pairs.iter().map(|(a, b)| format!("{} {} {}", a.runtime, b.runtime, b.operations_names[0])).collect()
+        };
+        assert_eq!(
+            names(pairs(&before, &after)),
+            [
+                "runc 1 runc 2 CreatePod",
+                "runc 1 runc 2 ListImages",
+                "castoff 1 castoff 2 CreatePod",
+                "castoff 1 castoff 2 ListImages"
+            ]
+        );
+        assert_eq!(names(pairs(&before, &after[..1])), ["runc 1 runc 2 CreatePod"]);
+        assert!(pairs(&before, &[]).is_empty());
+    }
 }

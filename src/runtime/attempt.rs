@@ -240,21 +240,31 @@ pub fn abandon(host: &Host, dir: &Path, runner: &Runner) {
     }
 }
 
+/// The folders in a folder, as paths.
+fn dirs(host: &Host, dir: &str) -> Vec<String> {
+    let inside = host.root.list(dir).unwrap_or_default().into_iter();
+    inside.filter(|(_, kind)| *kind == EntryKind::Dir).map(|(name, _)| format!("{dir}/{name}")).collect()
+}
+
+/// Where the cgroup above those of castoff's containers may be: on v1 in every controller.
+fn above(host: &Host, way: Way) -> Vec<String> {
+    let name = if way.systemd { bundle::SLICE } else { "castoff" };
+    let mounts = dirs(host, CGROUPS).into_iter().chain([CGROUPS.to_owned()]);
+    mounts.map(|mount| format!("{mount}/{name}")).collect()
+}
+
+/// Cgroups of castoff's containers that are there.
+pub fn cgroups(host: &Host, way: Way) -> Vec<String> {
+    above(host, way).iter().flat_map(|dir| dirs(host, dir)).collect()
+}
+
 /// Takes away the cgroup above those of the containers, unless somebody else's container is in it.
 pub fn tidy(host: &Host, way: Way) {
-    let mounts = host.root.list(CGROUPS).unwrap_or_default();
-    let mounts = mounts.iter().filter(|(_, kind)| *kind == EntryKind::Dir).map(|(name, _)| format!("{CGROUPS}/{name}"));
-    let mounts: Vec<String> = mounts.chain([CGROUPS.to_owned()]).collect();
-    let name = if way.systemd { bundle::SLICE } else { "castoff" };
-    let used = mounts.iter().any(|mount| {
-        let inside = host.root.list(&format!("{mount}/{name}")).unwrap_or_default();
-        inside.iter().any(|(_, kind)| *kind == EntryKind::Dir)
-    });
-    if way.systemd && !used {
+    if way.systemd && cgroups(host, way).is_empty() {
         let _ = host.units.stop(bundle::SLICE, LIMIT);
     }
     // On v1 the runtimes make it in controllers that systemd leaves alone.
-    for dir in mounts.iter().map(|mount| format!("{mount}/{name}")) {
+    for dir in above(host, way) {
         if host.root.exists(&dir) {
             let _ = host.root.remove_empty_dir(&dir);
         }

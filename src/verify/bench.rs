@@ -5,7 +5,7 @@ use super::{
     suite::{self, Bed},
 };
 use crate::{
-    host::Order,
+    host::{Order, PodSpec, scratch},
     model::{Benchmark, Check, Datapoint, Rung},
 };
 use anyhow::{Context as _, Result};
@@ -97,8 +97,7 @@ fn batch(
 }
 
 fn nanoseconds(bed: &Bed<'_>) -> Result<i64> {
-    let now: jiff::Timestamp = bed.host.clock.now().parse().context("the clock tells no time")?;
-    Ok(i64::try_from(now.as_nanosecond()).unwrap_or_default())
+    i64::try_from(bed.host.clock.timestamp()?.as_nanosecond()).context("the clock is past the year 2262")
 }
 
 /// Gives one order for each sample; all must succeed.
@@ -123,11 +122,11 @@ fn pod_sample(bed: &Bed<'_>, count: u32) -> Result<Vec<Vec<Duration>>> {
     Ok(times(&[made, status, stopped, removed]))
 }
 
-fn specs(bed: &Bed<'_>, count: u32) -> Result<Vec<crate::host::PodSpec>> {
+fn specs(bed: &Bed<'_>, count: u32) -> Result<Vec<PodSpec>> {
     (0..count)
         .map(|_| {
             let spec = bed.spec("bench");
-            crate::host::scratch::put(&bed.place.tree, spec.log_dir.trim_start_matches('/'), 0o755, None)?;
+            scratch::put(&bed.place.tree, spec.log_dir.trim_start_matches('/'), 0o755, None)?;
             Ok(spec)
         })
         .collect()

@@ -2,18 +2,14 @@
 
 use super::suite::{NAMESPACE, Unfit};
 use crate::{
-    host::{CriPods, EntryKind, Host, ImageStore, Lock, Locked, scratch},
-    runtime::{
-        attempt::{Way, tidy},
-        bundle,
-    },
+    host::{CriPods, Host, ImageStore, Lock, Locked, scratch},
+    runtime::attempt::{Way, cgroups, tidy},
 };
 use anyhow::{Result, bail};
 use std::time::Duration;
 
 /// Name of the folders of pods by the running daemon.
 pub(super) const LIVE: &str = "live";
-const CGROUPS: &str = "/sys/fs/cgroup";
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Ends what a verification that was killed has left: the daemon of a cage, its shims, and everything in castoff's
@@ -59,22 +55,6 @@ pub(super) fn cgroups_at_last(host: &Host, way: Way) -> Vec<String> {
     }
 }
 
-/// Cgroups of castoff's pods and containers that are still there.
-fn cgroups(host: &Host, way: Way) -> Vec<String> {
-    let name = if way.systemd { bundle::SLICE } else { "castoff" };
-    let mounts = host.root.list(CGROUPS).unwrap_or_default();
-    let mounts = mounts.iter().filter(|(_, kind)| *kind == EntryKind::Dir).map(|(name, _)| format!("{CGROUPS}/{name}"));
-    mounts
-        .chain([CGROUPS.to_owned()])
-        .map(|mount| format!("{mount}/{name}"))
-        .flat_map(|dir| {
-            let inside = host.root.list(&dir).unwrap_or_default();
-            let dirs = inside.into_iter().filter(|(_, kind)| *kind == EntryKind::Dir);
-            dirs.map(move |(name, _)| format!("{dir}/{name}")).collect::<Vec<_>>()
-        })
-        .collect()
-}
-
 /// Everything of castoff's that a daemon still has.
 pub(super) fn in_daemon(cri: &dyn CriPods, images: Option<&dyn ImageStore>, image: &str) -> Result<Vec<String>> {
     let mut left = Vec::new();
@@ -83,9 +63,7 @@ pub(super) fn in_daemon(cri: &dyn CriPods, images: Option<&dyn ImageStore>, imag
     if let Some(store) = images {
         let ours = |name: &String| name.starts_with("castoff-verify") || *name == image;
         left.extend(store.leases()?.into_iter().filter(ours).map(|lease| format!("lease {lease}")));
-        left.extend(
-            store.names()?.into_iter().map(|record| record.name).filter(ours).map(|name| format!("image {name}")),
-        );
+        left.extend(store.names()?.into_iter().filter(ours).map(|name| format!("image {name}")));
     }
     Ok(left)
 }

@@ -235,7 +235,8 @@ pub fn before(host: &Host, facts: &Facts, plan: &Plan) -> Vec<Check> {
     checks
 }
 
-/// Ends pods of castoff's own that a run was trying when it was killed. Best effort: what cannot be ended ends by itself.
+/// Ends pods of castoff's own that a run was trying when it was killed. Best effort: kubelet ends pods it does
+/// not know, should one be left.
 pub fn end_trial(host: &Host, desired: &Desired) {
     if let (true, Ok(mode)) = (host.is_live(), host.kernel.cgroup_mode()) {
         let way = Way { mode, systemd: Options::gate(Level::Cri).systemd(host) };

@@ -26,6 +26,8 @@ const HANDLER: &str = "castoff-reference";
 /// A daemon that starts needs a tenth of a second on a quiet node.
 const LIMIT: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(5);
+/// How long a lease may stay whose castoff was killed.
+const LEASE: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
 /// Where a cage has castoff's files.
 const DIR: &str = "/run/castoff-verify";
 /// Where CNI plugins keep addresses they have given away.
@@ -118,7 +120,6 @@ impl Candidate {
         let facts = look.facts;
         let path = facts.containerd.config_path.as_ref().map_or(trial::CONFIG, |path| &path.value).to_owned();
         let main = files.iter().find(|(file, _)| *file == path).map(|(_, text)| text.clone());
-        let planned = main.is_some();
         let main = main.or_else(|| look.host.root.text(&path).ok().flatten()).unwrap_or_default();
         let config = ContainerdConfig::parse(&main).ok();
         let sandbox_image = (config.as_ref().and_then(ContainerdConfig::sandbox_image).map(|at| at.value))
@@ -128,8 +129,7 @@ impl Candidate {
         // One more handler changes nothing for the others; without it the rest can still be tried.
         let more = config.as_ref().and_then(|config| config.with_handler(HANDLER, handler, way.systemd).ok());
         let has_handler = more.is_some();
-        let changed = more.filter(|text| planned || *text != main);
-        if let Some(text) = changed {
+        if let Some(text) = more {
             files.retain(|(file, _)| *file != path);
             files.push((path, text));
         }
@@ -318,9 +318,7 @@ pub(crate) fn bring(store: &dyn ImageStore, image: &Image, name: &str, lease: &s
     fn piece(blob: &Blob) -> Piece<'_> {
         Piece { media_type: blob.media_type, digest: &blob.digest, bytes: &blob.bytes }
     }
-    let now: jiff::Timestamp = look.host.clock.now().parse().context("the clock tells no time")?;
-    let expires =
-        now.checked_add(jiff::SignedDuration::from_mins(10)).context("the clock is at the end of its range")?;
+    let expires = look.host.clock.timestamp()?.checked_add(LEASE).context("the clock is at the end of its range")?;
     store
         .import(
             name,
@@ -354,7 +352,7 @@ pub(crate) fn default_sandbox_image(look: &Look<'_>, program: &str) -> Option<St
 fn clean(look: &Look<'_>, way: Way) -> Check {
     let left = leaks::cgroups_at_last(look.host, way);
     let (status, detail) = match left.as_slice() {
-        [] => (CheckStatus::Pass, "no cgroup is left; processes and mounts went with the cage".to_owned()),
+        [] => (CheckStatus::Pass, "no cgroup is left".to_owned()),
         left => (CheckStatus::Fail, format!("left behind: {}", left.join(", "))),
     };
     Check::new("shadow-clean", Rung::Shadow, status, detail)

@@ -359,7 +359,6 @@ fn container_status(reply: m::ContainerStatusResponse) -> Option<ContainerStatus
         message: status.message,
         labels: status.labels,
         annotations: status.annotations,
-        image_ref: status.image_ref,
         log_path: status.log_path,
         pid: pid(&info),
         cgroups_path: cgroups_path(&info),

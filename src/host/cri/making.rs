@@ -100,7 +100,6 @@ fn container_config(pod: &PodSpec, container: &ContainerSpec) -> ContainerConfig
         cpu_quota: container.cpu_quota,
         cpu_shares: container.cpu_shares,
         memory_limit_in_bytes: container.memory,
-        oom_score_adj: container.oom_score_adj,
     };
     let mount = |mount: &super::MountSpec| Mount {
         container_path: mount.container.clone(),
@@ -152,7 +151,6 @@ fn stats(found: ContainerStats) -> Stats {
         id: found.attributes.unwrap_or_default().id,
         cpu: value(found.cpu.unwrap_or_default().usage_core_nano_seconds),
         memory: value(found.memory.unwrap_or_default().working_set_bytes),
-        written: value(found.writable_layer.unwrap_or_default().used_bytes),
     }
 }
 
@@ -262,10 +260,6 @@ impl GrpcCri {
             }
             Order::Remove(id) => self.silent(&runtime("RemoveContainer"), just(id)).await,
             Order::Images => self.silent(&images("ListImages"), m::ListRequest {}).await,
-            Order::ImageStatus(name) => {
-                let request = m::ImageStatusRequest { image: Some(m::ImageSpec { image: name }) };
-                self.silent(&images("ImageStatus"), request).await
-            }
         }
     }
 

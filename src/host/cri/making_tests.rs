@@ -86,7 +86,6 @@ fn a_container_as_bytes() {
         memory: 99,
         cpu_shares: 2,
         cpu_quota: 3,
-        oom_score_adj: 4,
         security,
         ..ContainerSpec::default()
     };
@@ -109,7 +108,7 @@ fn a_container_as_bytes() {
     ]);
     // 100000 as a number of several bytes.
     let period = [&[1 << 3][..], &[0xa0, 0x8d, 0x06]].concat();
-    let resources = joined(&[period, n(2, 3), n(3, 2), n(4, 99), n(5, 4)]);
+    let resources = joined(&[period, n(2, 3), n(3, 2), n(4, 99)]);
     let expected = joined(&[
         b(1, b(1, "c")),
         b(2, b(1, "i")),
@@ -140,7 +139,9 @@ fn profiles_in_the_old_words_and_the_new() {
 #[test]
 fn figures_that_are_not_there_are_told_from_zero() {
     let reply = joined(&[b(1, joined(&[b(1, b(1, "id")), b(2, b(2, n(1, 9))), b(3, b(2, ""))]))]);
+    let absent = stats(ContainerStats::default());
+    assert_eq!((absent.cpu, absent.memory), (None, None));
     let reply = ContainerStatsResponse::decode(reply.as_slice()).unwrap();
     let found = stats(reply.stats.unwrap());
-    assert_eq!((found.id.as_str(), found.cpu, found.memory, found.written), ("id", Some(9), Some(0), None));
+    assert_eq!((found.id.as_str(), found.cpu, found.memory), ("id", Some(9), Some(0)));
 }

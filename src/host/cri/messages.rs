@@ -190,8 +190,6 @@ messages! {
         state: i32,
         #[prost(int32, tag = "7")]
         exit_code: i32,
-        #[prost(string, tag = "9")]
-        image_ref: String,
         #[prost(string, tag = "10")]
         reason: String,
         #[prost(string, tag = "11")]

@@ -127,8 +127,6 @@ messages! {
         cpu_shares: i64,
         #[prost(int64, tag = "4")]
         memory_limit_in_bytes: i64,
-        #[prost(int64, tag = "5")]
-        oom_score_adj: i64,
     }
     LinuxContainerConfig {
         #[prost(message, optional, tag = "1")]
@@ -222,10 +220,6 @@ messages! {
         #[prost(message, optional, tag = "2")]
         working_set_bytes: Option<Count>,
     }
-    FilesystemUsage {
-        #[prost(message, optional, tag = "3")]
-        used_bytes: Option<Count>,
-    }
     ContainerStats {
         #[prost(message, optional, tag = "1")]
         attributes: Option<ContainerAttributes>,
@@ -233,8 +227,6 @@ messages! {
         cpu: Option<CpuUsage>,
         #[prost(message, optional, tag = "3")]
         memory: Option<MemoryUsage>,
-        #[prost(message, optional, tag = "4")]
-        writable_layer: Option<FilesystemUsage>,
     }
     ContainerStatsResponse {
         #[prost(message, optional, tag = "1")]

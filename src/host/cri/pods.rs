@@ -153,8 +153,6 @@ pub struct ContainerSpec {
     pub cpu_shares: i64,
     /// CPU time in microseconds per 100 ms; 0 for no limit.
     pub cpu_quota: i64,
-    /// Adjustment of its badness when memory is short.
-    pub oom_score_adj: i64,
     /// What it may.
     pub security: Security,
 }
@@ -179,8 +177,6 @@ pub struct Stats {
     pub cpu: Option<u64>,
     /// Memory it needs, bytes.
     pub memory: Option<u64>,
-    /// Bytes it has written into its own layer.
-    pub written: Option<u64>,
 }
 
 /// One order of many that are given at the same time.
@@ -206,8 +202,6 @@ pub enum Order {
     Remove(String),
     /// ListImages.
     Images,
-    /// ImageStatus.
-    ImageStatus(String),
 }
 
 /// The part of CRI that makes things. Calls share one connection, so it is for one daemon that is not restarted.

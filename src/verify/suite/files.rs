@@ -34,7 +34,8 @@ pub(super) fn volumes(bed: &Bed<'_>) -> Result<String> {
     Ok("folders of the node, behind links, read-only".to_owned())
 }
 
-/// Mounts made after the start: seen both ways, one way, not at all.
+/// Mounts that a container makes after its start: with rshared they get out and into others, with rslave they come in and
+/// do not get out, with rprivate they do not come in.
 pub(super) fn propagation(bed: &Bed<'_>) -> Result<String> {
     let pod = bed.common()?;
     let dir = bed.put("propagation", None)?;
@@ -63,7 +64,7 @@ pub(super) fn propagation(bed: &Bed<'_>) -> Result<String> {
     let undone = both.ask(&["umount", "/volume/both"]);
     seen?;
     undone?;
-    Ok("rshared both ways, rslave one way, rprivate not at all".to_owned())
+    Ok("rshared gets out, rslave only comes in, rprivate neither".to_owned())
 }
 
 /// A device of the node under another name.
