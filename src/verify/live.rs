@@ -4,6 +4,7 @@
 use super::{
     Found, Look, Options, bench, leaks, shadow,
     suite::{self, Bed, Place},
+    view,
 };
 use crate::{
     host::{CriPods, DaemonError, Host, ImageStore, scratch::Scratch},
@@ -44,12 +45,12 @@ fn pods(look: &Look<'_>, endpoint: &str, options: &Options, way: Way) -> Result<
     let store = (name == "containerd").then(|| host.doors.images(endpoint)).transpose()?;
     let image = workload::probe()?;
     if let Some(store) = &store {
-        sandbox_image(look, &*cri)?;
+        sandbox_image(look, endpoint, &*cri)?;
         shadow::bring(&**store, &image, image.name, &format!("castoff-verify-{}", host.pid()), look)?;
         shadow::wait_for(&*cri, image.name, look)?;
     } else if cri.image_status(image.name)?.is_none() {
         bail!(suite::Unfit(format!(
-            "{name} has no image {}; bring it in: castoff oci image probe, then load the archive with the tool of {name}",
+            "{name} has no image {}; bring it in: castoff oci image --out probe.tar probe, then load that archive with the tool of {name}",
             image.name
         )));
     }
@@ -88,8 +89,10 @@ fn clean(look: &Look<'_>, way: Way, cri: &dyn CriPods, store: Option<&dyn ImageS
 }
 
 /// No pod can run without it, and containerd would ask a registry.
-fn sandbox_image(look: &Look<'_>, cri: &dyn CriPods) -> Result<()> {
-    let named = look.facts.containerd.sandbox_image.as_ref().map(|image| image.value.clone());
+fn sandbox_image(look: &Look<'_>, endpoint: &str, cri: &dyn CriPods) -> Result<()> {
+    // What the daemon has loaded; 2.x does not say, and the files may be those of another containerd.
+    let loaded = view::sandbox_image(&view::config(&look.host.cri(endpoint)?.status(true)?));
+    let named = loaded.or_else(|| look.facts.containerd.sandbox_image.as_ref().map(|image| image.value.clone()));
     let program = look.facts.containerd.command.as_ref().and_then(|command| command.value.first().cloned());
     let program = program.unwrap_or_else(|| "containerd".to_owned());
     let Some(name) = named.or_else(|| shadow::default_sandbox_image(look, &program)) else { return Ok(()) };

@@ -1,7 +1,7 @@
 //! What a runtime shows of itself.
 
 use crate::{
-    host::Host,
+    host::{CriStatus, Host},
     model::{ContainerView, HandlerView, ImageView, PodView, RuntimeView},
 };
 use anyhow::Result;
@@ -15,7 +15,7 @@ pub fn view(host: &Host, endpoint: &str) -> Result<RuntimeView> {
     let cri = host.cri(endpoint)?;
     let version = cri.version()?;
     let status = cri.status(true)?;
-    let config: Value = status.info.get("config").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let config = config(&status);
     let condition = |c: &crate::host::CriCondition| {
         let why = if c.status { String::new() } else { format!(" ({} {})", c.reason, c.message) };
         format!("{}: {}{why}", c.kind, c.status)
@@ -44,11 +44,21 @@ pub fn view(host: &Host, endpoint: &str) -> Result<RuntimeView> {
         api: cri.api()?.word().to_owned(),
         conditions: status.conditions.iter().map(condition).collect(),
         handlers: handlers(&config),
-        sandbox_image: config.get("sandboxImage").and_then(Value::as_str).map(str::to_owned),
+        sandbox_image: sandbox_image(&config),
         pods: cri.sandboxes()?.into_iter().map(pod).collect(),
         containers: cri.containers()?.into_iter().map(container).collect(),
         images: cri.images()?.into_iter().map(image).collect(),
     })
+}
+
+/// The configuration a containerd has loaded, as its status has it; nothing from other runtimes.
+pub(super) fn config(status: &CriStatus) -> Value {
+    status.info.get("config").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+/// The sandbox image of a loaded configuration (1.x; 2.x keeps it with the images).
+pub(super) fn sandbox_image(config: &Value) -> Option<String> {
+    config.get("sandboxImage").and_then(Value::as_str).map(str::to_owned)
 }
 
 fn handlers(config: &Value) -> Vec<HandlerView> {

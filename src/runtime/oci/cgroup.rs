@@ -119,6 +119,11 @@ fn bases() -> Vec<PathBuf> {
     bases
 }
 
+/// Whether nothing is at a container's cgroup any more, in no hierarchy.
+pub fn is_gone(path: &Path) -> bool {
+    relative(path).is_some_and(|relative| bases().iter().all(|base| !base.join(relative).exists()))
+}
+
 /// Removes the cgroups that were made inside a container's; its own is left to libcontainer.
 pub fn clear_inside(path: &Path) {
     let Some(relative) = relative(path) else { return };
@@ -150,6 +155,8 @@ mod tests {
         }
         assert!(must_be_free("/castoff-no-such/c1").is_ok());
         assert!(must_be_free("a.slice:b:c").is_ok());
+        assert!(is_gone(Path::new("/castoff-no-such/c1")));
+        assert!(!is_gone(Path::new("/")), "the root is never gone");
         assert_eq!(relative(Path::new("/a/b")), Some(Path::new("a/b")));
     }
 

@@ -205,7 +205,13 @@ fn kill(store: &Store, args: &Kill) -> Result<()> {
     if !container.can_kill() && !args.all {
         bail!("container not running");
     }
-    container.kill(signal, args.all).with_context(|| format!("failed to send {} to the container", args.signal))
+    let killed = container.kill(signal, args.all);
+    // systemd takes the scope away as soon as it is empty, and a shim asks for `--all` after the end: as with runc,
+    // nobody is left to be killed then. With an error containerd would wait for the end forever.
+    if killed.is_err() && args.all && container.spec().is_ok_and(|config| cgroup::is_gone(&config.cgroup_path)) {
+        return Ok(());
+    }
+    killed.with_context(|| format!("failed to send {} to the container", args.signal))
 }
 
 /// By number, or by name with or without SIG.
