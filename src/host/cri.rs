@@ -11,7 +11,7 @@ mod pods;
 pub use client::GrpcCri;
 pub use fake::{FakeCri, Health, Runtime};
 pub use pods::{
-    ContainerSpec, CriPods, Executed, MountSpec, Order, PodSpec, Propagation, Seccomp, Security, Share, Stats,
+    ContainerSpec, CriPods, Executed, MountSpec, Order, PodSpec, Propagation, Seccomp, Security, Share, Stats, StatsOf,
 };
 
 use serde::{Deserialize, Serialize};
@@ -77,6 +77,12 @@ pub struct CriStatus {
     /// What the runtime adds when asked to be verbose; values are JSON. containerd: `config` is the configuration
     /// it loaded.
     pub info: BTreeMap<String, String>,
+    /// Read-only mounts can include those below them (default handler; Kubernetes 1.30).
+    pub recursive_read_only: bool,
+    /// Pods can have users of their own (default handler; Kubernetes 1.30).
+    pub user_namespaces: bool,
+    /// The groups that an image gives a user can be left out (Kubernetes 1.31).
+    pub strict_groups: bool,
 }
 
 /// A pod sandbox.
@@ -159,6 +165,8 @@ pub struct ContainerStatus {
     pub pid: Option<u32>,
     /// `linux.cgroupsPath` of its OCI specification: shows which cgroup driver was used to create it.
     pub cgroups_path: Option<String>,
+    /// Its mounts, as the runtime tells them.
+    pub mounts: Vec<MountSpec>,
 }
 
 /// A sandbox in detail.
@@ -197,6 +205,10 @@ pub struct CriImage {
     pub digests: Vec<String>,
     /// Size in bytes.
     pub size: u64,
+    /// Its user by number.
+    pub uid: Option<i64>,
+    /// Its user by name.
+    pub username: String,
     /// Exempt from kubelet's garbage collection.
     pub pinned: bool,
 }

@@ -127,6 +127,19 @@ fn sandbox_that(command: &[&str]) -> Result<Image> {
 /// # Errors
 /// When the archive cannot be put together.
 pub fn probe() -> Result<Image> {
+    probe_that("castoff.invalid/probe:1", &json!({ "Cmd": ["/probe", "pause"], "Env": ["PATH=/", "PROBE=image"] }))
+}
+
+/// The same under another id, with a user of its own: an image that may be removed.
+///
+/// # Errors
+/// When the archive cannot be put together.
+pub fn spare(number: u32, user: &str) -> Result<Image> {
+    let label = json!({ "castoff.invalid/spare": number.to_string() });
+    probe_that("castoff.invalid/spare:1", &json!({ "Cmd": ["/probe", "pause"], "User": user, "Labels": label }))
+}
+
+fn probe_that(name: &'static str, run: &Value) -> Result<Image> {
     let entries = [
         Entry { path: "probe", mode: 0o755, content: Some(PROBE) },
         Entry { path: "etc/", mode: 0o755, content: None },
@@ -135,7 +148,7 @@ pub fn probe() -> Result<Image> {
         Entry { path: "home/", mode: 0o755, content: None },
         Entry { path: "tmp/", mode: 0o1777, content: None },
     ];
-    image("castoff.invalid/probe:1", &entries, &json!({ "Cmd": ["/probe", "pause"], "Env": ["PATH=/", "PROBE=image"] }))
+    image(name, &entries, run)
 }
 
 fn image(name: &'static str, entries: &[Entry], run: &Value) -> Result<Image> {

@@ -1,6 +1,6 @@
 //! What a verification may have left.
 
-use super::suite::{NAMESPACE, Unfit};
+use super::suite::{self, NAMESPACE, Unfit};
 use crate::{
     host::{CriPods, Host, ImageStore, Lock, Locked, scratch},
     runtime::attempt::{Way, cgroups, tidy},
@@ -61,7 +61,7 @@ pub(super) fn in_daemon(cri: &dyn CriPods, images: Option<&dyn ImageStore>, imag
     let pods = cri.sandboxes()?.into_iter().filter(|pod| pod.namespace == NAMESPACE);
     left.extend(pods.map(|pod| format!("pod {}", pod.name)));
     if let Some(store) = images {
-        let ours = |name: &String| name.starts_with("castoff-verify") || *name == image;
+        let ours = |name: &String| name.starts_with("castoff-verify") || suite::is_spare(name) || name == image;
         left.extend(store.leases()?.into_iter().filter(ours).map(|lease| format!("lease {lease}")));
         left.extend(store.names()?.into_iter().filter(ours).map(|name| format!("image {name}")));
     }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     host::{CriPods, DaemonError, Host, ImageStore, scratch::Scratch},
     images::canonical,
-    model::{Check, CheckStatus, Rung},
+    model::{Check, CheckStatus, Rung, same_endpoint},
     runtime::{attempt::Way, workload},
 };
 use anyhow::{Context as _, Result, bail};
@@ -46,8 +46,8 @@ fn pods(look: &Look<'_>, endpoint: &str, options: &Options, way: Way) -> Result<
     let image = workload::probe()?;
     if let Some(store) = &store {
         sandbox_image(look, endpoint, &*cri)?;
-        shadow::bring(&**store, &image, image.name, &format!("castoff-verify-{}", host.pid()), look)?;
-        shadow::wait_for(&*cri, image.name, look)?;
+        shadow::bring(&**store, &image, image.name, &format!("castoff-verify-{}", host.pid()), host)?;
+        shadow::wait_for(&*cri, image.name, host)?;
     } else if cri.image_status(image.name)?.is_none() {
         bail!(suite::Unfit(format!(
             "{name} has no image {}; bring it in: castoff oci image --out probe.tar probe, then load that archive with the tool of {name}",
@@ -90,8 +90,12 @@ fn clean(look: &Look<'_>, way: Way, cri: &dyn CriPods, store: Option<&dyn ImageS
 
 /// No pod can run without it, and containerd would ask a registry.
 fn sandbox_image(look: &Look<'_>, endpoint: &str, cri: &dyn CriPods) -> Result<()> {
-    // What the daemon has loaded; 2.x does not say, and the files may be those of another containerd.
+    // What the daemon has loaded; 2.x does not say.
     let loaded = view::sandbox_image(&view::config(&look.host.cri(endpoint)?.status(true)?));
+    if loaded.is_none() && !same_endpoint(endpoint, &look.desired.endpoint) {
+        // The node's files are not about this daemon; the first pod shows what it is short of.
+        return Ok(());
+    }
     let named = loaded.or_else(|| look.facts.containerd.sandbox_image.as_ref().map(|image| image.value.clone()));
     let program = look.facts.containerd.command.as_ref().and_then(|command| command.value.first().cloned());
     let program = program.unwrap_or_else(|| "containerd".to_owned());
@@ -116,8 +120,9 @@ pub(super) fn end(host: &Host, endpoint: &str, way: Way) -> Result<()> {
     host.doors.images(endpoint)?.forget(image)
 }
 
-/// Takes away the pods of a verification that was killed.
+/// Takes away the pods of a verification that was killed, and its images that are to be removed.
 fn sweep(cri: &dyn CriPods) {
+    suite::sweep_images(cri);
     for pod in cri.sandboxes().unwrap_or_default().iter().filter(|pod| pod.namespace == suite::NAMESPACE) {
         let _ = cri.stop_sandbox(&pod.id);
         let _ = cri.remove_sandbox(&pod.id);

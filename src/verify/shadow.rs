@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     formats::containerd::ContainerdConfig,
-    host::{Caged, CriPods, DaemonError, ImageStore, Piece, RUNTIME},
+    host::{Caged, CriPods, DaemonError, Host, ImageStore, Piece, RUNTIME},
     images::canonical,
     model::{Check, CheckStatus, Rung, redact_text},
     runtime::{
@@ -164,11 +164,11 @@ impl Shadow {
         let pause = candidate.sandbox_image.clone().or_else(|| default_sandbox_image(look, &candidate.program));
         let pause = pause.context("it is not known which sandbox image this containerd wants")?;
         let lease = format!("castoff-verify-{}", host.pid());
-        bring(&*shadow.images, &workload::sandbox()?, &canonical(&pause), &lease, look)?;
+        bring(&*shadow.images, &workload::sandbox()?, &canonical(&pause), &lease, host)?;
         let probe = workload::probe()?;
-        bring(&*shadow.images, &probe, probe.name, &lease, look)?;
-        wait_for(&*shadow.cri, probe.name, look)?;
-        wait_for(&*shadow.cri, &canonical(&pause), look)?;
+        bring(&*shadow.images, &probe, probe.name, &lease, host)?;
+        wait_for(&*shadow.cri, probe.name, host)?;
+        wait_for(&*shadow.cri, &canonical(&pause), host)?;
         Ok(shadow)
     }
 
@@ -314,11 +314,11 @@ fn blame(check: &mut Check, way: Way, also: &str) {
 }
 
 /// Brings one of castoff's images in under a name.
-pub(crate) fn bring(store: &dyn ImageStore, image: &Image, name: &str, lease: &str, look: &Look<'_>) -> Result<()> {
+pub(crate) fn bring(store: &dyn ImageStore, image: &Image, name: &str, lease: &str, host: &Host) -> Result<()> {
     fn piece(blob: &Blob) -> Piece<'_> {
         Piece { media_type: blob.media_type, digest: &blob.digest, bytes: &blob.bytes }
     }
-    let expires = look.host.clock.timestamp()?.checked_add(LEASE).context("the clock is at the end of its range")?;
+    let expires = host.clock.timestamp()?.checked_add(LEASE).context("the clock is at the end of its range")?;
     store
         .import(
             name,
@@ -331,13 +331,13 @@ pub(crate) fn bring(store: &dyn ImageStore, image: &Image, name: &str, lease: &s
 }
 
 /// CRI learns of an image by an event.
-pub(crate) fn wait_for(cri: &dyn CriPods, name: &str, look: &Look<'_>) -> Result<()> {
-    let began = look.host.clock.monotonic();
+pub(crate) fn wait_for(cri: &dyn CriPods, name: &str, host: &Host) -> Result<()> {
+    let began = host.clock.monotonic();
     while cri.image_status(name)?.is_none() {
-        if look.host.clock.monotonic().saturating_sub(began) > LIMIT {
+        if host.clock.monotonic().saturating_sub(began) > LIMIT {
             bail!("containerd has {name}, and CRI does not see it");
         }
-        look.host.clock.sleep(PAUSE);
+        host.clock.sleep(PAUSE);
     }
     Ok(())
 }

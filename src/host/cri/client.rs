@@ -2,7 +2,7 @@
 
 use super::{
     Container, ContainerState, ContainerStatus, Cri, CriApi, CriCgroupDriver, CriCondition, CriImage, CriStatus,
-    CriVersion, Sandbox, SandboxStatus, making::Paths, messages as m,
+    CriVersion, MountSpec, Propagation, Sandbox, SandboxStatus, making::Paths, messages as m,
 };
 use crate::host::{Aio, DaemonError, Faults, grpc::Server};
 use anyhow::Context;
@@ -273,6 +273,8 @@ fn status(reply: m::StatusResponse) -> CriStatus {
     let conditions: Vec<_> = reply.status.unwrap_or_default().conditions.into_iter().map(condition).collect();
     let find = |kind: &str| conditions.iter().find(|c| c.kind == kind).cloned().unwrap_or_default();
     let (runtime, network) = (find("RuntimeReady"), find("NetworkReady"));
+    let default = reply.runtime_handlers.into_iter().find(|handler| handler.name.is_empty());
+    let handler = default.and_then(|handler| handler.features).unwrap_or_default();
     CriStatus {
         runtime_ready: runtime.status,
         network_ready: network.status,
@@ -280,6 +282,9 @@ fn status(reply: m::StatusResponse) -> CriStatus {
         network_message: network.message,
         conditions,
         info: reply.info,
+        recursive_read_only: handler.recursive_read_only_mounts,
+        user_namespaces: handler.user_namespaces,
+        strict_groups: reply.features.is_some_and(|features| features.supplemental_groups_policy),
     }
 }
 
@@ -362,7 +367,24 @@ fn container_status(reply: m::ContainerStatusResponse) -> Option<ContainerStatus
         log_path: status.log_path,
         pid: pid(&info),
         cgroups_path: cgroups_path(&info),
+        mounts: status.mounts.into_iter().map(mount).collect(),
     })
+}
+
+fn mount(found: m::MountStatus) -> MountSpec {
+    let propagation = match found.propagation {
+        1 => Propagation::HostToContainer,
+        2 => Propagation::Bidirectional,
+        _ => Propagation::Private,
+    };
+    MountSpec {
+        host: found.host_path,
+        container: found.container_path,
+        read_only: found.readonly,
+        propagation,
+        image: found.image.unwrap_or_default().image,
+        ..MountSpec::default()
+    }
 }
 
 /// containerd and CRI-O put one JSON document under `info`; cri-dockerd puts nothing.
@@ -386,6 +408,8 @@ fn image(found: m::Image) -> CriImage {
         tags: found.repo_tags,
         digests: found.repo_digests,
         size: found.size,
+        uid: found.uid.map(|uid| uid.value),
+        username: found.username,
         pinned: found.pinned,
     }
 }

@@ -1,16 +1,16 @@
 //! [`CriPods`] over gRPC.
 
 use super::{
-    ContainerSpec, CriPods, Executed, GrpcCri, Order, PodSpec, Propagation, Seccomp, Share, Stats,
+    ContainerSpec, CriPods, Executed, GrpcCri, Order, PodSpec, Propagation, Seccomp, Share, Stats, StatsOf,
     client::ACT_LIMIT,
     messages as m,
     pod_messages::{
         Capability, ContainerConfig, ContainerStats, ContainerStatsFilter, ContainerStatsResponse, Count,
         CreateContainerRequest, Device, DnsConfig, ExecSyncRequest, ExecSyncResponse, Id, KeyValue,
         LinuxContainerConfig, LinuxContainerResources, LinuxContainerSecurityContext, LinuxPodSandboxConfig,
-        LinuxSandboxSecurityContext, ListContainerStatsRequest, ListContainerStatsResponse, Mount, NamespaceOption,
-        Number, PodSandboxConfig, PortMapping, RemoveImageRequest, RunPodSandboxRequest, SecurityProfile,
-        UpdateContainerResourcesRequest,
+        IdMapping, LinuxSandboxSecurityContext, ListContainerStatsRequest, ListContainerStatsResponse, ListMetricDescriptorsResponse,
+        ListPodSandboxMetricsResponse, Mount, NamespaceOption, Number, PodSandboxConfig, PodSandboxMetrics, PortMapping,
+        RemoveImageRequest, RunPodSandboxRequest, SecurityProfile, UpdateContainerResourcesRequest, UserNamespace,
     },
 };
 use anyhow::{Context as _, bail};
@@ -19,16 +19,30 @@ use std::time::Duration;
 /// CPU quotas are per 100 ms, kubelet's default.
 const CPU_PERIOD: i64 = 100_000;
 
+/// What a profile of the node's own is called, by its number.
+const LOCALHOST: i32 = 2;
+
 const fn share(share: Share) -> i32 {
     match share {
         Share::Pod => 0,
         Share::Container => 1,
         Share::Node => 2,
+        Share::Target => 3,
     }
 }
 
 fn namespaces(pod: &PodSpec) -> NamespaceOption {
-    NamespaceOption { network: share(pod.network), pid: share(pod.pid), ipc: share(pod.ipc) }
+    let range = |(host_id, container_id, length): &(u32, u32, u32)| IdMapping {
+        host_id: *host_id,
+        container_id: *container_id,
+        length: *length,
+    };
+    let users = pod.users.as_ref().map(|(whose, ranges)| {
+        let ids: Vec<IdMapping> = ranges.iter().map(range).collect();
+        UserNamespace { mode: share(*whose), uids: ids.clone(), gids: ids }
+    });
+    let [network, pid, ipc] = [pod.network, pod.pid, pod.ipc].map(share);
+    NamespaceOption { network, pid, ipc, userns_options: users }
 }
 
 fn pod_config(pod: &PodSpec) -> PodSandboxConfig {
@@ -69,7 +83,7 @@ fn seccomp(profile: &Seccomp) -> (Option<SecurityProfile>, String) {
         Seccomp::Unset => (None, String::new()),
         Seccomp::RuntimeDefault => (of(0, ""), "runtime/default".to_owned()),
         Seccomp::Unconfined => (of(1, ""), "unconfined".to_owned()),
-        Seccomp::Localhost(file) => (of(2, file), format!("localhost/{file}")),
+        Seccomp::Localhost(file) => (of(LOCALHOST, file), format!("localhost/{file}")),
     }
 }
 
@@ -94,6 +108,13 @@ fn container_config(pod: &PodSpec, container: &ContainerSpec) -> ContainerConfig
         masked_paths: security.masked.clone(),
         readonly_paths: security.read_only.clone(),
         seccomp: profile,
+        apparmor: (!security.apparmor.is_empty())
+            .then(|| SecurityProfile { profile_type: LOCALHOST, localhost_ref: security.apparmor.clone() }),
+        apparmor_profile: match security.apparmor_word.as_str() {
+            "" => String::new(),
+            name => format!("localhost/{name}"),
+        },
+        supplemental_groups_policy: i32::from(security.strict_groups),
     };
     let resources = LinuxContainerResources {
         cpu_period: if container.cpu_quota == 0 { 0 } else { CPU_PERIOD },
@@ -110,6 +131,9 @@ fn container_config(pod: &PodSpec, container: &ContainerSpec) -> ContainerConfig
             Propagation::HostToContainer => 1,
             Propagation::Bidirectional => 2,
         },
+        recursive_read_only: mount.recursive_read_only,
+        image: (!mount.image.is_empty()).then(|| m::ImageSpec { image: mount.image.clone() }),
+        image_sub_path: mount.sub_path.clone(),
     };
     let device = |(host, container, permissions): &(String, String, String)| Device {
         container_path: container.clone(),
@@ -147,10 +171,25 @@ fn create_request(sandbox: &str, pod: &PodSpec, container: &ContainerSpec) -> Cr
 
 fn stats(found: ContainerStats) -> Stats {
     let value = |count: Option<Count>| count.map(|count| count.value);
+    let attributes = found.attributes.unwrap_or_default();
+    let cpu = found.cpu.unwrap_or_default();
     Stats {
-        id: found.attributes.unwrap_or_default().id,
-        cpu: value(found.cpu.unwrap_or_default().usage_core_nano_seconds),
+        id: attributes.id,
+        name: attributes.metadata.unwrap_or_default().name,
+        at: cpu.timestamp,
+        cpu: value(cpu.usage_core_nano_seconds),
         memory: value(found.memory.unwrap_or_default().working_set_bytes),
+    }
+}
+
+fn filter(of: StatsOf<'_>) -> Option<ContainerStatsFilter> {
+    match of {
+        StatsOf::All => None,
+        StatsOf::Id(id) => Some(ContainerStatsFilter { id: id.to_owned(), ..Default::default() }),
+        StatsOf::Label(key, value) => {
+            let label_selector = m::Map::from([(key.to_owned(), value.to_owned())]);
+            Some(ContainerStatsFilter { label_selector, ..Default::default() })
+        }
     }
 }
 
@@ -191,11 +230,24 @@ impl CriPods for GrpcCri {
         reply.stats.map(stats).with_context(|| format!("the runtime has no figures of container {id}"))
     }
 
-    fn stats_by_label(&self, (key, value): (&str, &str)) -> anyhow::Result<Vec<Stats>> {
-        let label_selector = m::Map::from([(key.to_owned(), value.to_owned())]);
-        let request = ListContainerStatsRequest { filter: Some(ContainerStatsFilter { label_selector }) };
+    fn stats_list(&self, of: StatsOf<'_>) -> anyhow::Result<Vec<Stats>> {
+        let request = ListContainerStatsRequest { filter: filter(of) };
         let reply: ListContainerStatsResponse = self.ask("ListContainerStats", request)?;
         Ok(reply.stats.into_iter().map(stats).collect())
+    }
+
+    fn metric_names(&self) -> anyhow::Result<Vec<String>> {
+        let reply: ListMetricDescriptorsResponse = self.ask("ListMetricDescriptors", m::Empty {})?;
+        Ok(reply.descriptors.into_iter().map(|found| found.name).collect())
+    }
+
+    fn pod_metrics(&self) -> anyhow::Result<Vec<(String, usize)>> {
+        let reply: ListPodSandboxMetricsResponse = self.ask("ListPodSandboxMetrics", m::Empty {})?;
+        let count = |pod: PodSandboxMetrics| {
+            let inside: usize = pod.container_metrics.iter().map(|container| container.metrics.len()).sum();
+            (pod.pod_sandbox_id, pod.metrics.len() + inside)
+        };
+        Ok(reply.pod_metrics.into_iter().map(count).collect())
     }
 
     fn reopen_log(&self, id: &str) -> anyhow::Result<()> {
@@ -259,6 +311,10 @@ impl GrpcCri {
                 self.silent(&runtime("StopContainer"), request).await
             }
             Order::Remove(id) => self.silent(&runtime("RemoveContainer"), just(id)).await,
+            Order::RemoveImage(image) => {
+                let request = RemoveImageRequest { image: Some(m::ImageSpec { image }) };
+                self.silent(&images("RemoveImage"), request).await
+            }
             Order::Images => self.silent(&images("ListImages"), m::ListRequest {}).await,
         }
     }

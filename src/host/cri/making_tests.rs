@@ -35,10 +35,13 @@ fn a_pod_as_bytes() {
         searches: vec!["x".into()],
         ports: vec![(80, 90)],
         sysctls: m::Map::from([("a".into(), "1".into())]),
+        users: Some((Share::Target, vec![(7, 0, 9)])),
         privileged: true,
         ..PodSpec::default()
     };
-    let security = [b(1, joined(&[n(1, 2), n(2, 1)])), n(6, 1)].concat();
+    let range = || joined(&[n(1, 7), n(3, 9)]);
+    let users = joined(&[n(1, 3), b(2, range()), b(3, range())]);
+    let security = [b(1, joined(&[n(1, 2), n(2, 1), b(5, users)])), n(6, 1)].concat();
     let linux = joined(&[b(1, "castoff.slice"), b(2, security), b(3, joined(&[b(1, "a"), b(2, "1")]))]);
     let config = joined(&[
         b(1, joined(&[b(1, "p"), b(2, "u"), b(3, "n")])),
@@ -63,7 +66,10 @@ fn a_container_as_bytes() {
         drop: vec!["B".into()],
         no_new_privs: true,
         read_only_root: true,
+        strict_groups: true,
         seccomp: Seccomp::Localhost("/f".into()),
+        apparmor: "a".into(),
+        apparmor_word: "w".into(),
         masked: vec!["/m".into()],
         read_only: vec!["/r".into()],
     };
@@ -72,6 +78,9 @@ fn a_container_as_bytes() {
         container: "/c".into(),
         read_only: true,
         propagation: Propagation::Bidirectional,
+        recursive_read_only: true,
+        image: "img".into(),
+        sub_path: "sub".into(),
     };
     let container = ContainerSpec {
         name: "c".into(),
@@ -99,12 +108,15 @@ fn a_container_as_bytes() {
         b(6, "me"),
         n(7, 1),
         b(8, [5, 6]),
+        b(9, "localhost/w"),
         b(10, "localhost//f"),
         n(11, 1),
         b(12, n(1, 7)),
         b(13, "/m"),
         b(14, "/r"),
         b(15, joined(&[n(1, 2), b(2, "/f")])),
+        [&[0x82, 0x01, 5][..], &joined(&[n(1, 2), b(2, "a")])].concat(),
+        vec![0x88, 0x01, 1],
     ]);
     // 100000 as a number of several bytes.
     let period = [&[1 << 3][..], &[0xa0, 0x8d, 0x06]].concat();
@@ -115,7 +127,7 @@ fn a_container_as_bytes() {
         b(3, "/probe"),
         b(5, "/w"),
         b(6, joined(&[b(1, "K"), b(2, "V")])),
-        b(7, joined(&[b(1, "/c"), b(2, "/h"), n(3, 1), n(5, 2)])),
+        b(7, joined(&[b(1, "/c"), b(2, "/h"), n(3, 1), n(5, 2), n(8, 1), b(9, b(1, "img")), b(10, "sub")])),
         b(8, joined(&[b(1, "/dev/b"), b(2, "/dev/a"), b(3, "rwm")])),
         b(11, "l"),
         n(14, 1),

@@ -41,6 +41,27 @@ messages! {
         status: Option<RuntimeStatus>,
         #[prost(btree_map = "string, string", tag = "2")]
         info: Map,
+        #[prost(message, repeated, tag = "3")]
+        runtime_handlers: Vec<RuntimeHandler>,
+        #[prost(message, optional, tag = "4")]
+        features: Option<RuntimeFeatures>,
+    }
+    /// Kubernetes 1.30; the default handler's name is empty.
+    RuntimeHandler {
+        #[prost(string, tag = "1")]
+        name: String,
+        #[prost(message, optional, tag = "2")]
+        features: Option<HandlerFeatures>,
+    }
+    HandlerFeatures {
+        #[prost(bool, tag = "1")]
+        recursive_read_only_mounts: bool,
+        #[prost(bool, tag = "2")]
+        user_namespaces: bool,
+    }
+    RuntimeFeatures {
+        #[prost(bool, tag = "1")]
+        supplemental_groups_policy: bool,
     }
     RuntimeStatus {
         #[prost(message, repeated, tag = "1")]
@@ -198,8 +219,22 @@ messages! {
         labels: Map,
         #[prost(btree_map = "string, string", tag = "13")]
         annotations: Map,
+        #[prost(message, repeated, tag = "14")]
+        mounts: Vec<MountStatus>,
         #[prost(string, tag = "15")]
         log_path: String,
+    }
+    MountStatus {
+        #[prost(string, tag = "1")]
+        container_path: String,
+        #[prost(string, tag = "2")]
+        host_path: String,
+        #[prost(bool, tag = "3")]
+        readonly: bool,
+        #[prost(int32, tag = "5")]
+        propagation: i32,
+        #[prost(message, optional, tag = "9")]
+        image: Option<ImageSpec>,
     }
     ContainerStatusResponse {
         #[prost(message, optional, tag = "1")]
@@ -216,8 +251,16 @@ messages! {
         repo_digests: Vec<String>,
         #[prost(uint64, tag = "4")]
         size: u64,
+        #[prost(message, optional, tag = "5")]
+        uid: Option<Uid>,
+        #[prost(string, tag = "6")]
+        username: String,
         #[prost(bool, tag = "8")]
         pinned: bool,
+    }
+    Uid {
+        #[prost(int64, tag = "1")]
+        value: i64,
     }
     ListImagesResponse {
         #[prost(message, repeated, tag = "1")]

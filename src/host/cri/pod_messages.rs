@@ -25,6 +25,24 @@ messages! {
         pid: i32,
         #[prost(int32, tag = "3")]
         ipc: i32,
+        #[prost(message, optional, tag = "5")]
+        userns_options: Option<UserNamespace>,
+    }
+    UserNamespace {
+        #[prost(int32, tag = "1")]
+        mode: i32,
+        #[prost(message, repeated, tag = "2")]
+        uids: Vec<IdMapping>,
+        #[prost(message, repeated, tag = "3")]
+        gids: Vec<IdMapping>,
+    }
+    IdMapping {
+        #[prost(uint32, tag = "1")]
+        host_id: u32,
+        #[prost(uint32, tag = "2")]
+        container_id: u32,
+        #[prost(uint32, tag = "3")]
+        length: u32,
     }
     Number {
         #[prost(int64, tag = "1")]
@@ -105,6 +123,8 @@ messages! {
         readonly_rootfs: bool,
         #[prost(int64, repeated, tag = "8")]
         supplemental_groups: Vec<i64>,
+        #[prost(string, tag = "9")]
+        apparmor_profile: String,
         #[prost(string, tag = "10")]
         seccomp_profile_path: String,
         #[prost(bool, tag = "11")]
@@ -117,6 +137,10 @@ messages! {
         readonly_paths: Vec<String>,
         #[prost(message, optional, tag = "15")]
         seccomp: Option<SecurityProfile>,
+        #[prost(message, optional, tag = "16")]
+        apparmor: Option<SecurityProfile>,
+        #[prost(int32, tag = "17")]
+        supplemental_groups_policy: i32,
     }
     LinuxContainerResources {
         #[prost(int64, tag = "1")]
@@ -149,6 +173,12 @@ messages! {
         readonly: bool,
         #[prost(int32, tag = "5")]
         propagation: i32,
+        #[prost(bool, tag = "8")]
+        recursive_read_only: bool,
+        #[prost(message, optional, tag = "9")]
+        image: Option<m::ImageSpec>,
+        #[prost(string, tag = "10")]
+        image_sub_path: String,
     }
     Device {
         #[prost(string, tag = "1")]
@@ -211,8 +241,12 @@ messages! {
     ContainerAttributes {
         #[prost(string, tag = "1")]
         id: String,
+        #[prost(message, optional, tag = "2")]
+        metadata: Option<m::ContainerMetadata>,
     }
     CpuUsage {
+        #[prost(int64, tag = "1")]
+        timestamp: i64,
         #[prost(message, optional, tag = "2")]
         usage_core_nano_seconds: Option<Count>,
     }
@@ -233,6 +267,8 @@ messages! {
         stats: Option<ContainerStats>,
     }
     ContainerStatsFilter {
+        #[prost(string, tag = "1")]
+        id: String,
         #[prost(btree_map = "string, string", tag = "3")]
         label_selector: Map,
     }
@@ -243,6 +279,33 @@ messages! {
     ListContainerStatsResponse {
         #[prost(message, repeated, tag = "1")]
         stats: Vec<ContainerStats>,
+    }
+    MetricDescriptor {
+        #[prost(string, tag = "1")]
+        name: String,
+    }
+    ListMetricDescriptorsResponse {
+        #[prost(message, repeated, tag = "1")]
+        descriptors: Vec<MetricDescriptor>,
+    }
+    ContainerMetrics {
+        #[prost(string, tag = "1")]
+        container_id: String,
+        #[prost(message, repeated, tag = "2")]
+        metrics: Vec<MetricDescriptor>,
+    }
+    /// A figure's name has the tag of a descriptor's.
+    PodSandboxMetrics {
+        #[prost(string, tag = "1")]
+        pod_sandbox_id: String,
+        #[prost(message, repeated, tag = "2")]
+        metrics: Vec<MetricDescriptor>,
+        #[prost(message, repeated, tag = "3")]
+        container_metrics: Vec<ContainerMetrics>,
+    }
+    ListPodSandboxMetricsResponse {
+        #[prost(message, repeated, tag = "1")]
+        pod_metrics: Vec<PodSandboxMetrics>,
     }
     UpdateContainerResourcesRequest {
         #[prost(string, tag = "1")]

@@ -1,6 +1,7 @@
 //! Pods and containers as castoff makes them through CRI: kubelet's part of the interface.
 
 use super::Cri;
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
 
 /// Whose namespace something is in.
@@ -13,6 +14,8 @@ pub enum Share {
     Container,
     /// The node's.
     Node,
+    /// Another container's.
+    Target,
 }
 
 /// A seccomp profile.
@@ -30,7 +33,7 @@ pub enum Seccomp {
 }
 
 /// Which mounts made later are seen on the other side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Propagation {
     /// None: `rprivate`.
     #[default]
@@ -64,6 +67,8 @@ pub struct PodSpec {
     pub pid: Share,
     /// System V and POSIX communication.
     pub ipc: Share,
+    /// Users: whose namespace, and its ranges as id on the node, id in the pod, and length. Nothing where none is asked for.
+    pub users: Option<(Share, Vec<(u32, u32, u32)>)>,
     /// Name servers.
     pub nameservers: Vec<String>,
     /// Domains that names are looked up in.
@@ -81,7 +86,7 @@ pub struct PodSpec {
 }
 
 /// A folder or file of the node in a container.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MountSpec {
     /// Path on the node.
     pub host: String,
@@ -91,6 +96,12 @@ pub struct MountSpec {
     pub read_only: bool,
     /// What mounts made later do.
     pub propagation: Propagation,
+    /// Mounts below it may not be written either.
+    pub recursive_read_only: bool,
+    /// An image that is mounted instead of a path on the node; empty for none.
+    pub image: String,
+    /// The part of that image; empty for all of it.
+    pub sub_path: String,
 }
 
 /// What a container may and may not.
@@ -114,8 +125,14 @@ pub struct Security {
     pub no_new_privs: bool,
     /// The root file system may not be written.
     pub read_only_root: bool,
+    /// Groups are the given ones only, not those that the image gives its user.
+    pub strict_groups: bool,
     /// System calls.
     pub seccomp: Seccomp,
+    /// AppArmor profile in the kernel, by the field for it; empty for none.
+    pub apparmor: String,
+    /// The same by the word that field replaced in Kubernetes 1.30.
+    pub apparmor_word: String,
     /// Paths that are hidden.
     pub masked: Vec<String>,
     /// Paths that may not be written.
@@ -168,11 +185,26 @@ pub struct Executed {
     pub stderr: String,
 }
 
+/// Whose figures are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatsOf<'a> {
+    /// All containers'.
+    All,
+    /// The container's with this id.
+    Id(&'a str),
+    /// Those with this label.
+    Label(&'a str, &'a str),
+}
+
 /// What a container uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Container.
     pub id: String,
+    /// Its name.
+    pub name: String,
+    /// When the CPU time was read, nanoseconds since 1970.
+    pub at: i64,
     /// CPU time since its start, nanoseconds.
     pub cpu: Option<u64>,
     /// Memory it needs, bytes.
@@ -202,6 +234,8 @@ pub enum Order {
     Remove(String),
     /// ListImages.
     Images,
+    /// RemoveImage.
+    RemoveImage(String),
 }
 
 /// The part of CRI that makes things. Calls share one connection, so it is for one daemon that is not restarted.
@@ -221,8 +255,14 @@ pub trait CriPods: Cri {
     /// What a container uses.
     fn stats(&self, id: &str) -> anyhow::Result<Stats>;
 
-    /// What all containers use that have this label.
-    fn stats_by_label(&self, label: (&str, &str)) -> anyhow::Result<Vec<Stats>>;
+    /// What containers use.
+    fn stats_list(&self, of: StatsOf<'_>) -> anyhow::Result<Vec<Stats>>;
+
+    /// The names of what the runtime measures of pods.
+    fn metric_names(&self) -> anyhow::Result<Vec<String>>;
+
+    /// Pods and how many figures the runtime has of each, its containers' included.
+    fn pod_metrics(&self) -> anyhow::Result<Vec<(String, usize)>>;
 
     /// Tells the runtime that a container's log was moved away.
     fn reopen_log(&self, id: &str) -> anyhow::Result<()>;

@@ -1,7 +1,7 @@
 //! Containers: their life, commands in them, their logs, figures and ends.
 
-use super::{Bed, Seen, bed::LABEL};
-use crate::host::{ContainerSpec, ContainerState, ContainerStatus, scratch};
+use super::{Bed, Seen, Unfit, bed::LABEL};
+use crate::host::{ContainerSpec, ContainerState, ContainerStatus, CriApi, DaemonError, StatsOf, scratch};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::time::Duration;
 
@@ -11,6 +11,10 @@ pub(super) fn lifecycle(bed: &Bed<'_>) -> Result<String> {
     // One that says when it is ready to be told to end: before that, its first process is told nothing.
     let container = pod.create(&bed.running("lifecycle", &["tick"]))?;
     ensure!(container.status()?.state == ContainerState::Created, "a new container is not `created`");
+    ensure!(listed(bed, &container.id)?, "a new container is not in the list");
+    let unused = pod.create(&bed.container("unused"))?;
+    bed.cri.remove_container(&unused.id)?;
+    ensure!(!listed(bed, &unused.id)?, "a container that was removed before its start is in the list");
     bed.cri.start_container(&container.id)?;
     ensure!(container.status()?.state == ContainerState::Running, "a started container is not `running`");
     container.says("tick")?;
@@ -24,9 +28,12 @@ pub(super) fn lifecycle(bed: &Bed<'_>) -> Result<String> {
     ensure!(code == 137, "a container that was killed has exit code {code}, not 137");
     let removed = pod.start(&bed.container("removed"))?;
     bed.cri.remove_container(&removed.id)?;
-    let listed = bed.cri.containers()?;
-    ensure!(!listed.iter().any(|found| found.id == removed.id), "a container that was removed is in the list");
+    ensure!(!listed(bed, &removed.id)?, "a container that was removed is in the list");
     Ok("created, running, exited, gone; SIGTERM first, then SIGKILL".to_owned())
+}
+
+fn listed(bed: &Bed<'_>, id: &str) -> Result<bool> {
+    Ok(bed.cri.containers()?.iter().any(|found| found.id == id))
 }
 
 /// Commands beside a container's own, with their output and exit codes.
@@ -84,19 +91,38 @@ pub(super) fn reopen(bed: &Bed<'_>) -> Result<String> {
     scratch::rename(&container.log, "reopen.log.1")?;
     bed.cri.reopen_log(&container.id)?;
     container.says("tick").context("after the rotation nothing is written")?;
+    let old = container.log.with_file_name("reopen.log.1");
+    let before = scratch::text(&old)?;
+    let lines = container.log()?.lines().count();
+    while container.log()?.lines().count() <= lines {
+        bed.host.clock.sleep(Duration::from_millis(20));
+    }
+    ensure!(scratch::text(&old)? == before, "after the rotation the old file is still written");
     Ok("a rotated log goes on in a new file".to_owned())
 }
 
-/// Figures of a container that runs, alone and by label.
+/// Figures of containers that run: alone, by id, by label, and of all.
 pub(super) fn stats(bed: &Bed<'_>) -> Result<String> {
-    let container = bed.common()?.start(&bed.running("stats", &["tick"]))?;
+    let pod = bed.common()?;
+    let container = pod.start(&bed.running("stats", &["tick"]))?;
     let stats = bed.cri.stats(&container.id)?;
     ensure!(stats.id == container.id, "figures of another container were answered");
+    ensure!(stats.name == "stats", "the figures are of a container `{}`", stats.name);
+    ensure!(stats.at > 0, "the figures have no time");
     let memory = stats.memory.context("no figure for memory")?;
     let cpu = stats.cpu.context("no figure for CPU time")?;
     ensure!(cpu > 0, "a container that works has used no CPU time");
-    let listed = bed.cri.stats_by_label(LABEL)?;
-    ensure!(listed.iter().any(|found| found.id == container.id), "a container is not among those with its label");
+    let has = |of| -> Result<bool> { Ok(bed.cri.stats_list(of)?.iter().any(|found| found.id == container.id)) };
+    ensure!(has(StatsOf::Label(LABEL.0, LABEL.1))?, "a container is not among those with its label");
+    ensure!(!has(StatsOf::Label(LABEL.0, "false"))?, "a container is among those with another label");
+    let alone = bed.cri.stats_list(StatsOf::Id(&container.id))?;
+    ensure!(alone.len() == 1 && alone[0].id == container.id, "by its id {} containers were answered", alone.len());
+    let more = [pod.start(&bed.container("more"))?, pod.start(&bed.container("still-more"))?];
+    let all = bed.cri.stats_list(StatsOf::All)?;
+    let known = |id: &String| all.iter().any(|found| found.id == *id);
+    let complete = known(&container.id) && more.iter().all(|one| known(&one.id));
+    // containerd 1.4 answers nothing where there is no filter; kubelet always sends one.
+    ensure!(complete || all.is_empty() && bed.cri.api()? == CriApi::V1Alpha2, "a container is not among all");
     Ok(format!("{} kB of memory, {} ms of CPU time", memory / 1000, cpu / 1_000_000))
 }
 
@@ -129,6 +155,23 @@ pub(super) fn oom(bed: &Bed<'_>) -> Result<String> {
     }
     ended(&container.status()?, 137, "OOMKilled")?;
     Ok("over its memory a container ends with 137, OOMKilled".to_owned())
+}
+
+/// What the runtime itself measures of pods. Few do.
+pub(super) fn metrics(bed: &Bed<'_>) -> Result<String> {
+    let pod = bed.common()?;
+    let _container = pod.start(&bed.running("metrics", &["tick"]))?;
+    let names = match bed.cri.metric_names() {
+        Err(error) if matches!(DaemonError::of(&error), Some(DaemonError::Unimplemented { .. })) => {
+            bail!(Unfit("this runtime has no figures of its own".to_owned()))
+        }
+        names => names?,
+    };
+    ensure!(!names.is_empty(), "the runtime names no figure it has");
+    let figures = bed.cri.pod_metrics()?.into_iter().find(|(id, _)| *id == pod.id);
+    let count = figures.context("there are no figures of a pod that runs")?.1;
+    ensure!(count > 0, "a pod that runs has no figure");
+    Ok(format!("{count} figures of a pod, of {} there are", names.len()))
 }
 
 /// Environment, working directory, and what the image says of them; a terminal.

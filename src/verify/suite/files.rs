@@ -1,8 +1,8 @@
 //! Files of the node in a container.
 
-use super::Bed;
+use super::{Bed, Unfit};
 use crate::host::{ContainerSpec, MountSpec, Propagation, Security, scratch};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 const EROFS: i32 = 30;
 const ENOENT: i32 = 2;
@@ -32,6 +32,81 @@ pub(super) fn volumes(bed: &Bed<'_>) -> Result<String> {
     let closed = pod.start(&mounted(bed, "volume-closed", MountSpec { read_only: true, ..at(&dir) }, false))?;
     closed.expect(&["write", "/volume/made", "y"], EROFS, "a read-only volume can be written")?;
     Ok("folders of the node, behind links, read-only".to_owned())
+}
+
+/// A read-only folder with a mount in it, which stays as it is unless all of it is to be read-only.
+pub(super) fn read_only(bed: &Bed<'_>) -> Result<String> {
+    let dir = bed.put("read-only", None)?;
+    bed.put("read-only/below", None)?;
+    let pod = bed.common()?;
+    // A mount on the node can only be made from inside a container, and comes out of it.
+    let maker = pod.start(&mounted(bed, "maker", MountSpec { propagation: Propagation::Bidirectional, ..at(&dir) }, true))?;
+    maker.ask(&["tmpfs", "/volume/below"])?;
+    let seen = (|| {
+        let plain = MountSpec { read_only: true, ..at(&dir) };
+        let closed = pod.start(&mounted(bed, "read-only", plain.clone(), false))?;
+        closed.expect(&["write", "/volume/x", "y"], EROFS, "a read-only volume can be written")?;
+        closed.expect(&["write", "/volume/below/x", "y"], 0, "a mount in a read-only volume cannot be written")?;
+        if !bed.cri.status(false)?.recursive_read_only {
+            return Ok("only the volume itself; with what is mounted in it is not offered");
+        }
+        let all = MountSpec { recursive_read_only: true, ..plain };
+        let closed = pod.start(&mounted(bed, "all-read-only", all.clone(), false))?;
+        closed.expect(&["write", "/volume/below/x", "y"], EROFS, "a mount in a wholly read-only volume can be written")?;
+        for (what, mount) in [
+            ("may be written", MountSpec { read_only: false, ..all.clone() }),
+            ("gets mounts of the node", MountSpec { propagation: Propagation::HostToContainer, ..all.clone() }),
+            ("gives its mounts to the node", MountSpec { propagation: Propagation::Bidirectional, ..all }),
+        ] {
+            let refused = pod.start(&mounted(bed, "wrong-read-only", mount, true));
+            ensure!(refused.is_err(), "a wholly read-only volume that {what} is accepted");
+        }
+        Ok("the volume itself, and with all that is mounted in it")
+    })();
+    let undone = maker.ask(&["umount", "/volume/below"]);
+    let said = seen?;
+    undone?;
+    Ok(said.to_owned())
+}
+
+/// An image as a volume, all of it and a part.
+pub(super) fn images(bed: &Bed<'_>) -> Result<String> {
+    let version = bed.cri.version()?;
+    if version.runtime_name == "containerd" && older_than(&version.runtime_version, (2, 1)) {
+        bail!(Unfit(format!("containerd {} mounts no images", version.runtime_version)));
+    }
+    let pod = bed.common()?;
+    let image = MountSpec {
+        container: "/volume".to_owned(),
+        image: bed.place.image.clone(),
+        read_only: true,
+        ..MountSpec::default()
+    };
+    let whole = pod.start(&mounted(bed, "image", image.clone(), false))?;
+    whole.expect(&["cat", "/volume/etc/group"], 0, "a file of an image that is mounted is not there")?;
+    whole.expect(&["write", "/volume/x", "y"], EROFS, "an image that is mounted can be written")?;
+    let id = bed.cri.image_status(&bed.place.image)?.context("the image is not known")?.id;
+    let told = whole.status()?.mounts.into_iter().find(|mount| mount.container == "/volume");
+    let told = told.context("a container's status does not have the image that is mounted")?.image;
+    // 2.1 tells the name it was asked for.
+    let known = told == id || told.contains("@sha256:") || told == bed.place.image;
+    ensure!(known, "an image that is mounted is told as `{told}`");
+    let open = pod.start(&mounted(bed, "image-open", MountSpec { read_only: false, ..image.clone() }, false));
+    ensure!(open.is_err(), "an image is mounted to be written");
+    let part = pod.start(&mounted(bed, "image-part", MountSpec { sub_path: "etc".to_owned(), ..image.clone() }, false))?;
+    if part.exec(&["cat", "/volume/etc/group"])?.code == 0 {
+        return Ok("an image as a volume, read-only; a part of one is not offered".to_owned());
+    }
+    part.expect(&["cat", "/volume/group"], 0, "a file of a part of an image is not there")?;
+    let absent = MountSpec { sub_path: "not-there".to_owned(), ..image };
+    ensure!(pod.start(&mounted(bed, "image-absent", absent, false)).is_err(), "a part an image does not have is mounted");
+    Ok("an image as a volume, read-only, and a part of one".to_owned())
+}
+
+/// Whether a version is older; one that cannot be read is not.
+fn older_than(version: &str, wanted: (u32, u32)) -> bool {
+    let mut parts = version.trim_start_matches('v').split(['.', '~', '-', '+']).map(str::parse::<u32>);
+    matches!((parts.next(), parts.next()), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) < wanted)
 }
 
 /// Mounts that a container makes after its start: with rshared they get out and into others, with rslave they come in and
@@ -76,4 +151,16 @@ pub(super) fn devices(bed: &Bed<'_>) -> Result<String> {
     let given = pod.start(&ContainerSpec { devices: vec![device], ..bed.container("device") })?;
     given.expect(&["cat", "/dev/castoff"], 0, "a device is not there")?;
     Ok("a device of the node under another name".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_as_runtimes_say_them() {
+        assert!(older_than("1.6.20~ds1", (2, 1)) && older_than("v2.0.5", (2, 1)));
+        assert!(!older_than("2.1.9", (2, 1)) && !older_than("v2.10.0-rc.1", (2, 1)));
+        assert!(!older_than("", (2, 1)) && !older_than("unknown", (2, 1)));
+    }
 }

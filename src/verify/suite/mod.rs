@@ -4,11 +4,14 @@
 mod bed;
 mod containers;
 mod files;
+mod images;
 mod network;
 mod pods;
 mod security;
+mod users;
 
 pub(crate) use bed::{Bed, NAMESPACE, Place, Pod, Seen, Unfit};
+pub(crate) use images::{is_spare, sweep as sweep_images};
 
 use crate::model::{Check, CheckStatus, Evidence, Rung};
 use anyhow::Result;
@@ -45,26 +48,35 @@ pub(crate) const FULL: &[Case] = &[
     ("logs", containers::logs),
     ("log-reopen", containers::reopen),
     ("stats", containers::stats),
+    ("metrics", containers::metrics),
     ("ends", containers::ends),
     ("oom", containers::oom),
     ("environment", containers::environment),
     ("user", security::user),
+    ("groups", security::groups),
     ("capabilities", security::capabilities),
     ("privileged", security::privileged),
     ("no-new-privs", security::no_new_privs),
     ("read-only-root", security::read_only_root),
     ("seccomp", security::seccomp),
+    ("apparmor", security::apparmor),
     ("masked-paths", security::masked_paths),
     ("volumes", files::volumes),
+    ("read-only-volumes", files::read_only),
+    ("image-volumes", files::images),
     ("mount-propagation", files::propagation),
     ("devices", files::devices),
     ("sysctls", pods::sysctls),
     ("namespaces", pods::namespaces),
+    ("user-namespaces", users::namespaces),
     ("host-network", network::host),
     ("dns", network::dns),
     ("pod-network", network::pod),
     ("host-port", network::port),
-    ("images", pods::images),
+    ("images", images::known),
+    ("image-names", images::names),
+    ("image-users", images::users),
+    ("image-removal", images::removal),
 ];
 
 /// Checks that wait more than they work are done at the same time.

@@ -36,7 +36,7 @@ pub(super) fn dns(bed: &Bed<'_>) -> Result<String> {
 }
 
 /// A pod with a network of its own needs a CNI configuration.
-fn needs_cni(bed: &Bed<'_>) -> Result<()> {
+pub(super) fn needs_cni(bed: &Bed<'_>) -> Result<()> {
     let status = bed.cri.status(false)?;
     if status.network_ready {
         return Ok(());

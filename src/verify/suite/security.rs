@@ -1,7 +1,7 @@
 //! What a container may and may not.
 
 use super::{Bed, Seen, bed::Status};
-use crate::host::{ContainerSpec, Seccomp, Security};
+use crate::host::{ContainerSpec, CriApi, Seccomp, Security};
 use anyhow::{Context as _, Result, bail, ensure};
 
 const EPERM: i32 = 1;
@@ -11,6 +11,8 @@ const EROFS: i32 = 30;
 const CHOWN: u64 = 1;
 const NET_ADMIN: u64 = 1 << 12;
 const SYS_ADMIN: u64 = 1 << 21;
+/// The image has its user `probe` in this group.
+const IMAGE_GROUP: &str = "1234";
 /// A profile that allows everything but making directories.
 const PROFILE: &[u8] = br#"{"defaultAction":"SCMP_ACT_ALLOW","architectures":["SCMP_ARCH_X86_64","SCMP_ARCH_AARCH64"],"syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO"}]}"#;
 
@@ -35,15 +37,46 @@ pub(super) fn user(bed: &Bed<'_>) -> Result<String> {
     status.expect("Gid", "4321 4321 4321 4321", "its group is another")?;
     let named = seen(bed, "user-name", Security { user_name: "probe".to_owned(), ..Security::default() })?;
     named.expect("Uid", "1000 1000 1000 1000", "a user named as in the image is another")?;
-    let groups = seen(bed, "groups", Security { groups: vec![5678], ..plain })?;
-    ensure!(
-        groups.get("Groups").split_ascii_whitespace().any(|group| group == "5678"),
-        "it is not in a group it was given: {}",
-        groups.get("Groups")
-    );
     let headless = with(bed, "group-alone", Security { group: Some(1000), ..Security::default() });
     ensure!(bed.common()?.create(&headless).is_err(), "a group without a user is accepted");
     Ok("users and groups, by number and by name".to_owned())
+}
+
+/// More groups: those that are given and, unless it is said otherwise, those that the image has the user in.
+pub(super) fn groups(bed: &Bed<'_>) -> Result<String> {
+    let given = Security { user: Some(1000), groups: vec![5678, 6789], ..Security::default() };
+    let of = |name: &str, security: Security| -> Result<Vec<String>> {
+        let status = seen(bed, name, security)?;
+        Ok(status.get("Groups").split_ascii_whitespace().map(str::to_owned).collect())
+    };
+    let has = |found: &[String], group: &str| found.iter().any(|other| other == group);
+    let merged = of("groups", given.clone())?;
+    ensure!(has(&merged, "5678") && has(&merged, "6789"), "it is not in the groups it was given: {}", merged.join(" "));
+    ensure!(has(&merged, IMAGE_GROUP), "it is not in the group the image has its user in: {}", merged.join(" "));
+    if !bed.cri.status(false)?.strict_groups {
+        return Ok("those given and the image's; to leave the image's out is not offered".to_owned());
+    }
+    let strict = of("strict-groups", Security { strict_groups: true, ..given })?;
+    ensure!(has(&strict, "5678") && has(&strict, "6789"), "it is not in the groups it was given: {}", strict.join(" "));
+    ensure!(!has(&strict, IMAGE_GROUP), "it is in a group of the image's that was to be left out");
+    Ok("those given, with the image's and without".to_owned())
+}
+
+/// A profile that the kernel does not have: a container must not run without the one it asked for.
+pub(super) fn apparmor(bed: &Bed<'_>) -> Result<String> {
+    let pod = bed.common()?;
+    let name = || "castoff-not-loaded".to_owned();
+    let by_field = Security { apparmor: name(), ..Security::default() };
+    let by_word = Security { apparmor_word: name(), ..Security::default() };
+    let by_both = Security { apparmor: name(), apparmor_word: name(), ..Security::default() };
+    // `v1alpha2` ended before the field came.
+    let ways = [("word", by_word), ("both", by_both), ("field", by_field)];
+    let known = if bed.cri.api()? == CriApi::V1 { 3 } else { 2 };
+    for (what, security) in ways.into_iter().take(known) {
+        let started = pod.start(&with(bed, &format!("apparmor-{what}"), security));
+        ensure!(started.is_err(), "a container with an AppArmor profile that is not loaded runs ({what})");
+    }
+    Ok("a profile that is not loaded is refused".to_owned())
 }
 
 /// Rights beyond the usual ones, and without them.
@@ -57,6 +90,8 @@ pub(super) fn capabilities(bed: &Bed<'_>) -> Result<String> {
     ensure!(held("more", &["NET_ADMIN"], &[])? & NET_ADMIN != 0, "NET_ADMIN was added and is not there");
     ensure!(held("less", &[], &["CHOWN"])? & CHOWN == 0, "CHOWN was dropped and is there");
     ensure!(held("none", &[], &["ALL"])? == 0, "all were dropped and some are there");
+    let bounds = seen(bed, "bounds", Security { drop: words(&["ALL"]), ..Security::default() })?;
+    ensure!(bounds.capabilities("CapBnd")? == 0, "all were dropped and some can be had again");
     ensure!(held("all", &["ALL"], &[])? & SYS_ADMIN != 0, "all were added and SYS_ADMIN is not there");
     Ok(format!("usually {usual:x}; added and dropped as asked"))
 }
@@ -100,12 +135,21 @@ pub(super) fn seccomp(bed: &Bed<'_>) -> Result<String> {
     let around = bed.host.root.text(&format!("/proc/{}/status", bed.place.node_pid))?;
     let around = around.map(Status::of);
     let least = around.as_ref().map(|status| status.get("Seccomp")).filter(|mode| !mode.is_empty()).unwrap_or("0");
-    for (name, profile, mode) in [("default", Seccomp::RuntimeDefault, "2"), ("unconfined", Seccomp::Unconfined, least)]
-    {
+    let profiles = [
+        ("default", Seccomp::RuntimeDefault, "2"),
+        ("unconfined", Seccomp::Unconfined, least),
+        // What none asked for means is the runtime's to say: unconfined, unless it was told otherwise.
+        ("unset", Seccomp::Unset, if unset_is_default(bed) { "2" } else { least }),
+    ];
+    for (name, profile, mode) in profiles {
         let container = start(&format!("seccomp-{name}"), profile)?;
         for file in ["/proc/1/status", "/proc/self/status"] {
             let status = Status::of(container.ask(&["cat", file])?);
-            status.expect("Seccomp", mode, &format!("{file} of a container with the {name} profile"))?;
+            // Its daemon may be under no filter where the node's first process is under one.
+            let free = mode == least && status.get("Seccomp") == "0" && name != "default";
+            if !free {
+                status.expect("Seccomp", mode, &format!("{file} of a container with the {name} profile"))?;
+            }
         }
     }
     let file = bed.put("profile.json", Some(PROFILE))?;
@@ -114,6 +158,9 @@ pub(super) fn seccomp(bed: &Bed<'_>) -> Result<String> {
     status.expect("Seccomp", "2", "the first process of a container with a profile from a file")?;
     container.expect(&["mkdir", "/tmp/x"], EPERM, "a forbidden system call did not fail")?;
     container.expect(&["write", "/tmp/y", "z"], 0, "an allowed system call failed")?;
+    let seccomp = Seccomp::Localhost(format!("{}/profile.json", bed.place.dir));
+    let all = pod.start(&with(bed, "seccomp-privileged", Security { privileged: true, seccomp, ..Security::default() }))?;
+    all.expect(&["mkdir", "/tmp/x"], 0, "a profile binds a privileged container")?;
     if pod
         .create(&with(
             bed,
@@ -128,6 +175,15 @@ pub(super) fn seccomp(bed: &Bed<'_>) -> Result<String> {
         bail!("a profile that is not there is accepted");
     }
     Ok("the runtime's profile, a file, and none, for a container and for commands in it".to_owned())
+}
+
+/// Whether containerd was told to use its own profile where none is asked for.
+fn unset_is_default(bed: &Bed<'_>) -> bool {
+    let status = bed.cri.status(true).unwrap_or_default();
+    let config: serde_json::Value =
+        status.info.get("config").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let unset = config.get("unsetSeccompProfile").and_then(serde_json::Value::as_str).unwrap_or_default();
+    !["", "unconfined"].contains(&unset)
 }
 
 /// Hidden and read-only paths of `/proc`.

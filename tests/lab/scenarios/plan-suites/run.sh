@@ -14,11 +14,13 @@ loads() { # loads NODE: the planned file, read by the node's own containerd
     put "$1" "$LAB_RESULTS/config-$1.toml" /root/config.toml
     on "$1" containerd --config /root/config.toml config dump >"$LAB_RESULTS/dump-$1.toml"
 }
+answer() { on "$1" 'docker info -f "{{.ServerVersion}}" && ctr -n k8s.io containers list'; }
 dump_has() { grep -q "$2" "$LAB_RESULTS/dump-$1.toml"; }
 
 suite() { # suite NODE SHAPE VERSION
     local node=$1 shape=$2 version=$3
     node_up "$shape" "$node"
+    check_eventually 300 "$node: Docker and containerd answer" answer "$node"
     sums "$node" "before-$node"
     check "$node: inspect" on "$node" castoff inspect "${ASSUME[@]}"
     check "$node: sees containerd $version" on "$node" "castoff inspect -o json ${ASSUME[*]} | tr -d ' \n' | grep -q '\"containerd\":{\"installed\":true,\"running\":true,\"version\":{\"value\":\"$version'"
@@ -37,6 +39,7 @@ node_down bullseye
 ASSUME=(--assume kubelet.version=1.29.4)
 for name in trixie forky; do
     node_up $name $name
+    check_eventually 300 "$name: Docker and containerd answer" answer $name
     on $name 'mkdir -p /var/lib/kubelet /etc/cni/net.d'
     put $name "$SCENARIO_DIR/kubelet/kubelet.service" /etc/systemd/system/kubelet.service
     put $name "$SCENARIO_DIR/kubelet/config.yaml" /var/lib/kubelet/config.yaml

@@ -42,10 +42,12 @@ tagged() { ctr -n k8s.io images tag castoff.invalid/pause:1 $sandbox >/dev/null 
 tagged
 
 if want good; then
-    good "good node, systemd" --full
+    # shellcheck disable=SC2086 # empty for what is usual
+    good "good node, systemd" ${first---full}
     conf 's/SystemdCgroup = true/SystemdCgroup = false/'
     systemctl restart containerd
-    good "good node, cgroupfs" --full --cgroup-driver cgroupfs
+    # shellcheck disable=SC2086
+    good "good node, cgroupfs" ${second---full} --cgroup-driver cgroupfs
     conf
     systemctl restart containerd
 fi
