@@ -7,6 +7,7 @@ mod files;
 mod network;
 mod pods;
 mod security;
+mod streams;
 
 pub(crate) use bed::{Bed, NAMESPACE, Place, Pod, Seen, Unfit};
 
@@ -64,6 +65,9 @@ pub(crate) const FULL: &[Case] = &[
     ("dns", network::dns),
     ("pod-network", network::pod),
     ("host-port", network::port),
+    ("stream-exec", streams::exec),
+    ("attach", streams::attach),
+    ("port-forward", streams::port_forward),
     ("images", pods::images),
 ];
 
