@@ -139,9 +139,7 @@ pub(super) fn masked_paths(bed: &Bed<'_>) -> Result<String> {
     let done = container.exec(&["cat", hidden])?;
     ensure!(done.code == 0, "a masked file cannot be opened: it is not covered (exit code {})", done.code);
     if !done.stdout.is_empty() {
-        return Err(
-            Seen::new("a masked file can be read", hidden, format!("{} bytes", done.stdout.len())).into()
-        );
+        return Err(Seen::new("a masked file can be read", hidden, format!("{} bytes", done.stdout.len())).into());
     }
     let write = ["write", "/proc/sys/kernel/shm_rmid_forced", "1"];
     container.expect(&write, EROFS, "a read-only path can be written")?;
