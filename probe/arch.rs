@@ -29,6 +29,7 @@ mod machine {
     pub const SENDTO: usize = 44;
     pub const BIND: usize = 49;
     pub const LISTEN: usize = 50;
+    pub const GETSOCKNAME: usize = 51;
     pub const SETSOCKOPT: usize = 54;
     pub const CLONE: usize = 56;
     pub const WAIT4: usize = 61;
@@ -85,6 +86,7 @@ mod machine {
     pub const BIND: usize = 200;
     pub const LISTEN: usize = 201;
     pub const CONNECT: usize = 203;
+    pub const GETSOCKNAME: usize = 204;
     pub const SENDTO: usize = 206;
     pub const SETSOCKOPT: usize = 208;
     pub const CLONE: usize = 220;

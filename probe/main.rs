@@ -105,7 +105,8 @@ fn run(words: &Words) -> Done {
         b"alloc" => alloc(words),
         b"forks" => forks(words.number(2)?),
         b"tty" => tty(),
-        b"serve" => serve(words.number(2)?),
+        b"serve" => serve([0; 4], words.number(2)?, greet),
+        b"mirror" => serve([127, 0, 0, 1], 0, mirror),
         b"dial" => dial(words),
         b"up" => up(words.bytes(2)?),
         _ => Err(EINVAL),
@@ -127,11 +128,11 @@ fn put(fd: usize, mut bytes: &[u8]) -> Done {
     Ok(())
 }
 
-fn complain(verb: &[u8], errno: i32) {
-    let mut digits = [0; 12];
+/// A number as text.
+fn decimal(number: usize, digits: &mut [u8; 12]) -> &[u8] {
     let mut from = digits.len();
-    let mut rest = errno as usize;
-    loop {
+    let mut rest = number;
+    while from > 0 {
         from -= 1;
         digits[from] = b'0' + (rest % 10) as u8;
         rest /= 10;
@@ -139,10 +140,16 @@ fn complain(verb: &[u8], errno: i32) {
             break;
         }
     }
+    digits.get(from..).unwrap_or_default()
+}
+
+fn complain(verb: &[u8], errno: i32) {
+    let mut digits = [0; 12];
+    let number = decimal(errno as usize, &mut digits);
     let _ = put(STDERR, b"probe ")
         .and_then(|()| put(STDERR, verb))
         .and_then(|()| put(STDERR, b": errno "))
-        .and_then(|()| put(STDERR, &digits[from..]))
+        .and_then(|()| put(STDERR, number))
         .and_then(|()| put(STDERR, b"\n"));
 }
 
@@ -362,15 +369,44 @@ fn address(ip: [u8; 4], port: usize) -> [u8; 16] {
     address
 }
 
-/// `serve PORT`: answers every connection with one line, until SIGTERM.
-fn serve(port: usize) -> Done {
+/// Says on which port a socket is.
+fn tell_port(socket: usize) -> Done {
+    let mut address = [0_u8; 16];
+    let mut len: u32 = 16;
+    call(arch::GETSOCKNAME, &[socket, address.as_mut_ptr() as usize, &raw mut len as usize])?;
+    put(STDOUT, b"listening ")?;
+    let mut digits = [0; 12];
+    put(STDOUT, decimal(usize::from(address[2]) << 8 | usize::from(address[3]), &mut digits))?;
+    put(STDOUT, b"\n")
+}
+
+fn say(peer: usize, bytes: &[u8]) {
+    const NOSIGNAL: usize = 0x4000;
+    let _ = call(arch::SENDTO, &[peer, bytes.as_ptr() as usize, bytes.len(), NOSIGNAL, 0, 0]);
+}
+
+fn greet(peer: usize) {
+    say(peer, b"castoff\n");
+}
+
+/// Gives back what comes first.
+fn mirror(peer: usize) {
+    let mut buffer = [0_u8; 512];
+    if let Ok(read) = call(arch::READ, &[peer, buffer.as_mut_ptr() as usize, buffer.len()]) {
+        say(peer, buffer.get(..read).unwrap_or_default());
+    }
+}
+
+/// `serve PORT`: answers every connection with one line, until SIGTERM. `mirror`: on a port of loopback that the kernel
+/// chooses, gives back what is said.
+fn serve(ip: [u8; 4], port: usize, answer: fn(usize)) -> Done {
     let on: u32 = 1;
     let socket = call(arch::SOCKET, &INET_STREAM)?;
     call(arch::SETSOCKOPT, &[socket, 1, 2, &raw const on as usize, 4])?;
-    let address = address([0; 4], port);
+    let address = address(ip, port);
     call(arch::BIND, &[socket, address.as_ptr() as usize, address.len()])?;
     call(arch::LISTEN, &[socket, 16])?;
-    put(STDOUT, b"listening\n")?;
+    tell_port(socket)?;
     // A child answers; the first process of the container waits for signals.
     let child = fork()?;
     if child != 0 {
@@ -378,9 +414,7 @@ fn serve(port: usize) -> Done {
     }
     loop {
         let Ok(peer) = call(arch::ACCEPT4, &[socket, 0, 0, 0]) else { continue };
-        let line = b"castoff\n";
-        const NOSIGNAL: usize = 0x4000;
-        let _ = call(arch::SENDTO, &[peer, line.as_ptr() as usize, line.len(), NOSIGNAL, 0, 0]);
+        answer(peer);
         let _ = call(arch::CLOSE, &[peer]);
     }
 }

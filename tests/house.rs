@@ -49,6 +49,7 @@ const IMPURE_CRATES: &[&str] = &[
     "zbus",
     "tokio",
     "tonic",
+    "tungstenite",
     "hyper",
     "hyper_util",
     "xattr",

@@ -5,12 +5,13 @@ use super::{
     client::ACT_LIMIT,
     messages as m,
     pod_messages::{
-        Capability, ContainerConfig, ContainerStats, ContainerStatsFilter, ContainerStatsResponse, Count,
-        CreateContainerRequest, Device, DnsConfig, ExecSyncRequest, ExecSyncResponse, Id, KeyValue,
-        LinuxContainerConfig, LinuxContainerResources, LinuxContainerSecurityContext, LinuxPodSandboxConfig,
-        IdMapping, LinuxSandboxSecurityContext, ListContainerStatsRequest, ListContainerStatsResponse, ListMetricDescriptorsResponse,
-        ListPodSandboxMetricsResponse, Mount, NamespaceOption, Number, PodSandboxConfig, PodSandboxMetrics, PortMapping,
-        RemoveImageRequest, RunPodSandboxRequest, SecurityProfile, UpdateContainerResourcesRequest, UserNamespace,
+        AttachRequest, Capability, ContainerConfig, ContainerStats, ContainerStatsFilter, ContainerStatsResponse,
+        Count, CreateContainerRequest, Device, DnsConfig, ExecRequest, ExecSyncRequest, ExecSyncResponse, Id,
+        IdMapping, KeyValue, LinuxContainerConfig, LinuxContainerResources, LinuxContainerSecurityContext,
+        LinuxPodSandboxConfig, LinuxSandboxSecurityContext, ListContainerStatsRequest, ListContainerStatsResponse,
+        ListMetricDescriptorsResponse, ListPodSandboxMetricsResponse, Mount, NamespaceOption, Number, PodSandboxConfig,
+        PodSandboxMetrics, PortForwardRequest, PortMapping, RemoveImageRequest, RunPodSandboxRequest, SecurityProfile,
+        UpdateContainerResourcesRequest, UrlResponse, UserNamespace,
     },
 };
 use anyhow::{Context as _, bail};
@@ -152,6 +153,8 @@ fn container_config(pod: &PodSpec, container: &ContainerSpec) -> ContainerConfig
         labels: container.labels.clone(),
         annotations: container.annotations.clone(),
         log_path: container.log.clone(),
+        stdin: container.stdin,
+        stdin_once: container.stdin_once,
         tty: container.tty,
         linux: Some(LinuxContainerConfig { resources: Some(resources), security_context: Some(context) }),
     }
@@ -201,6 +204,27 @@ fn id(answer: Id, what: &str) -> anyhow::Result<String> {
     Ok(answer.id)
 }
 
+/// A URL, which no answer may lack.
+fn url(answer: UrlResponse, what: &str) -> anyhow::Result<String> {
+    if answer.url.is_empty() {
+        bail!("{what} answered without a URL");
+    }
+    Ok(answer.url)
+}
+
+fn exec_request(id: &str, command: &[&str], tty: bool, stdin: bool) -> ExecRequest {
+    let cmd = command.iter().map(|word| (*word).to_owned()).collect();
+    ExecRequest { container_id: id.to_owned(), cmd, tty, stdin, stdout: true, stderr: !tty }
+}
+
+fn attach_request(id: &str) -> AttachRequest {
+    AttachRequest { container_id: id.to_owned(), stdin: true, tty: false, stdout: true, stderr: true }
+}
+
+fn forward_request(sandbox: &str, port: u16) -> PortForwardRequest {
+    PortForwardRequest { pod_sandbox_id: sandbox.to_owned(), port: vec![i32::from(port)] }
+}
+
 impl CriPods for GrpcCri {
     fn run_sandbox(&self, pod: &PodSpec) -> anyhow::Result<String> {
         let answer = self.act("RunPodSandbox", &pod.name, run_request(pod), ACT_LIMIT)?;
@@ -223,6 +247,18 @@ impl CriPods for GrpcCri {
         let done: ExecSyncResponse = self.act("ExecSync", id, request, timeout.saturating_add(ACT_LIMIT))?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok(Executed { code: done.exit_code, stdout: text(&done.stdout), stderr: text(&done.stderr) })
+    }
+
+    fn exec_url(&self, id: &str, command: &[&str], terminal: bool, stdin: bool) -> anyhow::Result<String> {
+        url(self.act("Exec", id, exec_request(id, command, terminal, stdin), ACT_LIMIT)?, "Exec")
+    }
+
+    fn attach_url(&self, id: &str) -> anyhow::Result<String> {
+        url(self.act("Attach", id, attach_request(id), ACT_LIMIT)?, "Attach")
+    }
+
+    fn port_forward_url(&self, sandbox: &str, port: u16) -> anyhow::Result<String> {
+        url(self.act("PortForward", sandbox, forward_request(sandbox, port), ACT_LIMIT)?, "PortForward")
     }
 
     fn stats(&self, id: &str) -> anyhow::Result<Stats> {

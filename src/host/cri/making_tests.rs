@@ -91,6 +91,8 @@ fn a_container_as_bytes() {
         mounts: vec![mount],
         devices: vec![("/dev/a".into(), "/dev/b".into(), "rwm".into())],
         log: "l".into(),
+        stdin: true,
+        stdin_once: true,
         tty: true,
         memory: 99,
         cpu_shares: 2,
@@ -130,10 +132,25 @@ fn a_container_as_bytes() {
         b(7, joined(&[b(1, "/c"), b(2, "/h"), n(3, 1), n(5, 2), n(8, 1), b(9, b(1, "img")), b(10, "sub")])),
         b(8, joined(&[b(1, "/dev/b"), b(2, "/dev/a"), b(3, "rwm")])),
         b(11, "l"),
+        n(12, 1),
+        n(13, 1),
         n(14, 1),
         b(15, joined(&[b(1, resources), b(2, context)])),
     ]);
     assert_eq!(container_config(&PodSpec::default(), &container).encode_to_vec(), expected);
+}
+
+#[test]
+fn streams_as_bytes() {
+    let plain = exec_request("c", &["/probe", "cat"], false, false).encode_to_vec();
+    assert_eq!(plain, joined(&[b(1, "c"), b(2, "/probe"), b(2, "cat"), n(5, 1), n(6, 1)]));
+    // No runtime takes an order for a terminal with a standard error of its own.
+    let terminal = exec_request("c", &["/probe"], true, true).encode_to_vec();
+    assert_eq!(terminal, joined(&[b(1, "c"), b(2, "/probe"), n(3, 1), n(4, 1), n(5, 1)]));
+    assert_eq!(attach_request("c").encode_to_vec(), joined(&[b(1, "c"), n(2, 1), n(4, 1), n(5, 1)]));
+    assert_eq!(forward_request("s", 80).encode_to_vec(), joined(&[b(1, "s"), b(2, [80])]));
+    assert_eq!(url(UrlResponse { url: "http://x".into() }, "Exec").unwrap(), "http://x");
+    assert_eq!(url(UrlResponse::default(), "Exec").unwrap_err().to_string(), "Exec answered without a URL");
 }
 
 #[test]

@@ -209,6 +209,10 @@ messages! {
         annotations: Map,
         #[prost(string, tag = "11")]
         log_path: String,
+        #[prost(bool, tag = "12")]
+        stdin: bool,
+        #[prost(bool, tag = "13")]
+        stdin_once: bool,
         #[prost(bool, tag = "14")]
         tty: bool,
         #[prost(message, optional, tag = "15")]
@@ -237,6 +241,44 @@ messages! {
         stderr: Vec<u8>,
         #[prost(int32, tag = "3")]
         exit_code: i32,
+    }
+    ExecRequest {
+        #[prost(string, tag = "1")]
+        container_id: String,
+        #[prost(string, repeated, tag = "2")]
+        cmd: Vec<String>,
+        #[prost(bool, tag = "3")]
+        tty: bool,
+        #[prost(bool, tag = "4")]
+        stdin: bool,
+        #[prost(bool, tag = "5")]
+        stdout: bool,
+        #[prost(bool, tag = "6")]
+        stderr: bool,
+    }
+    /// Other tags than in `ExecRequest`.
+    AttachRequest {
+        #[prost(string, tag = "1")]
+        container_id: String,
+        #[prost(bool, tag = "2")]
+        stdin: bool,
+        #[prost(bool, tag = "3")]
+        tty: bool,
+        #[prost(bool, tag = "4")]
+        stdout: bool,
+        #[prost(bool, tag = "5")]
+        stderr: bool,
+    }
+    PortForwardRequest {
+        #[prost(string, tag = "1")]
+        pod_sandbox_id: String,
+        #[prost(int32, repeated, tag = "2")]
+        port: Vec<i32>,
+    }
+    /// Where a stream is to be had.
+    UrlResponse {
+        #[prost(string, tag = "1")]
+        url: String,
     }
     ContainerAttributes {
         #[prost(string, tag = "1")]

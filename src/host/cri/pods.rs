@@ -162,6 +162,10 @@ pub struct ContainerSpec {
     pub annotations: BTreeMap<String, String>,
     /// Name of its log in the pod's log folder.
     pub log: String,
+    /// Its standard input stays open for whoever attaches to it; else it is empty.
+    pub stdin: bool,
+    /// That input ends with the first who leaves.
+    pub stdin_once: bool,
     /// Its output is a terminal.
     pub tty: bool,
     /// Memory limit in bytes; 0 for none.
@@ -251,6 +255,25 @@ pub trait CriPods: Cri {
 
     /// Runs a command in a container and waits for its end; the runtime ends it after `timeout`, in whole seconds.
     fn exec(&self, id: &str, command: &[&str], timeout: Duration) -> anyhow::Result<Executed>;
+
+    /// Where the streams of a command are to be had; it runs when they are opened. With a terminal there is no standard
+    /// error of its own.
+    ///
+    /// # Errors
+    /// When the runtime refuses, or answers without a URL.
+    fn exec_url(&self, id: &str, command: &[&str], terminal: bool, stdin: bool) -> anyhow::Result<String>;
+
+    /// Where the streams of a container that has no terminal are to be had, its standard input among them.
+    ///
+    /// # Errors
+    /// As [`CriPods::exec_url`].
+    fn attach_url(&self, id: &str) -> anyhow::Result<String>;
+
+    /// Where a connection to a port of a pod is to be had.
+    ///
+    /// # Errors
+    /// As [`CriPods::exec_url`].
+    fn port_forward_url(&self, sandbox: &str, port: u16) -> anyhow::Result<String>;
 
     /// What a container uses.
     fn stats(&self, id: &str) -> anyhow::Result<Stats>;

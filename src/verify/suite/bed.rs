@@ -14,7 +14,7 @@ use std::{
 };
 
 /// For a container that does next to nothing. A starved machine needs seconds.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(4);
 /// The namespace of castoff's pods.
 pub(crate) const NAMESPACE: &str = "castoff-verify";

@@ -40,7 +40,8 @@ pub(super) fn read_only(bed: &Bed<'_>) -> Result<String> {
     bed.put("read-only/below", None)?;
     let pod = bed.common()?;
     // A mount on the node can only be made from inside a container, and comes out of it.
-    let maker = pod.start(&mounted(bed, "maker", MountSpec { propagation: Propagation::Bidirectional, ..at(&dir) }, true))?;
+    let maker =
+        pod.start(&mounted(bed, "maker", MountSpec { propagation: Propagation::Bidirectional, ..at(&dir) }, true))?;
     maker.ask(&["tmpfs", "/volume/below"])?;
     let seen = (|| {
         let plain = MountSpec { read_only: true, ..at(&dir) };
@@ -52,7 +53,11 @@ pub(super) fn read_only(bed: &Bed<'_>) -> Result<String> {
         }
         let all = MountSpec { recursive_read_only: true, ..plain };
         let closed = pod.start(&mounted(bed, "all-read-only", all.clone(), false))?;
-        closed.expect(&["write", "/volume/below/x", "y"], EROFS, "a mount in a wholly read-only volume can be written")?;
+        closed.expect(
+            &["write", "/volume/below/x", "y"],
+            EROFS,
+            "a mount in a wholly read-only volume can be written",
+        )?;
         for (what, mount) in [
             ("may be written", MountSpec { read_only: false, ..all.clone() }),
             ("gets mounts of the node", MountSpec { propagation: Propagation::HostToContainer, ..all.clone() }),
@@ -93,13 +98,17 @@ pub(super) fn images(bed: &Bed<'_>) -> Result<String> {
     ensure!(known, "an image that is mounted is told as `{told}`");
     let open = pod.start(&mounted(bed, "image-open", MountSpec { read_only: false, ..image.clone() }, false));
     ensure!(open.is_err(), "an image is mounted to be written");
-    let part = pod.start(&mounted(bed, "image-part", MountSpec { sub_path: "etc".to_owned(), ..image.clone() }, false))?;
+    let part =
+        pod.start(&mounted(bed, "image-part", MountSpec { sub_path: "etc".to_owned(), ..image.clone() }, false))?;
     if part.exec(&["cat", "/volume/etc/group"])?.code == 0 {
         return Ok("an image as a volume, read-only; a part of one is not offered".to_owned());
     }
     part.expect(&["cat", "/volume/group"], 0, "a file of a part of an image is not there")?;
     let absent = MountSpec { sub_path: "not-there".to_owned(), ..image };
-    ensure!(pod.start(&mounted(bed, "image-absent", absent, false)).is_err(), "a part an image does not have is mounted");
+    ensure!(
+        pod.start(&mounted(bed, "image-absent", absent, false)).is_err(),
+        "a part an image does not have is mounted"
+    );
     Ok("an image as a volume, read-only, and a part of one".to_owned())
 }
 

@@ -126,9 +126,12 @@ pub(super) fn names(bed: &Bed<'_>) -> Result<String> {
 
 /// The user of an image, by number and by name.
 pub(super) fn users(bed: &Bed<'_>) -> Result<String> {
-    for (number, user, uid, name) in
-        [(20, "1002", Some(1002), ""), (21, "1003:1003", Some(1003), ""), (22, "www", None, "www"), (23, "www:www", None, "www")]
-    {
+    for (number, user, uid, name) in [
+        (20, "1002", Some(1002), ""),
+        (21, "1003:1003", Some(1003), ""),
+        (22, "www", None, "www"),
+        (23, "www:www", None, "www"),
+    ] {
         let spare = Spare::bring(bed, number, user, &[&format!("{}/users:{number}", REGISTRIES[0])])?;
         let image = bed.cri.image_status(spare.id())?.context("an image that was brought in is not known")?;
         let told = (image.uid, image.username.as_str());

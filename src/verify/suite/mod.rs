@@ -8,6 +8,7 @@ mod images;
 mod network;
 mod pods;
 mod security;
+mod streams;
 mod users;
 
 pub(crate) use bed::{Bed, NAMESPACE, Place, Pod, Seen, Unfit};
@@ -73,6 +74,9 @@ pub(crate) const FULL: &[Case] = &[
     ("dns", network::dns),
     ("pod-network", network::pod),
     ("host-port", network::port),
+    ("stream-exec", streams::exec),
+    ("attach", streams::attach),
+    ("port-forward", streams::port_forward),
     ("images", images::known),
     ("image-names", images::names),
     ("image-users", images::users),

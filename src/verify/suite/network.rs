@@ -1,6 +1,6 @@
 //! A pod's network.
 
-use super::{Bed, Seen, Unfit};
+use super::{Bed, Seen, Unfit, bed::Ctr};
 use crate::host::{ContainerSpec, PodSpec, Security, Share};
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -45,8 +45,21 @@ pub(super) fn needs_cni(bed: &Bed<'_>) -> Result<()> {
     Err(Unfit(why.trim_end().to_owned()).into())
 }
 
-fn own(bed: &Bed<'_>, what: &str) -> PodSpec {
+/// A pod with a network of its own.
+pub(super) fn own(bed: &Bed<'_>, what: &str) -> PodSpec {
     PodSpec { network: Share::Pod, hostname: "castoff-probe".to_owned(), ..bed.spec(what) }
+}
+
+/// A container in the node's network, in which loopback is switched on. In a network of castoff's own it is off at first.
+pub(super) fn beside_loopback<'a>(bed: &Bed<'a>, name: &str) -> Result<Ctr<'a>> {
+    let pod = bed.common()?;
+    if !bed.place.private {
+        return pod.start(&bed.container(name));
+    }
+    let security = Security { privileged: true, ..Security::default() };
+    let container = pod.start(&ContainerSpec { security, ..bed.container(name) })?;
+    container.ask(&["up", "lo"])?;
+    Ok(container)
 }
 
 /// A pod has an address and a host name of its own, and answers on them.
@@ -79,9 +92,7 @@ pub(super) fn port(bed: &Bed<'_>) -> Result<String> {
     let pod = bed.pod(spec)?;
     let server = pod.start(&bed.running("serve-port", &["serve", &PORT.to_string()]))?;
     server.says("listening")?;
-    let security = Security { privileged: true, ..Security::default() };
-    let client = bed.common()?.start(&ContainerSpec { security, ..bed.container("dial-port") })?;
-    client.ask(&["up", "lo"])?;
+    let client = beside_loopback(bed, "dial-port")?;
     let heard = client.exec(&["dial", "127.0.0.1", &(PORT + 1).to_string()])?;
     if heard.code == 0 && heard.stdout == ANSWER {
         return Ok("a port of the node leads to a pod".to_owned());

@@ -159,7 +159,8 @@ pub(super) fn seccomp(bed: &Bed<'_>) -> Result<String> {
     container.expect(&["mkdir", "/tmp/x"], EPERM, "a forbidden system call did not fail")?;
     container.expect(&["write", "/tmp/y", "z"], 0, "an allowed system call failed")?;
     let seccomp = Seccomp::Localhost(format!("{}/profile.json", bed.place.dir));
-    let all = pod.start(&with(bed, "seccomp-privileged", Security { privileged: true, seccomp, ..Security::default() }))?;
+    let all =
+        pod.start(&with(bed, "seccomp-privileged", Security { privileged: true, seccomp, ..Security::default() }))?;
     all.expect(&["mkdir", "/tmp/x"], 0, "a profile binds a privileged container")?;
     if pod
         .create(&with(
@@ -195,9 +196,7 @@ pub(super) fn masked_paths(bed: &Bed<'_>) -> Result<String> {
     let done = container.exec(&["cat", hidden])?;
     ensure!(done.code == 0, "a masked file cannot be opened: it is not covered (exit code {})", done.code);
     if !done.stdout.is_empty() {
-        return Err(
-            Seen::new("a masked file can be read", hidden, format!("{} bytes", done.stdout.len())).into()
-        );
+        return Err(Seen::new("a masked file can be read", hidden, format!("{} bytes", done.stdout.len())).into());
     }
     let write = ["write", "/proc/sys/kernel/shm_rmid_forced", "1"];
     container.expect(&write, EROFS, "a read-only path can be written")?;
