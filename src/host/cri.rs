@@ -11,7 +11,8 @@ mod pods;
 pub use client::GrpcCri;
 pub use fake::{FakeCri, Health, Runtime};
 pub use pods::{
-    ContainerSpec, CriPods, Executed, MountSpec, Order, PodSpec, Propagation, Seccomp, Security, Share, Stats, StatsOf,
+    ContainerSpec, CriPods, Executed, IdRange, MountSpec, Order, PodSpec, Propagation, Seccomp, Security, Share, Stats,
+    StatsOf,
 };
 
 use serde::{Deserialize, Serialize};

@@ -41,7 +41,7 @@ pub use procs::*;
 pub use root::{Append, Attributes, EntryKind, Expect, FileError, FileRead, Meta, Obstacle, Root, Syncs};
 pub use seccomp::install_filter;
 pub use signals::{pass_signals_on, watch_signals};
-pub use streams::{Channels, STATUS, STDERR, STDIN, STDOUT, exit_code};
+pub use streams::{Channels, Elsewhere, STATUS, STDERR, STDIN, STDOUT, exit_code};
 pub use tree_units::TreeUnits;
 pub use units::{DBusUnits, FakeUnits, JobResult, Scope, UnitError, UnitState, Units, settle};
 

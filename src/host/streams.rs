@@ -33,6 +33,14 @@ pub const STDERR: u8 = 2;
 /// Channel that tells how a command ended: see [`exit_code`].
 pub const STATUS: u8 = 3;
 
+/// That a stream is said to be where its network does not lead.
+#[derive(Debug, thiserror::Error)]
+#[error("a stream is said to be on {0}, which is no address of this node")]
+pub struct Elsewhere(
+    /// The address.
+    pub IpAddr,
+);
+
 /// Channels to a container or a pod. Dropping them leaves it.
 #[derive(Debug)]
 pub struct Channels {
@@ -45,8 +53,8 @@ impl Channels {
     /// channels must be over within `limit`.
     ///
     /// # Errors
-    /// A [`DaemonError`] when nobody answers, or not in this protocol; when the URL leads away from the node, or is
-    /// encrypted.
+    /// A [`DaemonError`] when nobody answers, or not in this protocol; [`Elsewhere`] when the URL leads away from the
+    /// node; when it is encrypted.
     pub fn open(url: &str, node_pid: u32, limit: Duration) -> Result<Self> {
         let (address, uri) = target(url)?;
         let at = address.to_string();
@@ -267,7 +275,7 @@ fn connect(address: SocketAddr, node_pid: u32, limit: Duration) -> Result<TcpStr
 
 fn dial(address: SocketAddr, limit: Duration) -> Result<TcpStream> {
     if !address.ip().is_loopback() && !is_own(address) {
-        bail!("a stream is said to be on {}, which is no address of this node", address.ip());
+        bail!(Elsewhere(address.ip()));
     }
     let at = address.to_string();
     TcpStream::connect_timeout(&address, limit).map_err(|error| match error.kind() {

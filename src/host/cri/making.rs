@@ -1,7 +1,7 @@
 //! [`CriPods`] over gRPC.
 
 use super::{
-    ContainerSpec, CriPods, Executed, GrpcCri, Order, PodSpec, Propagation, Seccomp, Share, Stats, StatsOf,
+    ContainerSpec, CriPods, Executed, GrpcCri, IdRange, Order, PodSpec, Propagation, Seccomp, Share, Stats, StatsOf,
     client::ACT_LIMIT,
     messages as m,
     pod_messages::{
@@ -33,7 +33,7 @@ const fn share(share: Share) -> i32 {
 }
 
 fn namespaces(pod: &PodSpec) -> NamespaceOption {
-    let range = |(host_id, container_id, length): &(u32, u32, u32)| IdMapping {
+    let range = |(host_id, container_id, length): &IdRange| IdMapping {
         host_id: *host_id,
         container_id: *container_id,
         length: *length,

@@ -44,6 +44,9 @@ pub enum Propagation {
     Bidirectional,
 }
 
+/// Ids on the node that are others in a pod: the first on the node, the first in the pod, and how many.
+pub type IdRange = (u32, u32, u32);
+
 /// A pod to be run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodSpec {
@@ -67,8 +70,8 @@ pub struct PodSpec {
     pub pid: Share,
     /// System V and POSIX communication.
     pub ipc: Share,
-    /// Users: whose namespace, and its ranges as id on the node, id in the pod, and length. Nothing where none is asked for.
-    pub users: Option<(Share, Vec<(u32, u32, u32)>)>,
+    /// Users: whose namespace, and its ranges. Nothing where none is asked for.
+    pub users: Option<(Share, Vec<IdRange>)>,
     /// Name servers.
     pub nameservers: Vec<String>,
     /// Domains that names are looked up in.

@@ -5,7 +5,7 @@ use super::{
     bed::{LIMIT, PROBE},
     network,
 };
-use crate::host::{Channels, ContainerSpec, STATUS, STDERR, STDIN, STDOUT, exit_code};
+use crate::host::{Channels, ContainerSpec, Elsewhere, STATUS, STDERR, STDIN, STDOUT, exit_code};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::collections::BTreeMap;
 
@@ -30,7 +30,13 @@ impl Talk {
         if url.starts_with("https:") {
             bail!(Unfit("this runtime encrypts its streams, which castoff's client does not".to_owned()));
         }
-        Ok(Self { channels: Channels::open(url, bed.place.node_pid, LIMIT)?, heard: BTreeMap::new() })
+        let channels = Channels::open(url, bed.place.node_pid, LIMIT);
+        match channels.as_ref().map_err(|error| error.downcast_ref()) {
+            Err(Some(Elsewhere(ip))) if bed.place.private => {
+                bail!(Unfit(format!("streams are served on {ip}, which a network apart from the node does not have")));
+            }
+            _ => Ok(Self { channels: channels?, heard: BTreeMap::new() }),
+        }
     }
 
     /// Hears one piece; false at the end.

@@ -1,7 +1,7 @@
 //! Users of a pod's own.
 
 use super::{Bed, Seen, Unfit, network};
-use crate::host::{PodSpec, Share};
+use crate::host::{IdRange, PodSpec, Share};
 use anyhow::{Context as _, Result, bail, ensure};
 
 /// Where a pod's users begin on the node, and how many they are.
@@ -13,7 +13,7 @@ pub(super) fn namespaces(bed: &Bed<'_>) -> Result<String> {
     if !bed.cri.status(false)?.user_namespaces {
         bail!(Unfit("this runtime offers pods no users of their own".to_owned()));
     }
-    let pod = |what: &str, whose: Share, ranges: &[(u32, u32, u32)]| PodSpec {
+    let pod = |what: &str, whose: Share, ranges: &[IdRange]| PodSpec {
         users: Some((whose, ranges.to_vec())),
         ..bed.spec(what)
     };
