@@ -43,6 +43,9 @@ pub trait ImageStore: Debug {
 
     /// All leases.
     fn leases(&self) -> anyhow::Result<Vec<String>>;
+
+    /// What a snapshotter has, each with what it is based on: the layers of images, and the containers on them.
+    fn snapshots(&self, snapshotter: &str) -> anyhow::Result<Vec<(String, String)>>;
 }
 
 /// The store behind containerd's socket.
@@ -149,6 +152,13 @@ impl ImageStore for GrpcImageStore {
         let reply: m::ListLeasesResponse = self.server.call(path, m::Empty {}, LIMIT)?;
         Ok(reply.leases.into_iter().map(|lease| lease.id).collect())
     }
+
+    fn snapshots(&self, snapshotter: &str) -> anyhow::Result<Vec<(String, String)>> {
+        let path = "/containerd.services.snapshots.v1.Snapshots/List";
+        let request = m::ListSnapshotsRequest { snapshotter: snapshotter.to_owned() };
+        let replies: Vec<m::ListSnapshotsResponse> = self.server.stream(path, vec![request], LIMIT)?;
+        Ok(replies.into_iter().flat_map(|reply| reply.info).map(|found| (found.name, found.parent)).collect())
+    }
 }
 
 /// The fields we use of containerd's messages, with the tags of its API.
@@ -208,6 +218,20 @@ mod messages {
         ListLeasesResponse {
             #[prost(message, repeated, tag = "1")]
             leases: Vec<Lease>,
+        }
+        ListSnapshotsRequest {
+            #[prost(string, tag = "1")]
+            snapshotter: String,
+        }
+        SnapshotInfo {
+            #[prost(string, tag = "1")]
+            name: String,
+            #[prost(string, tag = "2")]
+            parent: String,
+        }
+        ListSnapshotsResponse {
+            #[prost(message, repeated, tag = "1")]
+            info: Vec<SnapshotInfo>,
         }
         Descriptor {
             #[prost(string, tag = "1")]

@@ -18,6 +18,7 @@ mod lock;
 mod procs;
 mod root;
 pub mod scratch;
+pub mod sealed;
 mod seccomp;
 mod signals;
 mod streams;

@@ -10,7 +10,10 @@ use crate::{
     host::{CriPods, DaemonError, Host, ImageStore, scratch::Scratch},
     images::canonical,
     model::{Check, CheckStatus, Rung, same_endpoint},
-    runtime::{attempt::Way, workload},
+    runtime::{
+        attempt::Way,
+        workload::{self, Image},
+    },
 };
 use anyhow::{Context as _, Result, bail};
 use std::path::PathBuf;
@@ -75,17 +78,23 @@ fn pods(look: &Look<'_>, endpoint: &str, options: &Options, way: Way) -> Result<
         cri.remove_image(image.name)?;
         store.as_ref().map(|store| store.forget(image.name)).transpose()?;
     }
-    checks.push(suite::judged("live-clean", Rung::Live, clean(look, way, &*cri, store.as_deref(), image.name)));
+    checks.push(suite::judged("live-clean", Rung::Live, clean(look, way, &*cri, store.as_deref(), &image)));
     Ok(Found { checks, bench: figures })
 }
 
-fn clean(look: &Look<'_>, way: Way, cri: &dyn CriPods, store: Option<&dyn ImageStore>, image: &str) -> Result<String> {
+fn clean(
+    look: &Look<'_>,
+    way: Way,
+    cri: &dyn CriPods,
+    store: Option<&dyn ImageStore>,
+    image: &Image,
+) -> Result<String> {
     let mut left = leaks::in_daemon(cri, store, image)?;
     left.extend(leaks::cgroups_at_last(look.host, way));
     if !left.is_empty() {
         bail!("left behind: {}", left.join(", "));
     }
-    Ok("no pod, image, lease or cgroup is left".to_owned())
+    Ok("no pod, image, snapshot, lease or cgroup is left".to_owned())
 }
 
 /// No pod can run without it, and containerd would ask a registry.

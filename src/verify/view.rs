@@ -61,6 +61,11 @@ pub(super) fn sandbox_image(config: &Value) -> Option<String> {
     config.get("sandboxImage").and_then(Value::as_str).map(str::to_owned)
 }
 
+/// The snapshotter of a loaded configuration; containerd's default where it does not say.
+pub(super) fn snapshotter(config: &Value) -> String {
+    config.pointer("/containerd/snapshotter").and_then(Value::as_str).unwrap_or("overlayfs").to_owned()
+}
+
 fn handlers(config: &Value) -> Vec<HandlerView> {
     let Some(runtimes) = config.pointer("/containerd/runtimes").and_then(Value::as_object) else { return Vec::new() };
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
