@@ -144,17 +144,27 @@ pub(super) fn ends(bed: &Bed<'_>) -> Result<String> {
 
 /// Memory over the limit. Not at once: shims before containerd 1.7 begin to listen only after the start.
 pub(super) fn oom(bed: &Bed<'_>) -> Result<String> {
+    // The kernel's word comes by another way than the end, and a busy node loses one.
+    let mut told = over_memory(bed);
+    for _ in 0..2 {
+        if told.as_ref().is_err_and(|error| error.is::<Seen>()) {
+            told = over_memory(bed);
+        }
+    }
+    told?;
+    Ok("over its memory a container ends with 137, OOMKilled".to_owned())
+}
+
+fn over_memory(bed: &Bed<'_>) -> Result<()> {
     let spec = ContainerSpec { memory: 16 << 20, ..bed.running("oom", &["alloc", "64", "500"]) };
     let container = bed.common()?.start(&spec)?;
     container.end()?;
-    // The kernel's word that memory ran out comes by another way than the end itself.
     let began = bed.host.clock.monotonic();
     let late = || bed.host.clock.monotonic().saturating_sub(began) > Duration::from_secs(5);
     while container.status()?.reason != "OOMKilled" && !late() {
         bed.host.clock.sleep(Duration::from_millis(20));
     }
-    ended(&container.status()?, 137, "OOMKilled")?;
-    Ok("over its memory a container ends with 137, OOMKilled".to_owned())
+    ended(&container.status()?, 137, "OOMKilled")
 }
 
 /// What the runtime itself measures of pods. Few do.

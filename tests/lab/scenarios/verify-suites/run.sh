@@ -17,15 +17,35 @@ traces() {
         pgrep -a "^(probe|pause)\$"; grep -E "/run/castoff|castoff-verify" /proc/self/mountinfo; true'
 }
 
+# Where no kubelet of its age can be built, its files stand in for it: without a kubelet nothing is verified.
+stand_in() {
+    local from=$LAB_DIR/scenarios/plan-suites/kubelet
+    on "$1" 'mkdir -p /var/lib/kubelet /etc/cni/net.d /opt/cni/bin; cp -f /usr/lib/cni/* /opt/cni/bin/'
+    put "$1" "$from/kubelet.service" /etc/systemd/system/kubelet.service
+    put "$1" "$from/config.yaml" /var/lib/kubelet/config.yaml
+    put "$1" "$from/kubeadm-flags.env" /var/lib/kubelet/kubeadm-flags.env
+    put "$1" "$from/10-bridge.conflist" /etc/cni/net.d/10-bridge.conflist
+    on "$1" systemctl daemon-reload
+}
+
 for suite in ${CASTOFF_SUITES:-bullseye bookworm trixie forky}; do
-    node_up "$suite" "$suite"
+    case $suite in
+    bullseye | bookworm) node_up "$suite-dockershim" "$suite" ;;
+    *)
+        node_up "$suite" "$suite"
+        stand_in "$suite"
+        note "$suite: files stand in for kubelet"
+        ;;
+    esac
     put "$suite" "$FAULTS/good.toml" /root/good.toml
     on "$suite" 'systemctl stop kubelet; mkdir -p /etc/containerd; cp /root/good.toml /etc/containerd/config.toml; systemctl restart containerd'
     on "$suite" 'castoff oci image --out /root/pause.tar pause && ctr -n k8s.io images import /root/pause.tar >/dev/null'
     check "$suite: every check passes, by both drivers" judged "$suite"
     while read -r line; do note "$suite $line"; done <"$LAB_RESULTS/$suite.txt"
     check_out "$suite: nothing is left" "" traces "$suite"
-    on "$suite" 'castoff verify --level cri --quick --bench --samples 5' | sed -n '/with runc/,$p' >"$LAB_RESULTS/$suite-bench.txt"
+    # Minutes on an emulated machine: few samples, or none.
+    [ "${CASTOFF_EXTENT:-}" = --quick ] && node_down "$suite" && continue
+    on "$suite" 'castoff verify --level cri --quick --bench --samples 2' | sed -n '/with runc/,$p' >"$LAB_RESULTS/$suite-bench.txt"
     while read -r line; do note "$suite $line"; done <"$LAB_RESULTS/$suite-bench.txt"
     node_down "$suite"
 done
