@@ -209,9 +209,8 @@ fn is_end(error: &Error) -> bool {
     match error {
         Error::ConnectionClosed
         | Error::AlreadyClosed
-        | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
         // containerd's server may still write what it has when it has said goodbye.
-        | Error::Protocol(ProtocolError::ReceivedAfterClosing) => true,
+        | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake | ProtocolError::ReceivedAfterClosing) => true,
         Error::Io(error) => {
             matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof)
         }

@@ -80,6 +80,22 @@ fn an_end_without_farewell_is_an_end_and_other_messages_are_errors() {
 }
 
 #[test]
+fn what_comes_after_the_farewell_does_not_count() {
+    let (url, served) = server(|socket| {
+        let mut socket = accepted(socket);
+        socket.close(None).unwrap();
+        socket.flush().unwrap();
+        // A frame with one byte, past the library, which would not send it any more.
+        socket.get_mut().write_all(&[0x82, 1, STDOUT]).unwrap();
+        while socket.read().is_ok() {}
+    });
+    let mut channels = open(&url, LIMIT).unwrap();
+    assert!(channels.receive().unwrap().is_none());
+    drop(channels);
+    served.join().unwrap();
+}
+
+#[test]
 fn who_says_nothing_is_not_waited_for() {
     let short = Duration::from_millis(50);
     let (url, served) = server(|socket| {

@@ -147,7 +147,7 @@ pub(super) fn oom(bed: &Bed<'_>) -> Result<String> {
     // The kernel's word comes by another way than the end, and a busy node loses one.
     let mut told = over_memory(bed);
     for _ in 0..2 {
-        if told.as_ref().is_err_and(|error| error.is::<Seen>()) {
+        if told.as_ref().is_err_and(anyhow::Error::is::<Seen>) {
             told = over_memory(bed);
         }
     }
