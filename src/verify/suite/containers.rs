@@ -1,7 +1,7 @@
 //! Containers: their life, commands in them, their logs, figures and ends.
 
 use super::{Bed, Seen, Unfit, bed::LABEL};
-use crate::host::{ContainerSpec, ContainerState, ContainerStatus, CriApi, DaemonError, StatsOf, scratch};
+use crate::host::{ContainerSpec, ContainerState, ContainerStatus, CriApi, DaemonError, Stats, StatsOf, scratch};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::time::Duration;
 
@@ -101,6 +101,19 @@ pub(super) fn reopen(bed: &Bed<'_>) -> Result<String> {
     Ok("a rotated log goes on in a new file".to_owned())
 }
 
+/// A container that goes while figures are gathered makes older runtimes give up on all of them.
+fn figures(bed: &Bed<'_>, of: StatsOf<'_>) -> Result<Vec<Stats>> {
+    for _ in 0..20 {
+        match bed.cri.stats_list(of) {
+            Err(error) if matches!(DaemonError::of(&error), Some(DaemonError::NotFound { .. })) => {
+                bed.host.clock.sleep(Duration::from_millis(100));
+            }
+            listed => return listed,
+        }
+    }
+    bed.cri.stats_list(of)
+}
+
 /// Figures of containers that run: alone, by id, by label, and of all.
 pub(super) fn stats(bed: &Bed<'_>) -> Result<String> {
     let pod = bed.common()?;
@@ -112,13 +125,13 @@ pub(super) fn stats(bed: &Bed<'_>) -> Result<String> {
     let memory = stats.memory.context("no figure for memory")?;
     let cpu = stats.cpu.context("no figure for CPU time")?;
     ensure!(cpu > 0, "a container that works has used no CPU time");
-    let has = |of| -> Result<bool> { Ok(bed.cri.stats_list(of)?.iter().any(|found| found.id == container.id)) };
+    let has = |of| -> Result<bool> { Ok(figures(bed, of)?.iter().any(|found| found.id == container.id)) };
     ensure!(has(StatsOf::Label(LABEL.0, LABEL.1))?, "a container is not among those with its label");
     ensure!(!has(StatsOf::Label(LABEL.0, "false"))?, "a container is among those with another label");
-    let alone = bed.cri.stats_list(StatsOf::Id(&container.id))?;
+    let alone = figures(bed, StatsOf::Id(&container.id))?;
     ensure!(alone.len() == 1 && alone[0].id == container.id, "by its id {} containers were answered", alone.len());
     let more = [pod.start(&bed.container("more"))?, pod.start(&bed.container("still-more"))?];
-    let all = bed.cri.stats_list(StatsOf::All)?;
+    let all = figures(bed, StatsOf::All)?;
     let known = |id: &String| all.iter().any(|found| found.id == *id);
     let complete = known(&container.id) && more.iter().all(|one| known(&one.id));
     // containerd 1.4 answers nothing where there is no filter; kubelet always sends one.
