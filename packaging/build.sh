@@ -164,9 +164,9 @@ build_castoff() {
     shift
     flags=$build_flags
     if [ "$profile" = release ]; then
-        # A panic ends it (Cargo.toml), and nobody unwinds a stack: a tenth of the file.
+        # A panic ends it (Cargo.toml), and nobody unwinds a stack.
         flags="$flags -C force-unwind-tables=no"
-        # Relocations of a static castoff, packed where linker and C library know how: another tenth less.
+        # Relocations of a static castoff, packed where linker and C library know how.
         packed="-C link-arg=-Wl,-z,pack-relative-relocs"
         # shellcheck disable=SC2086 # both are lists
         if links "$build_target" $flags $packed; then flags="$flags $packed"; fi

@@ -166,8 +166,8 @@ pub struct ContainerStatus {
     pub pid: Option<u32>,
     /// `linux.cgroupsPath` of its OCI specification: shows which cgroup driver was used to create it.
     pub cgroups_path: Option<String>,
-    /// Its mounts, as the runtime tells them.
-    pub mounts: Vec<MountSpec>,
+    /// Images that are mounted in it: where, and which, by id, digest or name.
+    pub image_mounts: Vec<(String, String)>,
 }
 
 /// A sandbox in detail.

@@ -18,7 +18,6 @@ mod lock;
 mod procs;
 mod root;
 pub mod scratch;
-pub mod sealed;
 mod seccomp;
 mod signals;
 mod streams;

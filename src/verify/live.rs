@@ -48,6 +48,7 @@ fn pods(look: &Look<'_>, endpoint: &str, options: &Options, way: Way) -> Result<
     let store = (name == "containerd").then(|| host.doors.images(endpoint)).transpose()?;
     let image = workload::probe()?;
     if let Some(store) = &store {
+        suite::sweep_images(&*cri, &**store);
         sandbox_image(look, endpoint, &*cri)?;
         shadow::bring(&**store, &image, image.name, &format!("castoff-verify-{}", host.pid()), host)?;
         shadow::wait_for(&*cri, image.name, host)?;
@@ -125,13 +126,14 @@ pub(super) fn end(host: &Host, endpoint: &str, way: Way) -> Result<()> {
     let _alone = leaks::alone(host, way)?;
     sweep(&*cri);
     let image = workload::probe()?.name;
+    let store = host.doors.images(endpoint)?;
+    suite::sweep_images(&*cri, &*store);
     cri.remove_image(image)?;
-    host.doors.images(endpoint)?.forget(image)
+    store.forget(image)
 }
 
-/// Takes away the pods of a verification that was killed, and its images that are to be removed.
+/// Takes away the pods of a verification that was killed.
 fn sweep(cri: &dyn CriPods) {
-    suite::sweep_images(cri);
     for pod in cri.sandboxes().unwrap_or_default().iter().filter(|pod| pod.namespace == suite::NAMESPACE) {
         let _ = cri.stop_sandbox(&pod.id);
         let _ = cri.remove_sandbox(&pod.id);

@@ -2,7 +2,7 @@
 
 use super::{
     Container, ContainerState, ContainerStatus, Cri, CriApi, CriCgroupDriver, CriCondition, CriImage, CriStatus,
-    CriVersion, MountSpec, Propagation, Sandbox, SandboxStatus, making::Paths, messages as m,
+    CriVersion, Sandbox, SandboxStatus, making::Paths, messages as m,
 };
 use crate::host::{Aio, DaemonError, Faults, grpc::Server};
 use anyhow::Context;
@@ -367,24 +367,8 @@ fn container_status(reply: m::ContainerStatusResponse) -> Option<ContainerStatus
         log_path: status.log_path,
         pid: pid(&info),
         cgroups_path: cgroups_path(&info),
-        mounts: status.mounts.into_iter().map(mount).collect(),
+        image_mounts: status.mounts.into_iter().filter_map(|it| Some((it.container_path, it.image?.image))).collect(),
     })
-}
-
-fn mount(found: m::MountStatus) -> MountSpec {
-    let propagation = match found.propagation {
-        1 => Propagation::HostToContainer,
-        2 => Propagation::Bidirectional,
-        _ => Propagation::Private,
-    };
-    MountSpec {
-        host: found.host_path,
-        container: found.container_path,
-        read_only: found.readonly,
-        propagation,
-        image: found.image.unwrap_or_default().image,
-        ..MountSpec::default()
-    }
 }
 
 /// containerd and CRI-O put one JSON document under `info`; cri-dockerd puts nothing.

@@ -9,7 +9,7 @@ use super::{
         Count, CreateContainerRequest, Device, DnsConfig, ExecRequest, ExecSyncRequest, ExecSyncResponse, Id,
         IdMapping, KeyValue, LinuxContainerConfig, LinuxContainerResources, LinuxContainerSecurityContext,
         LinuxPodSandboxConfig, LinuxSandboxSecurityContext, ListContainerStatsRequest, ListContainerStatsResponse,
-        ListMetricDescriptorsResponse, ListPodSandboxMetricsResponse, Mount, NamespaceOption, Number, PodSandboxConfig,
+        ListMetricDescriptorsResponse, ListPodSandboxMetricsResponse, NamespaceOption, Number, PodSandboxConfig,
         PodSandboxMetrics, PortForwardRequest, PortMapping, RemoveImageRequest, RunPodSandboxRequest, SecurityProfile,
         UpdateContainerResourcesRequest, UrlResponse, UserNamespace,
     },
@@ -123,7 +123,7 @@ fn container_config(pod: &PodSpec, container: &ContainerSpec) -> ContainerConfig
         cpu_shares: container.cpu_shares,
         memory_limit_in_bytes: container.memory,
     };
-    let mount = |mount: &super::MountSpec| Mount {
+    let mount = |mount: &super::MountSpec| m::Mount {
         container_path: mount.container.clone(),
         host_path: mount.host.clone(),
         readonly: mount.read_only,

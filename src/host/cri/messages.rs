@@ -220,11 +220,11 @@ messages! {
         #[prost(btree_map = "string, string", tag = "13")]
         annotations: Map,
         #[prost(message, repeated, tag = "14")]
-        mounts: Vec<MountStatus>,
+        mounts: Vec<Mount>,
         #[prost(string, tag = "15")]
         log_path: String,
     }
-    MountStatus {
+    Mount {
         #[prost(string, tag = "1")]
         container_path: String,
         #[prost(string, tag = "2")]
@@ -233,8 +233,12 @@ messages! {
         readonly: bool,
         #[prost(int32, tag = "5")]
         propagation: i32,
+        #[prost(bool, tag = "8")]
+        recursive_read_only: bool,
         #[prost(message, optional, tag = "9")]
         image: Option<ImageSpec>,
+        #[prost(string, tag = "10")]
+        image_sub_path: String,
     }
     ContainerStatusResponse {
         #[prost(message, optional, tag = "1")]

@@ -164,22 +164,6 @@ messages! {
         #[prost(string, tag = "2")]
         value: String,
     }
-    Mount {
-        #[prost(string, tag = "1")]
-        container_path: String,
-        #[prost(string, tag = "2")]
-        host_path: String,
-        #[prost(bool, tag = "3")]
-        readonly: bool,
-        #[prost(int32, tag = "5")]
-        propagation: i32,
-        #[prost(bool, tag = "8")]
-        recursive_read_only: bool,
-        #[prost(message, optional, tag = "9")]
-        image: Option<m::ImageSpec>,
-        #[prost(string, tag = "10")]
-        image_sub_path: String,
-    }
     Device {
         #[prost(string, tag = "1")]
         container_path: String,
@@ -200,7 +184,7 @@ messages! {
         #[prost(message, repeated, tag = "6")]
         envs: Vec<KeyValue>,
         #[prost(message, repeated, tag = "7")]
-        mounts: Vec<Mount>,
+        mounts: Vec<m::Mount>,
         #[prost(message, repeated, tag = "8")]
         devices: Vec<Device>,
         #[prost(btree_map = "string, string", tag = "9")]

@@ -1,7 +1,6 @@
 //! Pods and containers as castoff makes them through CRI: kubelet's part of the interface.
 
 use super::Cri;
-use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
 
 /// Whose namespace something is in.
@@ -33,7 +32,7 @@ pub enum Seccomp {
 }
 
 /// Which mounts made later are seen on the other side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Propagation {
     /// None: `rprivate`.
     #[default]
@@ -89,7 +88,7 @@ pub struct PodSpec {
 }
 
 /// A folder or file of the node in a container.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MountSpec {
     /// Path on the node.
     pub host: String,

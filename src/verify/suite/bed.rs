@@ -279,14 +279,21 @@ impl Ctr<'_> {
 
     /// Waits until it has ended.
     pub(crate) fn end(&self) -> Result<ContainerStatus> {
+        self.wait("a container that should have ended has not", || {
+            let status = self.status()?;
+            Ok((status.state == ContainerState::Exited).then_some(status))
+        })
+    }
+
+    /// Asks until there is an answer.
+    pub(crate) fn wait<T>(&self, why: &str, answer: impl Fn() -> Result<Option<T>>) -> Result<T> {
         let began = self.host.clock.monotonic();
         loop {
-            let status = self.status()?;
-            if status.state == ContainerState::Exited {
-                return Ok(status);
+            if let Some(answer) = answer()? {
+                return Ok(answer);
             }
             if self.host.clock.monotonic().saturating_sub(began) > LIMIT {
-                bail!("a container that should have ended is still {:?}", status.state);
+                bail!("{why}");
             }
             self.host.clock.sleep(PAUSE);
         }
@@ -299,14 +306,8 @@ impl Ctr<'_> {
 
     /// Waits until its log says so.
     pub(crate) fn says(&self, wanted: &str) -> Result<()> {
-        let began = self.host.clock.monotonic();
-        while !self.log().is_ok_and(|log| log.contains(wanted)) {
-            if self.host.clock.monotonic().saturating_sub(began) > LIMIT {
-                bail!("`{wanted}` does not come into {}", self.log.display());
-            }
-            self.host.clock.sleep(PAUSE);
-        }
-        Ok(())
+        let why = format!("`{wanted}` does not come into {}", self.log.display());
+        self.wait(&why, || Ok(self.log().is_ok_and(|log| log.contains(wanted)).then_some(())))
     }
 
     /// What it wrote, without what the log adds.

@@ -94,9 +94,9 @@ pub(super) fn reopen(bed: &Bed<'_>) -> Result<String> {
     let old = container.log.with_file_name("reopen.log.1");
     let before = scratch::text(&old)?;
     let lines = container.log()?.lines().count();
-    while container.log()?.lines().count() <= lines {
-        bed.host.clock.sleep(Duration::from_millis(20));
-    }
+    container.wait("after the rotation nothing more is written", || {
+        Ok((container.log()?.lines().count() > lines).then_some(()))
+    })?;
     ensure!(scratch::text(&old)? == before, "after the rotation the old file is still written");
     Ok("a rotated log goes on in a new file".to_owned())
 }

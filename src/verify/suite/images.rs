@@ -19,10 +19,11 @@ pub(crate) fn is_spare(name: &str) -> bool {
 }
 
 /// Removes what a verification that was killed has left.
-pub(crate) fn sweep(cri: &dyn CriPods) {
-    let images = cri.images().unwrap_or_default();
-    for image in images.iter().filter(|image| image.tags.iter().chain(&image.digests).any(|name| is_spare(name))) {
-        let _ = cri.remove_image(&image.id);
+pub(crate) fn sweep(cri: &dyn CriPods, store: &dyn ImageStore) {
+    for name in store.names().unwrap_or_default().iter().filter(|name| is_spare(name)) {
+        // By CRI too, which has a name of its own for it, and may not have heard of it yet.
+        let _ = cri.remove_image(name);
+        let _ = store.forget(name);
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::{Bed, Seen, bed::Status};
 use crate::host::{ContainerSpec, CriApi, Seccomp, Security};
+use crate::verify::view;
 use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
 
 const EPERM: i32 = 1;
 const EACCES: i32 = 13;
@@ -135,19 +137,20 @@ pub(super) fn seccomp(bed: &Bed<'_>) -> Result<String> {
     let around = bed.host.root.text(&format!("/proc/{}/status", bed.place.node_pid))?;
     let around = around.map(Status::of);
     let least = around.as_ref().map(|status| status.get("Seccomp")).filter(|mode| !mode.is_empty()).unwrap_or("0");
-    let profiles = [
-        ("default", Seccomp::RuntimeDefault, "2"),
-        ("unconfined", Seccomp::Unconfined, least),
-        // What none asked for means is the runtime's to say: unconfined, unless it was told otherwise.
-        ("unset", Seccomp::Unset, if unset_is_default(bed) { "2" } else { least }),
-    ];
-    for (name, profile, mode) in profiles {
+    // What none asked for means is the runtime's to say: unconfined, unless containerd was told otherwise.
+    let config = view::config(&bed.cri.status(true)?);
+    let unset = config.get("unsetSeccompProfile").and_then(Value::as_str).unwrap_or_default();
+    for (name, profile, filtered) in [
+        ("default", Seccomp::RuntimeDefault, true),
+        ("unconfined", Seccomp::Unconfined, false),
+        ("unset", Seccomp::Unset, !["", "unconfined"].contains(&unset)),
+    ] {
         let container = start(&format!("seccomp-{name}"), profile)?;
         for file in ["/proc/1/status", "/proc/self/status"] {
             let status = Status::of(container.ask(&["cat", file])?);
-            // Its daemon may be under no filter where the node's first process is under one.
-            let free = mode == least && status.get("Seccomp") == "0" && name != "default";
-            if !free {
+            // A daemon may be under no filter where the node's first process is under one.
+            if filtered || status.get("Seccomp") != "0" {
+                let mode = if filtered { "2" } else { least };
                 status.expect("Seccomp", mode, &format!("{file} of a container with the {name} profile"))?;
             }
         }
@@ -176,15 +179,6 @@ pub(super) fn seccomp(bed: &Bed<'_>) -> Result<String> {
         bail!("a profile that is not there is accepted");
     }
     Ok("the runtime's profile, a file, and none, for a container and for commands in it".to_owned())
-}
-
-/// Whether containerd was told to use its own profile where none is asked for.
-fn unset_is_default(bed: &Bed<'_>) -> bool {
-    let status = bed.cri.status(true).unwrap_or_default();
-    let config: serde_json::Value =
-        status.info.get("config").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    let unset = config.get("unsetSeccompProfile").and_then(serde_json::Value::as_str).unwrap_or_default();
-    !["", "unconfined"].contains(&unset)
 }
 
 /// Hidden and read-only paths of `/proc`.
