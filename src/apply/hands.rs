@@ -55,6 +55,14 @@ fn of_undo(undo: &Undo, place: &Place) -> Vec<String> {
             vec![format!("crictl -r {endpoint} rmp -fa    # only pods of this node's kubelet")]
         }
         Undo::StartContainers { containers, .. } => containers.iter().map(|id| format!("docker start {id}")).collect(),
+        Undo::ReturnImages { layers, .. } => {
+            let back = |dir: &String| {
+                let dir = place.path(dir);
+                format!("[ ! -L {dir} ] || {{ at=$(readlink {dir}) && rm {dir} && mv \"$at\" {dir}; }}")
+            };
+            let first = "# only while no container of containerd runs on these layers:".to_owned();
+            std::iter::once(first).chain(layers.iter().map(back)).collect()
+        }
         Undo::None { .. } => Vec::new(),
     }
 }

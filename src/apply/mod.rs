@@ -16,6 +16,8 @@
 //! | `pods`, `cni` | pods on either side, and giving their networks back |
 //! | `timing` | phases and downtime out of the journal |
 
+mod carry;
+mod cleanup;
 mod cni;
 mod executor;
 mod guard;
@@ -35,6 +37,7 @@ mod tasks;
 mod timing;
 mod undo;
 
+pub use cleanup::{Leftovers, clean, leftovers};
 pub use executor::{Options, apply, prune, refuse_open_run, refuse_stale, resume};
 pub use guard::{EARLY, LATE, TIMER};
 pub use journal::Journal;
@@ -59,6 +62,10 @@ pub trait Observer {
     fn step_started(&mut self, _step: &Step, _total: usize) {}
     /// A step that waits says how it stands.
     fn waiting(&mut self, _what: &str) {}
+    /// A step that moves bytes says how many of them it has.
+    fn moved(&mut self, _bytes: u64, _total: u64) {}
+    /// A step has done one of several things.
+    fn part_done(&mut self, _what: &str) {}
     /// A step is done and checked.
     fn step_done(&mut self, _step: &Step, _total: usize, _seconds: f64, _detail: Option<&str>) {}
     /// A step failed.
@@ -106,6 +113,16 @@ pub enum Refusal {
         run: String,
         /// What was changed.
         why: String,
+    },
+    /// What a run needs to be taken back is gone.
+    #[error("run {run} cannot be taken back: `castoff cleanup` removed {removed} at {time}")]
+    Cleaned {
+        /// The run.
+        run: String,
+        /// What was removed.
+        removed: String,
+        /// When.
+        time: String,
     },
     /// An earlier run was cut off, or is stuck.
     #[error("run {0} did not come to its end: it is neither done nor taken back")]

@@ -1,7 +1,7 @@
 //! Taking a run back, and keeping one.
 
 use super::{
-    Journal, Observer, Options, Refusal, Run, Store,
+    Journal, Observer, Options, Refusal, Run, Store, carry, cleanup,
     executor::{check_journal, lock, work},
     guard, hands, pods, records,
     report::{self, Extra},
@@ -58,6 +58,7 @@ pub(super) fn rollback_because(
     let plan = store.plan(&run)?;
     check_place(host, &plan)?;
     check_newest(&store, &run)?;
+    cleanup::refuse_cleaned(host, &run.id, &plan)?;
     let mut journal = store.journal(&run)?;
     check_journal(&plan, &journal)?;
     // What was left alone the first time can still be forced back.
@@ -274,6 +275,7 @@ fn prove_old(work: &mut Work<'_>, entries: &[Entry]) -> Result<()> {
                     bail!("the enablement of {unit} is not as it was");
                 }
             }
+            Undo::ReturnImages { layers, .. } => carry::expect_back(work.host, layers)?,
             Undo::StartContainers { pods, .. } if !pods.is_empty() => pods_of_docker = Some(pods.clone()),
             _ => {}
         }

@@ -1,9 +1,8 @@
 //! How each kind of action is prepared, done and checked. Steps do not know each other.
 
-use super::{Observer, Run, Store, pods};
+use super::{Observer, Run, Store, carry, pods};
 use crate::{
     host::{Attributes, Expect, Host, UnitState, settle, unit_links},
-    images,
     model::{
         Action, Check, CheckStatus, FileAfter, FileBefore, Level, Overhead, Plan, Step, Timeouts, Undo, UnitSnapshot,
     },
@@ -169,9 +168,7 @@ impl Work<'_> {
                 let keep = self.begun.kept(self.host, endpoint)?;
                 Undo::RemovePods { endpoint: endpoint.clone(), keep }
             }
-            Action::ImportImages { .. } => {
-                Undo::None { reason: "images are only added; containerd does without them".to_owned() }
-            }
+            action @ Action::ImportImages { .. } => carry::prepare(self, action)?,
             Action::AwaitPods { .. } | Action::AwaitDockerPods { .. } | Action::Verify { .. } => {
                 Undo::None { reason: "it only looks".to_owned() }
             }
@@ -228,10 +225,7 @@ impl Work<'_> {
             Action::MaskUnit { unit } => unit_links::mask(&self.host.root, unit)?,
             Action::DaemonReload => self.host.units.reload()?,
             Action::StopDockerPods => return pods::stop(self),
-            Action::ImportImages { images, bytes, root, new_root } => {
-                images::check_room(self.host, root, *bytes)?;
-                return self.import(images, new_root.then_some(root.as_str()));
-            }
+            action @ Action::ImportImages { .. } => return carry::act(self, action),
             Action::AwaitCri { endpoint } => return self.await_cri(endpoint),
             Action::AwaitPods { pods, endpoint } => return pods::await_on_cri(self, endpoint, pods),
             Action::AwaitDockerPods { pods } => return pods::await_on_docker(self, pods),
@@ -320,15 +314,6 @@ impl Work<'_> {
         let state = self.judge_start(unit, &before)?;
         let pid = state.main_pid.map_or_else(String::new, |pid| format!(", PID {pid}"));
         Ok(format!("{} after {:.1} s{pid}", state.active, job.seconds))
-    }
-
-    fn import(&mut self, images: &[String], new_root: Option<&str>) -> Result<Option<String>> {
-        let timeout = self.timeouts.images.duration();
-        let carried = match new_root {
-            Some(root) => images::private::carry(self.host, root, images, timeout, self.timeouts.unit.duration())?,
-            None => images::carry(self.host, self.plan.desired.socket(), images, timeout)?,
-        };
-        Ok(Some(format!("{} kB streamed", carried.bytes / 1000)))
     }
 
     /// Waits for CRI, then lets it run pods: kubelet is stopped and nobody minds.

@@ -46,6 +46,8 @@ pub fn tasks(open: &[(usize, String, Undo)]) -> Vec<Task> {
     } else if open.iter().any(|(_, _, undo)| is_file(undo)) {
         tasks.push(Task { steps: Vec::new(), act: Act::RemoveStray });
     }
+    // While the containerd that knows of them still runs, and before Docker needs its layers.
+    push(&mut tasks, backwards(), |undo| matches!(undo, Undo::ReturnImages { .. }));
     push(&mut tasks, backwards(), is_file);
     let reloads: Vec<usize> =
         backwards().filter(|(_, _, undo)| matches!(undo, Undo::Reload)).map(|(index, ..)| *index).collect();
@@ -131,6 +133,8 @@ impl Task {
                 Undo::StartContainers { containers, .. } => {
                     format!("start {} other Docker containers", containers.len())
                 }
+                Undo::ReturnImages { layers, .. } if layers.is_empty() => "take the images from containerd".to_owned(),
+                Undo::ReturnImages { layers, .. } => format!("give Docker {} layers back", layers.len()),
                 Undo::None { .. } => "nothing to take back".to_owned(),
             },
         }

@@ -1,7 +1,7 @@
 //! How each kind of undo is carried out.
 
 use super::{
-    Store, pods,
+    Store, carry, pods,
     steps::{Work, unhex},
     tasks::{Act, Task, is_active},
 };
@@ -75,6 +75,7 @@ impl Work<'_> {
                 self.expect_endpoint(endpoint)?;
                 return self.remove_pods(endpoint, keep);
             }
+            Undo::ReturnImages { .. } => carry::give_back(self, undo)?,
             Undo::StartContainers { containers, .. } => {
                 for id in containers {
                     self.host.engine.start(id)?;

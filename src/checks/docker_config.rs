@@ -75,8 +75,8 @@ pub const CHECKS: &[CheckInfo] = &[
         severity: Severity::Note,
         summary: "Docker keeps its images in containerd's store already",
         explanation: "With the containerd image store (the default of new installations from Docker 29 on) images are in \
-            containerd's namespace `moby`, where kubelet does not look: it uses `k8s.io`. They are carried over like any \
-            other; an image whose other platforms were never pulled is carried with the platform that is there.",
+            containerd's namespace `moby`, where kubelet does not look: it uses `k8s.io`. Their blobs are \
+            shared and their layers cloned; an image whose other platforms were never pulled is carried with the platform that is there.",
         run: Some(image_store),
     },
     CheckInfo {

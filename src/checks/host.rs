@@ -8,16 +8,22 @@ mod infos;
 
 pub use infos::CHECKS;
 
-/// Images are unpacked beside their blobs (measured; see [`crate::model::Action::ImportImages`]).
-const ROOM: u64 = 2;
+/// An image that goes through `docker save` is unpacked beside its blobs (measured).
+const STREAMED: u64 = 2;
 
 /// What carrying the images of the node's pods needs, and the disk it needs it on.
 fn room(facts: &Facts) -> Option<(u64, &crate::model::DiskFacts)> {
     let used = facts.docker.containers.iter().filter(|container| container.kubernetes);
     let used: BTreeSet<&str> = used.map(|container| container.image_id.as_str()).collect();
     let images = facts.docker.images.iter().filter(|image| used.contains(image.id.as_str()));
-    let needed = images.fold(0_u64, |sum, image| sum.saturating_add(image.size)).saturating_mul(ROOM);
     let disk = facts.node.disk(DiskUse::Containerd)?;
+    let copies = match (facts.docker.layer_root(), facts.node.disk(DiskUse::Docker)) {
+        // On one file system layers change hands, or share their blocks.
+        (Some(_), Some(docker)) if (&docker.source, &docker.fs_type) == (&disk.source, &disk.fs_type) => 0,
+        (Some(_), _) => 1,
+        (None, _) => STREAMED,
+    };
+    let needed = images.fold(0_u64, |sum, image| sum.saturating_add(image.size)).saturating_mul(copies);
     (on_docker(facts) && needed > 0).then_some((needed, disk))
 }
 
@@ -55,6 +61,33 @@ pub fn disk_pressure(facts: &Facts) -> Vec<Finding> {
         Finding::new("disk-pressure", Severity::Warn, summary)
             .cause(format!("about {} MB of {} MB stay free beside Docker's images", megabytes(left), megabytes(total)))
             .fix("make room before (`docker image prune`); Docker's own images stay until you remove them")
+            .at(disk.origin.clone()),
+    ]
+}
+
+/// kubelet's default of `imageGCHighThresholdPercent` (kubelet reference, every release).
+const COLLECT_ABOVE: u64 = 85;
+
+/// Images that came along are in use only once their pods run again, and Docker's share of the disk is not freed by
+/// removing them.
+pub fn images_collected(facts: &Facts) -> Vec<Finding> {
+    let Some(disk) = facts.node.disk(DiskUse::Containerd).filter(|_| on_docker(facts)) else { return Vec::new() };
+    let (Some(free), Some(total)) = (disk.free_bytes, disk.total_bytes) else { return Vec::new() };
+    let setting = facts.kubelet.setting("imageGCHighThresholdPercent");
+    let above = setting.and_then(|setting| setting.value.as_u64()).unwrap_or(COLLECT_ABOVE);
+    // 100 switches it off.
+    let used = total.saturating_sub(free).saturating_mul(100).checked_div(total).unwrap_or_default();
+    if above >= 100 || used < above {
+        return Vec::new();
+    }
+    let summary = format!("{} is so full that kubelet collects images", disk.mount_point);
+    vec![
+        Finding::new("images-collected", Severity::Warn, summary)
+            .cause(format!("it is {used} % full, and kubelet removes images that no pod uses above {above} %"))
+            .fix(
+                "make room before, raise imageGCHighThresholdPercent for the time being, or remove Docker's copy soon \
+                 (`castoff cleanup`)",
+            )
             .at(disk.origin.clone()),
     ]
 }

@@ -1,5 +1,6 @@
 //! The command line.
 
+use super::image_args::{CleanupArgs, ImagesCommand};
 use crate::{
     model::{CgroupDriver, Goal, Level, Span},
     runtime::oci::OciArgs,
@@ -52,6 +53,13 @@ pub enum Command {
     History(HistoryArgs),
     /// Show one run in full
     Show(ShowArgs),
+    /// Docker's images, and how they come along
+    Images {
+        #[command(subcommand)]
+        command: ImagesCommand,
+    },
+    /// Remove what Docker left, for good
+    Cleanup(CleanupArgs),
     /// Compare benchmarks
     Bench {
         #[command(subcommand)]

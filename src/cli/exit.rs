@@ -120,6 +120,9 @@ fn judge_refusal(refusal: &Refusal) -> (Exit, Vec<String>) {
             Exit::FAILURE,
             vec![format!("`castoff commit {run}` keeps it"), format!("`castoff rollback {run}` takes it back now")],
         ),
+        Refusal::Cleaned { .. } => {
+            (Exit::FAILURE, vec!["Docker's images and containers are gone; set the node up anew instead".to_owned()])
+        }
         Refusal::Unfit(_) => (Exit::FAILURE, vec!["make a plan on this node with `castoff plan`".to_owned()]),
         Refusal::NotRoot => (Exit::NOT_ROOT, vec!["use sudo; `castoff inspect` and `plan` work without".to_owned()]),
     }

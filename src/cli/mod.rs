@@ -3,11 +3,14 @@
 mod apply;
 mod args;
 mod bench;
+mod cleanup;
 mod context;
 mod convert;
 mod demo;
 mod exit;
 mod history;
+mod image_args;
+mod images;
 mod look;
 mod migrate;
 mod plan;
@@ -23,6 +26,7 @@ use crate::{
 use args::{BenchCommand, Cli, Command};
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use exit::Exit;
+use image_args::ImagesCommand;
 use std::process::ExitCode;
 
 /// The whole program.
@@ -62,6 +66,9 @@ fn run(cli: &Cli, printer: Printer) -> anyhow::Result<Exit> {
         Command::Recover(args) => recover::run(args, printer),
         Command::History(args) => history::history(args, printer),
         Command::Show(args) => history::show(args, printer),
+        Command::Images { command: ImagesCommand::List(args) } => images::list(args, printer),
+        Command::Images { command: ImagesCommand::Carry(args) } => images::carry(args, printer),
+        Command::Cleanup(args) => cleanup::run(args, printer),
         Command::Bench { command: BenchCommand::Compare(args) } => bench::compare(args, printer),
         Command::Convert(args) => convert::run(args, printer),
         Command::Explain(args) => look::explain(args, printer),

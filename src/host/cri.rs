@@ -274,4 +274,7 @@ pub trait Cri: Debug {
 
     /// The image of this name, if it is there.
     fn image_status(&self, name: &str) -> anyhow::Result<Option<CriImage>>;
+
+    /// Asks a registry for an image, with what the runtime itself knows of registries; the id it has then.
+    fn pull(&self, name: &str, limit: Duration) -> anyhow::Result<String>;
 }

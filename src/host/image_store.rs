@@ -1,7 +1,6 @@
 //! containerd's images beneath CRI: blobs, names and leases, by its own API. No registry is asked.
 
-use super::{Aio, DaemonError, Faults, grpc::Server};
-use messages as m;
+use super::{Aio, DaemonError, Faults, grpc::Server, layer_store::messages as m};
 use std::{collections::BTreeMap, fmt::Debug, time::Duration};
 
 /// For one call; the largest blob castoff writes this way has a few kilobytes.
@@ -127,7 +126,7 @@ impl ImageStore for GrpcImageStore {
                 size: i64::try_from(manifest.bytes.len()).unwrap_or(i64::MAX),
             };
             let image = m::Image { name: name.to_owned(), labels: label(MANAGED.0, MANAGED.1), target: Some(target) };
-            let named = m::CreateImageRequest { image: Some(image) };
+            let named = m::ImageRequest { image: Some(image) };
             let named = self.server.call("/containerd.services.images.v1.Images/Create", named, LIMIT);
             already(named.map(|_: m::Empty| ()))?;
             self.drop_lease(lease)
@@ -158,111 +157,6 @@ impl ImageStore for GrpcImageStore {
         let request = m::ListSnapshotsRequest { snapshotter: snapshotter.to_owned() };
         let replies: Vec<m::ListSnapshotsResponse> = self.server.stream(path, vec![request], LIMIT)?;
         Ok(replies.into_iter().flat_map(|reply| reply.info).map(|found| (found.name, found.parent)).collect())
-    }
-}
-
-/// The fields we use of containerd's messages, with the tags of its API.
-mod messages {
-    use std::collections::BTreeMap;
-
-    /// `WriteAction.COMMIT`: writes what is in the message, then closes the blob.
-    pub(super) const COMMIT: i32 = 2;
-
-    macro_rules! messages {
-        ($($name:ident { $($(#[$field:meta])* $field_name:ident: $type:ty,)* })*) => {
-            $(
-                #[derive(Clone, PartialEq, prost::Message)]
-                pub(super) struct $name { $($(#[$field])* pub $field_name: $type,)* }
-            )*
-        };
-    }
-
-    messages! {
-        Empty {}
-        WriteContentRequest {
-            #[prost(int32, tag = "1")]
-            action: i32,
-            #[prost(string, tag = "2")]
-            reference: String,
-            #[prost(int64, tag = "3")]
-            total: i64,
-            #[prost(string, tag = "4")]
-            expected: String,
-            #[prost(int64, tag = "5")]
-            offset: i64,
-            #[prost(bytes = "vec", tag = "6")]
-            data: Vec<u8>,
-            #[prost(btree_map = "string, string", tag = "7")]
-            labels: BTreeMap<String, String>,
-        }
-        WriteContentResponse {
-            #[prost(string, tag = "6")]
-            digest: String,
-        }
-        CreateLeaseRequest {
-            #[prost(string, tag = "1")]
-            id: String,
-            #[prost(btree_map = "string, string", tag = "3")]
-            labels: BTreeMap<String, String>,
-        }
-        DeleteLeaseRequest {
-            #[prost(string, tag = "1")]
-            id: String,
-            #[prost(bool, tag = "2")]
-            sync: bool,
-        }
-        Lease {
-            #[prost(string, tag = "1")]
-            id: String,
-        }
-        ListLeasesResponse {
-            #[prost(message, repeated, tag = "1")]
-            leases: Vec<Lease>,
-        }
-        ListSnapshotsRequest {
-            #[prost(string, tag = "1")]
-            snapshotter: String,
-        }
-        SnapshotInfo {
-            #[prost(string, tag = "1")]
-            name: String,
-            #[prost(string, tag = "2")]
-            parent: String,
-        }
-        ListSnapshotsResponse {
-            #[prost(message, repeated, tag = "1")]
-            info: Vec<SnapshotInfo>,
-        }
-        Descriptor {
-            #[prost(string, tag = "1")]
-            media_type: String,
-            #[prost(string, tag = "2")]
-            digest: String,
-            #[prost(int64, tag = "3")]
-            size: i64,
-        }
-        Image {
-            #[prost(string, tag = "1")]
-            name: String,
-            #[prost(btree_map = "string, string", tag = "2")]
-            labels: BTreeMap<String, String>,
-            #[prost(message, optional, tag = "3")]
-            target: Option<Descriptor>,
-        }
-        CreateImageRequest {
-            #[prost(message, optional, tag = "1")]
-            image: Option<Image>,
-        }
-        DeleteImageRequest {
-            #[prost(string, tag = "1")]
-            name: String,
-            #[prost(bool, tag = "2")]
-            sync: bool,
-        }
-        ListImagesResponse {
-            #[prost(message, repeated, tag = "1")]
-            images: Vec<Image>,
-        }
     }
 }
 

@@ -14,6 +14,7 @@ mod faults;
 mod grpc;
 mod image_store;
 mod kernel;
+mod layer_store;
 mod lock;
 mod procs;
 mod root;
@@ -36,9 +37,13 @@ pub use engine::*;
 pub use faults::{FaultMode, Faults, Injected};
 pub use image_store::{GrpcImageStore, ImageStore, Piece};
 pub use kernel::{FakeKernel, Kernel, RealKernel, Space};
+pub use layer_store::{FakeLayerStore, GrpcLayerStore, ImageName, Labels, LayerStore, Snapshot};
 pub use lock::{Holder, LOCK_PATH, Lock, Locked};
 pub use procs::*;
-pub use root::{Append, Attributes, EntryKind, Expect, FileError, FileRead, Meta, Obstacle, Root, Syncs};
+pub use root::{
+    Append, Attributes, Cloned, Cloning, EntryKind, Expect, FileError, FileRead, LayerPlace, Meta, NotPlain, Obstacle,
+    Root, Syncs,
+};
 pub use seccomp::install_filter;
 pub use signals::{pass_signals_on, watch_signals};
 pub use streams::{Channels, Elsewhere, STATUS, STDERR, STDIN, STDOUT, exit_code};
@@ -78,6 +83,14 @@ pub trait Doors: Debug {
     /// When the endpoint is no unix socket, or has no such store.
     fn images(&self, endpoint: &str) -> Result<Box<dyn ImageStore>> {
         bail!("no images can be brought to {endpoint}")
+    }
+
+    /// A client of the store of containerd's layers.
+    ///
+    /// # Errors
+    /// When the endpoint is no unix socket, or has no such store.
+    fn layers(&self, endpoint: &str) -> Result<Box<dyn LayerStore>> {
+        bail!("no layers can be brought to {endpoint}")
     }
 }
 
@@ -218,5 +231,9 @@ impl Doors for Sockets {
 
     fn images(&self, endpoint: &str) -> Result<Box<dyn ImageStore>> {
         Ok(Box::new(GrpcImageStore::new(self.aio.clone(), endpoint, self.faults.clone())?))
+    }
+
+    fn layers(&self, endpoint: &str) -> Result<Box<dyn LayerStore>> {
+        Ok(Box::new(GrpcLayerStore::new(self.aio.clone(), endpoint, self.faults.clone())?))
     }
 }

@@ -1,8 +1,26 @@
-//! Carrying images from Docker's store to containerd's: `docker save`, streamed straight into containerd's import.
+//! Carrying images from Docker's store to containerd's: layer by layer without a copy where the file systems allow, else
+//! by `docker save`, streamed straight into containerd's import. No temporary file is written either way.
 //!
-//! No temporary file is written, so the only room needed is containerd's own copy.
+//! A layer that is lent stays Docker's too: its directory is with containerd, and a link to it where Docker looks.
 
-pub mod private;
+mod back;
+mod carry;
+mod docker_store;
+mod list;
+mod manifests;
+mod moby;
+mod private;
+mod source;
+mod ways;
+
+pub use back::Loan;
+pub use carry::{Carried, Job, LEASE_PREFIX, Said, Sorted, snapshots_dir};
+pub use docker_store::{DockerStore, Image, Layer};
+pub use list::{Listed, Places, list};
+pub use manifests::{Documents, RUN_LABEL, ids_of};
+pub use private::with_containerd;
+pub use source::Source;
+pub use ways::{SNAPSHOTS, Terrain, seconds};
 
 use crate::host::Host;
 use anyhow::{Context as _, Result, bail};
@@ -10,13 +28,6 @@ use std::time::Duration;
 
 /// containerd's namespace for everything kubelet makes (containerd `pkg/cri/constants`).
 const NAMESPACE: &str = "k8s.io";
-
-/// What was carried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Carried {
-    /// Bytes of the stream.
-    pub bytes: u64,
-}
 
 /// Fails when containerd's file system has no room for a second copy of `bytes`. Asked before anything stops.
 ///
@@ -37,13 +48,19 @@ pub fn check_room(host: &Host, containerd_root: &str, bytes: u64) -> Result<()> 
 ///
 /// # Errors
 /// When Docker or containerd refuses, or an image cannot be found afterwards.
-pub fn carry(host: &Host, socket: &str, images: &[String], timeout: Duration) -> Result<Carried> {
+pub fn stream(
+    host: &Host,
+    socket: &str,
+    images: &[String],
+    timeout: Duration,
+    moved: &mut dyn FnMut(u64),
+) -> Result<u64> {
     if images.is_empty() {
-        return Ok(Carried { bytes: 0 });
+        return Ok(0);
     }
     let mut bytes = 0;
     let mut feed = |sink: &mut dyn std::io::Write| {
-        bytes = host.engine.save(images, sink)?;
+        bytes = host.engine.save(images, &mut Counting { sink, bytes: 0, moved })?;
         Ok(bytes)
     };
     let import = ["--address", socket, "--namespace", NAMESPACE, "images", "import", "-"];
@@ -57,7 +74,42 @@ pub fn carry(host: &Host, socket: &str, images: &[String], timeout: Duration) ->
     if !missing.is_empty() {
         bail!("containerd took the archive but does not know {}", missing.join(", "));
     }
-    Ok(Carried { bytes })
+    Ok(bytes)
+}
+
+/// Waits until no import that outlived a killed castoff is still at work: it would make names after they were looked for.
+/// Its archive has ended with castoff, so it ends soon.
+pub fn await_imports(host: &Host, socket: &str, limit: Duration) {
+    let is_import = |pid: &u32| {
+        host.procs.cmdline(*pid).is_some_and(|words| {
+            let has = |wanted: &str| words.iter().any(|word| word == wanted);
+            has(socket) && has("import") && has("-")
+        })
+    };
+    let began = host.clock.monotonic();
+    while host.procs.pids_of("ctr").iter().any(is_import) && host.clock.monotonic().saturating_sub(began) < limit {
+        host.clock.sleep(Duration::from_millis(100));
+    }
+}
+
+/// Tells how much went through.
+struct Counting<'a> {
+    sink: &'a mut dyn std::io::Write,
+    bytes: u64,
+    moved: &'a mut dyn FnMut(u64),
+}
+
+impl std::io::Write for Counting<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let count = self.sink.write(bytes)?;
+        self.bytes += count as u64;
+        (self.moved)(self.bytes);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.sink.flush()
+    }
 }
 
 fn names(host: &Host, socket: &str) -> Result<Vec<String>> {

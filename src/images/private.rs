@@ -5,7 +5,6 @@
 //! program serves the new root on a socket of its own while the images come in, without CRI, NRI or anything else that
 //! could be mistaken for the node's runtime, and ends before anything on the node stops.
 
-use super::{Carried, carry as carry_into};
 use crate::host::{Attributes, Expect, Host};
 use anyhow::{Context as _, Result};
 use std::time::Duration;
@@ -34,11 +33,17 @@ fn config(root: &str) -> String {
     )
 }
 
-/// Carries images into `root`.
+/// Starts a second containerd on `root`, hands its socket to `act`, and ends it.
 ///
 /// # Errors
-/// When the second containerd does not start, and whatever [`super::carry`] fails with.
-pub fn carry(host: &Host, root: &str, images: &[String], timeout: Duration, start: Duration) -> Result<Carried> {
+/// When it does not start, and whatever `act` fails with.
+pub fn with_containerd<T>(
+    host: &Host,
+    root: &str,
+    timeout: Duration,
+    start: Duration,
+    act: impl FnOnce(&str) -> Result<T>,
+) -> Result<T> {
     // One that an earlier run of castoff left behind would hold the root's database.
     clear(host, start);
     let path = format!("{DIR}/config.toml");
@@ -63,11 +68,11 @@ pub fn carry(host: &Host, root: &str, images: &[String], timeout: Duration, star
         &path,
     ];
     let started = host.procs.run("systemd-run", &words, start).and_then(|ran| ran.ok("systemd-run"));
-    let carried = started
+    let done = started
         .with_context(|| format!("cannot start a second containerd with the root {root}"))
-        .and_then(|_| carry_into(host, &format!("{DIR}/containerd.sock"), images, timeout));
+        .and_then(|_| act(&format!("{DIR}/containerd.sock")));
     clear(host, start);
-    carried
+    done
 }
 
 /// Ends it; that it was not there is no error.
@@ -128,7 +133,10 @@ mod tests {
         });
         let second = Duration::from_secs(1);
         // Whether the fake engine has the image does not matter here: the second containerd ends either way.
-        let _ = carry(&host, "/data/containerd", &["a:1".to_owned()], second, second);
+        let images = ["a:1".to_owned()];
+        let _ = with_containerd(&host, "/data/containerd", second, second, |socket| {
+            super::super::stream(&host, socket, &images, second, &mut |_| ())
+        });
         let calls = procs.calls();
         assert!(calls[0].starts_with("systemd-run --quiet --unit=castoff-import.service "), "{calls:?}");
         assert!(calls[0].ends_with("/usr/bin/containerd --config /run/castoff-import/config.toml"), "{calls:?}");

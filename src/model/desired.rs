@@ -1,6 +1,6 @@
 //! What the user wants of a node: defaults, then the profile, then the command line.
 
-use super::Span;
+use super::{CarryMode, CarryOptions, Span};
 use serde::{Deserialize, Serialize};
 
 /// What a plan is for.
@@ -147,6 +147,8 @@ pub struct Profile {
     pub docker: Option<DockerFate>,
     /// Which images come along.
     pub images: Option<ImagePolicy>,
+    /// By which way.
+    pub carry: Option<CarryMode>,
     /// What becomes of a run that was cut off.
     pub recover: Option<RecoverPolicy>,
     /// Findings that do not block.
@@ -174,6 +176,9 @@ pub struct Desired {
     pub docker: DockerFate,
     /// Which images come along.
     pub images: ImagePolicy,
+    /// How they come along.
+    #[serde(default, skip_serializing_if = "CarryOptions::is_default")]
+    pub carry: CarryOptions,
     /// What becomes of a run that was cut off.
     #[serde(default, skip_serializing_if = "RecoverPolicy::is_auto")]
     pub recover: RecoverPolicy,
@@ -209,6 +214,7 @@ impl Desired {
             containerd_config: profile.containerd_config.unwrap_or_default(),
             docker: profile.docker.unwrap_or_default(),
             images: profile.images.unwrap_or_default(),
+            carry: CarryOptions { mode: profile.carry.unwrap_or_default(), ..CarryOptions::default() },
             recover: profile.recover.unwrap_or_default(),
             skip_checks: skip,
             timeouts: profile.timeouts,

@@ -12,14 +12,9 @@ pub struct Digest(String);
 impl Digest {
     /// Digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
-        use fmt::Write as _;
-        let mut text = String::with_capacity(71);
-        text.push_str("sha256:");
-        for byte in Sha256::digest(bytes) {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        Self(text)
+        let mut hasher = Hasher::default();
+        hasher.add(bytes);
+        hasher.end()
     }
 
     /// The 64 hex digits, without the algorithm: the name of a backup.
@@ -37,6 +32,29 @@ impl Digest {
         self.0.len() == 71
             && self.0.starts_with("sha256:")
             && self.hex().bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    }
+}
+
+/// The digest of content that comes in pieces.
+#[derive(Clone, Debug, Default)]
+pub struct Hasher(Sha256);
+
+impl Hasher {
+    /// The next piece.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all pieces.
+    pub fn end(self) -> Digest {
+        use fmt::Write as _;
+        let mut text = String::with_capacity(71);
+        text.push_str("sha256:");
+        for byte in self.0.finalize() {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+        Digest(text)
     }
 }
 

@@ -106,6 +106,21 @@ pub enum Undo {
         /// Pods that ran, `namespace/name`.
         pods: Vec<String>,
     },
+    /// Gives Docker the layers back that were lent to containerd, then takes from containerd what the run made there.
+    ReturnImages {
+        /// Docker's data root.
+        source: String,
+        /// containerd's root.
+        root: String,
+        /// True when the running containerd keeps its data elsewhere.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        new_root: bool,
+        /// Layer directories that are Docker's own.
+        layers: Vec<String>,
+        /// Names that containerd has; absent where it was not asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        had: Option<Vec<String>>,
+    },
     /// Nothing to take back.
     None {
         /// Why not.

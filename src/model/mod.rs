@@ -2,6 +2,7 @@
 //! printed as JSON, and read back.
 
 mod bench;
+mod carry;
 mod desired;
 mod digest;
 mod duration;
@@ -18,11 +19,12 @@ mod verdict;
 mod words;
 
 pub use bench::{Benchmark, Datapoint, Spread};
+pub use carry::{CarryCost, CarryImage, CarryMode, CarryOptions, Comparing, ContainerdImage, Images, ManifestSource};
 pub use desired::{
     ConfigWay, DEFAULT_ENDPOINT, Desired, DockerFate, Goal, ImagePolicy, Profile, RecoverPolicy, Retention, Timeouts,
     same_endpoint,
 };
-pub use digest::Digest;
+pub use digest::{Digest, Hasher};
 pub use duration::Span;
 pub use facts::{
     Assumptions, CgroupFacts, ClusterFacts, CniFacts, ContainerdFacts, CredentialFile, CrioFacts, Dependent, DiskFacts,

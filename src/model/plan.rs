@@ -1,7 +1,7 @@
 //! What castoff would do: the `Plan` document. A pure value: it can be printed, reviewed, saved, and applied later,
 //! but only while every precondition in it still holds.
 
-use super::{Desired, Digest, Finding, Goal, SettingVerdict};
+use super::{CarryOptions, Desired, Digest, Finding, Goal, SettingVerdict};
 use serde::{Deserialize, Serialize};
 
 /// What happens to a thing. One vocabulary for text symbols, JSON and Ansible's `changed`.
@@ -61,6 +61,8 @@ pub enum UndoKind {
     Reload,
     /// Pods made on the new runtime are removed.
     RemovePods,
+    /// Docker gets its layers back, and containerd forgets what was carried.
+    ReturnImages,
     /// Nothing needs taking back.
     None,
 }
@@ -157,6 +159,18 @@ pub enum Action {
         /// True when the running containerd keeps its data elsewhere and gets this root only with the plan.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         new_root: bool,
+        /// Docker's data root; empty where its layers cannot be used as they are.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        source: String,
+        /// True when Docker keeps its images in containerd's store.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        from_containerd: bool,
+        /// The image of sandboxes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sandbox: Option<String>,
+        /// How they are carried.
+        #[serde(default, skip_serializing_if = "CarryOptions::is_default")]
+        options: CarryOptions,
     },
     /// Waits until CRI answers on the endpoint and its runtime is ready.
     AwaitCri {
@@ -340,8 +354,8 @@ impl Plan {
                     Action::WriteFile { path, before, after, diff: String::new(), content: None }
                 }
                 // Image sizes change by reporting, not by decision.
-                Action::ImportImages { images, root, new_root, .. } => {
-                    Action::ImportImages { images, bytes: 0, root, new_root }
+                Action::ImportImages { images, root, new_root, source, from_containerd, sandbox, options, .. } => {
+                    Action::ImportImages { images, bytes: 0, root, new_root, source, from_containerd, sandbox, options }
                 }
                 action => action,
             })

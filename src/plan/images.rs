@@ -1,8 +1,16 @@
 //! Which of Docker's images come along.
 
-use super::draft::{Draft, Phase};
-use crate::model::{Action, Change, DockerImage, Facts, ImagePolicy, Risk, Severity, UndoKind};
-use std::collections::BTreeSet;
+use super::{
+    Options,
+    draft::{Draft, Phase},
+    finish,
+};
+use crate::formats::containerd::{Literal, Place, Setting};
+use crate::model::{Action, Change, Desired, DockerImage, Facts, ImagePolicy, Plan, Risk, Severity, UndoKind};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where containerd keeps its data unless its configuration says otherwise (every release).
+pub const CONTAINERD_ROOT: &str = "/var/lib/containerd";
 
 /// Adds the step that carries images, when there is something to carry.
 pub fn import(draft: &mut Draft<'_>) {
@@ -10,12 +18,14 @@ pub fn import(draft: &mut Draft<'_>) {
     if !facts.docker.running || draft.desired.images == ImagePolicy::None {
         return;
     }
+    let needs = needs(facts, draft.desired.sandbox_image.as_deref());
     let wanted: Vec<&DockerImage> = match draft.desired.images {
         ImagePolicy::All => facts.docker.images.iter().collect(),
-        _ => needed(facts, draft.desired.sandbox_image.as_deref()),
+        _ => facts.docker.images.iter().filter(|image| needs.contains_key(&image.id)).collect(),
     };
+    let source = docker_layers(facts);
     let nameless: Vec<&str> = wanted.iter().filter(|image| image.tags.is_empty()).map(|i| i.id.as_str()).collect();
-    if !nameless.is_empty() && draft.desired.images == ImagePolicy::Needed {
+    if source.is_empty() && !nameless.is_empty() && draft.desired.images == ImagePolicy::Needed {
         draft.find(
             "images-without-name",
             Severity::Warn,
@@ -25,14 +35,30 @@ pub fn import(draft: &mut Draft<'_>) {
             "/var/lib/docker",
         );
     }
-    let mut images: Vec<String> = wanted.iter().flat_map(|image| image.tags.clone()).collect();
+    let names = |image: &&DockerImage| match (image.tags.as_slice(), source.is_empty(), draft.desired.images) {
+        // Layers can be carried without a name; what nobody uses and nobody named is not worth it.
+        ([], false, ImagePolicy::Needed) => vec![image.id.clone()],
+        (tags, ..) => tags.to_vec(),
+    };
+    let images = wanted.iter().flat_map(names).collect();
+    let bytes = wanted.iter().filter(|image| !image.tags.is_empty()).map(|image| image.size).sum();
+    if !source.is_empty() {
+        // What is carried has no archives of its layers; with this setting no containerd will ever miss them (open
+        // changes of containerd, #13658 and #13890, would pull such images again without it).
+        draft.containerd.push(Setting { place: Place::DiscardUnpackedLayers, value: Some(Literal::Bool(true)) });
+    }
+    step(draft, images, bytes, source);
+}
+
+fn step(draft: &mut Draft<'_>, mut images: Vec<String>, bytes: u64, source: String) {
+    let facts = draft.facts;
     images.sort();
     images.dedup();
     if images.is_empty() {
         return;
     }
-    let bytes = wanted.iter().filter(|image| !image.tags.is_empty()).map(|image| image.size).sum();
-    let now = facts.containerd.root.as_ref().map_or("/var/lib/containerd", |root| root.value.as_str());
+    let from_containerd = keeps_in_containerd(facts);
+    let now = facts.containerd.root.as_ref().map_or(CONTAINERD_ROOT, |root| root.value.as_str());
     let new_root = draft.new_root().is_some_and(|root| root != now);
     let root = draft.new_root().unwrap_or(now).to_owned();
     draft.step(
@@ -40,30 +66,82 @@ pub fn import(draft: &mut Draft<'_>) {
         Phase::Images,
         Change::Run,
         Risk::None,
-        UndoKind::None,
+        if source.is_empty() && !from_containerd { UndoKind::None } else { UndoKind::ReturnImages },
         "containerd keeps images of its own; without this every image is pulled again",
-        Action::ImportImages { images, bytes, root, new_root },
+        Action::ImportImages {
+            images,
+            bytes,
+            root,
+            new_root,
+            source,
+            from_containerd,
+            sandbox: draft.desired.sandbox_image.clone().or_else(|| sandbox_flag(facts).map(str::to_owned)),
+            options: draft.desired.carry.clone(),
+        },
     );
 }
 
-/// What running pods use, what static pods name, and the sandbox.
-fn needed<'f>(facts: &'f Facts, sandbox: Option<&str>) -> Vec<&'f DockerImage> {
-    let in_use: BTreeSet<&str> =
-        facts.docker.containers.iter().filter(|c| c.kubernetes).map(|container| container.image_id.as_str()).collect();
-    let flag = facts.kubelet.shim_flag("pod-infra-container-image").map(|flag| flag.value.as_str());
-    let named: BTreeSet<String> = facts
-        .kubelet
-        .static_pods
-        .iter()
-        .flat_map(|pod| pod.images.iter().map(String::as_str))
-        .chain(sandbox)
-        .chain(flag)
-        .map(familiar)
-        .collect();
-    let wanted = |image: &&DockerImage| {
-        in_use.contains(image.id.as_str()) || image.tags.iter().any(|tag| named.contains(&familiar(tag)))
+/// Makes the plan that carries these images and does nothing else.
+pub fn carry(facts: &Facts, desired: &Desired, images: &[String]) -> Plan {
+    let mut draft = Draft::new(facts, desired, Options::default());
+    let wanted: BTreeSet<String> = images.iter().map(|name| familiar(name)).collect();
+    let is_wanted = |image: &&DockerImage| {
+        images.contains(&image.id) || image.tags.iter().any(|tag| wanted.contains(&familiar(tag)))
     };
-    facts.docker.images.iter().filter(wanted).collect()
+    let bytes = facts.docker.images.iter().filter(is_wanted).map(|image| image.size).sum();
+    let source = docker_layers(facts);
+    step(&mut draft, images.to_vec(), bytes, source);
+    let mut plan = finish(draft);
+    // What else is notable about the node does not matter here.
+    plan.findings.clear();
+    plan.verdicts.clear();
+    plan
+}
+
+/// What running pods use, what static pods name, and the sandbox: image id → who needs it.
+pub fn needs(facts: &Facts, sandbox: Option<&str>) -> BTreeMap<String, Vec<String>> {
+    let mut needs: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut need = |id: &str, who: String| {
+        let all = needs.entry(id.to_owned()).or_default();
+        if !all.contains(&who) {
+            all.push(who);
+        }
+    };
+    for container in facts.docker.containers.iter().filter(|container| container.kubernetes) {
+        let part = |text: &Option<String>| text.clone().unwrap_or_else(|| "?".to_owned());
+        need(&container.image_id, format!("pod {}/{}", part(&container.namespace), part(&container.pod)));
+    }
+    let mut by_name = |name: &str, who: &str| {
+        let name = familiar(name);
+        for image in facts.docker.images.iter().filter(|image| image.tags.iter().any(|tag| familiar(tag) == name)) {
+            need(&image.id, who.to_owned());
+        }
+    };
+    for pod in &facts.kubelet.static_pods {
+        for image in &pod.images {
+            by_name(image, &format!("static pod {}", pod.name));
+        }
+    }
+    for image in sandbox.into_iter().chain(sandbox_flag(facts)) {
+        by_name(image, "sandbox");
+    }
+    needs
+}
+
+/// Docker's data root where its layers can be carried; else empty.
+pub fn docker_layers(facts: &Facts) -> String {
+    facts.docker.layer_root().unwrap_or_default().to_owned()
+}
+
+/// True when Docker keeps its images in the store of the containerd that CRI will be served by.
+pub fn keeps_in_containerd(facts: &Facts) -> bool {
+    let docker = &facts.docker;
+    let own = docker.managed_containerd.as_ref().is_some_and(|own| own.value);
+    docker.image_store.as_ref().is_some_and(|store| store.value) && !own && docker.userns_remap.is_none()
+}
+
+fn sandbox_flag(facts: &Facts) -> Option<&str> {
+    facts.kubelet.shim_flag("pod-infra-container-image").map(|flag| flag.value.as_str())
 }
 
 /// A name as Docker shows it: without the default registry, with a tag.

@@ -28,6 +28,7 @@ use draft::{Draft, Phase};
 
 pub use convert::convert;
 pub use diff::unified;
+pub use images::{CONTAINERD_ROOT, carry, docker_layers, familiar, keeps_in_containerd, needs};
 
 /// How a plan is shown; none of it changes what is done.
 #[derive(Debug, Clone, Copy)]
@@ -100,6 +101,7 @@ const MIGRATION_ONLY: &[&str] = &[
     "containerd-too-old",
     "containerd-untested",
     "disk-pressure",
+    "images-collected",
     "docker-bridge-stays",
     "docker-starts-again",
     "metrics-change",

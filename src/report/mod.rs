@@ -3,6 +3,7 @@
 mod bench;
 mod facts;
 mod findings;
+mod images;
 mod plan;
 mod run;
 mod runtime;
@@ -13,6 +14,7 @@ mod verification;
 pub use bench::{benchmarks, comparison, pairs};
 pub use facts::facts;
 pub use findings::{explanation, findings};
+pub use images::{images, leftovers};
 pub use plan::{plan, verdicts};
 pub use run::{history, outcome_line, run_report};
 pub use runtime::runtime;

@@ -15,12 +15,14 @@ pub struct Progress<'a> {
     clock: &'a dyn Clock,
     bar: Option<ProgressBar>,
     waiting: String,
+    /// When bytes began to move, and when that was last told.
+    moving: Option<(Duration, Duration)>,
 }
 
 impl<'a> Progress<'a> {
     /// Nothing shown yet.
     pub fn new(printer: Printer, clock: &'a dyn Clock) -> Self {
-        Self { printer, clock, bar: None, waiting: String::new() }
+        Self { printer, clock, bar: None, waiting: String::new(), moving: None }
     }
 
     fn begin(&mut self, text: &str) {
@@ -42,6 +44,7 @@ impl<'a> Progress<'a> {
             bar.finish_and_clear();
         }
         self.waiting.clear();
+        self.moving = None;
         if self.printer.is_live() {
             let width = self.printer.look().width.min(90).saturating_sub(14);
             self.printer.say(&format!("  {symbol} {text:<width$} {seconds:>6.1}s"));
@@ -49,6 +52,18 @@ impl<'a> Progress<'a> {
             self.printer.say(&format!("{} {text} in {seconds:.1}s", self.clock.now()));
         }
     }
+}
+
+/// Bytes so far, of how many, and how long the rest will take at this pace.
+fn moving(bytes: u64, total: u64, took: Duration) -> String {
+    #[allow(clippy::cast_precision_loss)] // For people.
+    let megabytes = |bytes: u64| bytes as f64 / 1e6;
+    let so_far = format!("{:.0} of about {:.0} MB", megabytes(bytes), megabytes(total.max(bytes)));
+    if bytes == 0 || bytes >= total {
+        return so_far;
+    }
+    let left = took.as_secs_f64() / megabytes(bytes) * megabytes(total - bytes);
+    format!("{so_far}, {left:.0} s left")
 }
 
 fn named(step: &Step, total: usize) -> String {
@@ -84,6 +99,25 @@ impl Observer for Progress<'_> {
         }
     }
 
+    fn moved(&mut self, bytes: u64, total: u64) {
+        let now = self.clock.monotonic();
+        let (began, told) = *self.moving.get_or_insert((now, now));
+        let took = now.saturating_sub(began);
+        // A bar that changes more often cannot be read.
+        if now.saturating_sub(told) < Duration::from_millis(250) {
+            return;
+        }
+        self.moving = Some((began, now));
+        self.waiting(&moving(bytes, total, took));
+    }
+
+    fn part_done(&mut self, what: &str) {
+        match &self.bar {
+            Some(_) => self.waiting(what),
+            None => self.printer.say(&format!("{} {what}", self.clock.now())),
+        }
+    }
+
     fn step_done(&mut self, step: &Step, total: usize, seconds: f64, detail: Option<&str>) {
         let mut text = named(step, total);
         if let Some(detail) = detail
@@ -114,5 +148,18 @@ impl Observer for Progress<'_> {
 
     fn warn(&mut self, message: &str) {
         self.printer.insist(&format!("warning: {message}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rest_is_told_from_the_pace() {
+        let second = Duration::from_secs(1);
+        assert_eq!(moving(20_000_000, 100_000_000, second), "20 of about 100 MB, 4 s left");
+        assert_eq!(moving(0, 100, second), "0 of about 0 MB");
+        assert_eq!(moving(3_000_000, 1_000_000, second), "3 of about 3 MB", "an archive is larger than its files");
     }
 }

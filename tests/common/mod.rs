@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 #![allow(clippy::disallowed_methods, reason = "it works on temporary folders, not on a node")]
 
+pub mod docker_store;
 pub mod fixture;
 pub mod program;
 pub mod sim;

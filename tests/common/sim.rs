@@ -5,14 +5,15 @@
 //! The world outlives the process that changes it: [`Sim::process`] gives a new process over the same world.
 
 use super::{
+    docker_store,
     fixture::Live,
     sim_parts::{SimDoors, SimProcs},
     tree::{self, at},
 };
 use castoff::host::{
     CgroupLine, Clock as _, Container, ContainerState, ContainerStatus, CriApi, EngineContainer, EngineImage,
-    FakeClock, FakeContainerd, FakeCri, FakeEngine, FakeKernel, FakeProcs, FakeUnits, Faults, Health, Host, Parts,
-    Plugin, Procs as _, Root, Sandbox, UnitState, Units as _, unit_links,
+    FakeClock, FakeContainerd, FakeCri, FakeEngine, FakeKernel, FakeLayerStore, FakeProcs, FakeUnits, Faults, Health,
+    Host, Parts, Plugin, Procs as _, Root, Sandbox, UnitState, Units as _, unit_links,
 };
 use std::{
     cell::{Cell, RefCell},
@@ -92,6 +93,8 @@ pub struct Sim {
     pub procs: FakeProcs,
     pub clock: FakeClock,
     pub carried: Rc<RefCell<Vec<String>>>,
+    /// What containerd keeps of images.
+    pub layers: FakeLayerStore,
     /// The room on its disks.
     pub free_bytes: Rc<Cell<u64>>,
     complaints: Rc<RefCell<Vec<String>>>,
@@ -111,6 +114,10 @@ impl Sim {
             tree::put_link(&root, path, target);
         }
         tree::dress(&root, &super::world::WRITTEN);
+        let images: [docker_store::Files<'_>; 2] = [&[("pause", "sleeps")], &[("web", "serves")]];
+        let ids = docker_store::lay(&root, &images, &[(PAUSE, &[0]), (IMAGE, &[1])]);
+        tree::make_dir(&root, "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots");
+        let layers = FakeLayerStore::new(Rc::new(Root::open(&root, Faults::none()).unwrap()), Faults::none());
         let none = Faults::none;
         let sim = Self {
             tmp: Rc::new(tmp),
@@ -126,11 +133,12 @@ impl Sim {
                 .answer("/usr/bin/containerd --version", 0, "containerd x.example/containerd v1.6.20 abc\n", ""),
             clock: FakeClock::new(),
             carried: Rc::default(),
+            layers,
             free_bytes: Rc::new(Cell::new(u64::MAX)),
             complaints: Rc::default(),
         };
         sim.cri.change(|runtime| runtime.api = CriApi::V1Alpha2);
-        sim.fill_docker();
+        sim.fill_docker(&ids);
         sim.define_units();
         for unit in [CONTAINERD, DOCKER_SOCKET, DOCKER, MONITOR, KUBELET] {
             sim.units.start(unit, Duration::ZERO).unwrap();
@@ -143,12 +151,13 @@ impl Sim {
         sim
     }
 
-    fn fill_docker(&self) {
+    fn fill_docker(&self, ids: &[String]) {
+        let id_of = |image: &str| ids[usize::from(image != PAUSE)].clone();
         let container = |id: &str, name: &str, image: &str, labels: &[(&str, &str)]| EngineContainer {
             id: id.to_owned(),
             names: vec![name.to_owned()],
             image: image.to_owned(),
-            image_id: format!("sha256:{image}"),
+            image_id: id_of(image),
             state: "exited".to_owned(),
             labels: labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
             ..EngineContainer::default()
@@ -168,7 +177,7 @@ impl Sim {
             }
         }
         let image = |name: &str| EngineImage {
-            id: format!("sha256:{name}"),
+            id: id_of(name),
             repo_tags: vec![name.to_owned()],
             size: 1000,
             ..EngineImage::default()
@@ -177,6 +186,7 @@ impl Sim {
             daemon.down = true;
             daemon.containers = containers;
             daemon.images = vec![image(PAUSE), image(IMAGE)];
+            daemon.info = serde_json::json!({"Driver": "overlay2", "DriverStatus": []});
             daemon.inspections.insert("podsandbox-web-worker-3".into(), serde_json::json!({"State": {"Pid": 77}}));
         });
     }
@@ -217,7 +227,7 @@ impl Sim {
         let (engine, cri, containerd, procs) =
             (self.engine.clone(), self.cri.clone(), self.containerd.clone(), self.procs.clone());
         let (clock, carried, complaints) = (self.clock.clone(), Rc::clone(&self.carried), Rc::clone(&self.complaints));
-        let free_bytes = Rc::clone(&self.free_bytes);
+        let (free_bytes, layers) = (Rc::clone(&self.free_bytes), self.layers.clone());
         move || Self {
             tmp: tmp.upgrade().unwrap(),
             root: root.clone(),
@@ -228,6 +238,7 @@ impl Sim {
             procs: procs.clone(),
             clock: clock.clone(),
             carried: Rc::clone(&carried),
+            layers: layers.clone(),
             free_bytes: Rc::clone(&free_bytes),
             complaints: Rc::clone(&complaints),
         }
@@ -246,6 +257,7 @@ impl Sim {
             doors: Box::new(SimDoors {
                 cri: self.cri.with_faults(faults.clone()),
                 containerd: self.containerd.clone(),
+                layers: self.layers.asked_by(Rc::new(Root::open(&self.root, faults.clone()).unwrap()), faults.clone()),
             }),
             live: true,
         })

@@ -2,7 +2,10 @@
 
 use super::sim::{self, Sim};
 use castoff::{
-    host::{CgroupLine, Containerd, Cri, CriImage, Doors, FakeContainerd, FakeCri, FakeProcs, Procs, Ran},
+    host::{
+        CgroupLine, Containerd, Cri, CriImage, Doors, FakeContainerd, FakeCri, FakeLayerStore, FakeProcs, LayerStore,
+        Procs, Ran,
+    },
     images::canonical,
 };
 use std::{io::Write, time::Duration};
@@ -11,17 +14,30 @@ use std::{io::Write, time::Duration};
 pub struct SimDoors {
     pub cri: FakeCri,
     pub containerd: FakeContainerd,
+    pub layers: FakeLayerStore,
 }
 
 impl Doors for SimDoors {
     fn cri(&self, endpoint: &str) -> anyhow::Result<Box<dyn Cri>> {
         assert_eq!(endpoint, sim::SOCKET);
+        let names: Vec<String> = self.layers.names()?.into_iter().map(|name| name.name).collect();
+        if !names.is_empty() {
+            self.cri.change(|runtime| runtime.images = names.iter().map(|name| image(name)).collect());
+        }
         Ok(Box::new(self.cri.clone()))
     }
 
     fn containerd(&self, _: &str) -> anyhow::Result<Box<dyn Containerd>> {
         Ok(Box::new(self.containerd.clone()))
     }
+
+    fn layers(&self, _: &str) -> anyhow::Result<Box<dyn LayerStore>> {
+        Ok(Box::new(self.layers.clone()))
+    }
+}
+
+fn image(name: &str) -> CriImage {
+    CriImage { id: name.to_owned(), tags: vec![name.to_owned()], ..CriImage::default() }
 }
 
 /// The node's programs: `ctr` really takes images in.
@@ -55,10 +71,7 @@ impl Procs for SimProcs {
         // The fake engine's archive is the names of its images, one a line.
         let names: Vec<String> = String::from_utf8_lossy(&self.inner.fed()).lines().map(canonical).collect();
         self.sim.cri.change(|runtime| {
-            runtime.images = names
-                .iter()
-                .map(|name| CriImage { id: name.clone(), tags: vec![name.clone()], ..CriImage::default() })
-                .collect();
+            runtime.images = names.iter().map(|name| image(name)).collect();
         });
         *self.sim.carried.borrow_mut() = names;
         ran

@@ -11,9 +11,9 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// What castoff keeps for itself, what is gone after a reboot, and the addresses of pods that run: no part of the state
-/// that a node is brought to or back to.
-const NOT_COMPARED: [&str; 3] = ["/var/lib/castoff", "/run", "/var/lib/cni"];
+/// What castoff keeps for itself, what is gone after a reboot, the addresses of pods that run, and containerd's own data,
+/// which is asked for: no part of the state that a node is brought to or back to.
+const NOT_COMPARED: [&str; 4] = ["/var/lib/castoff", "/run", "/var/lib/cni", "/var/lib/containerd"];
 
 /// How castoff names a file that is not in place yet.
 pub const TEMPORARY: &str = ".castoff-tmp";

@@ -14,7 +14,7 @@ command -v dpkg-query >/dev/null || cannot "no dpkg-query"
 
 # gcc/libc6-dev: the pause image. golang-go + dpkg-dev: the kubelet from Debian's source package.
 # musl-tools: a static castoff binary.
-PLAIN="mmdebstrap systemd-container e2fsprogs openssh-client golang-go dpkg-dev gcc libc6-dev
+PLAIN="mmdebstrap systemd-container e2fsprogs xfsprogs openssh-client golang-go dpkg-dev gcc libc6-dev
 musl-tools busybox-static python3 ca-certificates debian-archive-keyring zstd xz-utils cpio kmod
 util-linux procps"
 QEMU="qemu-system-x86 qemu-utils"

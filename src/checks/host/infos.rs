@@ -9,9 +9,10 @@ pub const CHECKS: &[CheckInfo] = &[
         id: "no-room-for-images",
         severity: Severity::Block,
         summary: "there is too little room for the images of this node's pods",
-        explanation: "Images are copied from Docker's store to containerd's, and containerd keeps both the blobs and the \
-            unpacked files: about twice what Docker reports is needed on the disk of containerd's root. Make room, put \
-            containerd's root on a bigger disk, or leave the images behind and pull them again.",
+        explanation: "Where Docker's layers and containerd's are on one file system, nothing is copied and no room needed. On \
+            different ones each layer is copied, and where Docker's layers cannot be used as they are (another storage driver, \
+            userns-remap), images go through `docker save`, which takes twice what Docker reports. Make room, put \
+            containerd's root beside Docker's or on a bigger disk, or leave the images behind and pull them again.",
         run: Some(super::no_room_for_images),
     },
     CheckInfo {
@@ -21,6 +22,16 @@ pub const CHECKS: &[CheckInfo] = &[
         explanation: "kubelet collects images and evicts pods when less than 15 % of the image file system is free. Until \
             Docker's images are removed the disk holds both stores. Prune what no pod uses before the migration.",
         run: Some(super::disk_pressure),
+    },
+    CheckInfo {
+        id: "images-collected",
+        severity: Severity::Warn,
+        summary: "the disk is so full that kubelet collects images",
+        explanation: "Above imageGCHighThresholdPercent (85 unless set) kubelet removes images that no pod uses, the oldest \
+            first. Images that came along count with their full size although they share the disk with Docker's, and \
+            removing them frees nothing while Docker's copy is there, so kubelet may go on until none is left but those in \
+            use. Nothing that runs is harmed; what is missing later is pulled again.",
+        run: Some(super::images_collected),
     },
     CheckInfo {
         id: "containerd-filesystem",

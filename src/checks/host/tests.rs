@@ -53,6 +53,16 @@ fn room_has_two_borders() {
     assert_eq!(id(2_000_000_000), ["disk-pressure"]);
     assert_eq!(id(4_900_000_000), ["disk-pressure"]);
     assert!(id(5_100_000_000).is_empty(), "15 % of 20 GB and the images");
+    let collected = |free| images_collected(&with_disk(free, "ext4")).len();
+    assert_eq!((collected(3_000_000_000), collected(3_300_000_000)), (1, 0), "85 % of 20 GB");
+    let mut facts = with_disk(1, "ext4");
+    let driver = Sourced::new("overlay2".to_owned(), Origin::default_of("dockerd"));
+    facts.docker.storage_driver = Some(driver);
+    let docker = crate::model::DiskFacts { of: DiskUse::Docker, ..facts.node.disks[0].clone() };
+    facts.node.disks.push(docker);
+    assert!(no_room_for_images(&facts).is_empty(), "layers change hands on one file system");
+    facts.node.disks[1].source = "/dev/sdb1".to_owned();
+    assert_eq!(no_room_for_images(&facts).len(), 1, "and are copied between two");
     assert!(containerd_filesystem(&with_disk(0, "xfs")).is_empty());
     assert_eq!(containerd_filesystem(&with_disk(0, "nfs4"))[0].severity, Severity::Block);
 }

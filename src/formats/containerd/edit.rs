@@ -45,6 +45,8 @@ pub enum Place {
     Images(Vec<String>),
     /// The default snapshotter.
     Snapshotter,
+    /// Whether archives of layers are dropped once they are unpacked (since 1.4).
+    DiscardUnpackedLayers,
     /// A path inside the table of a runtime handler, which is made when it is missing.
     Handler(String, Vec<String>),
 }
@@ -62,6 +64,7 @@ impl Place {
             Self::Runtime(rest) => joined(places.runtime(&[]), rest),
             Self::Images(rest) => joined(places.images(&[]), rest),
             Self::Snapshotter => joined(places.snapshotter(), &[]),
+            Self::DiscardUnpackedLayers => joined(places.discard_unpacked_layers(), &[]),
             Self::Handler(name, rest) => {
                 let mut path = joined(places.runtimes(), std::slice::from_ref(name));
                 path.extend(rest.iter().cloned());

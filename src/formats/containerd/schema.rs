@@ -83,7 +83,16 @@ impl Places {
 
     /// The default snapshotter.
     pub fn snapshotter(self) -> Vec<&'static str> {
-        if self.split() { self.images(&["snapshotter"]) } else { self.runtime(&["containerd", "snapshotter"]) }
+        self.of_unpacking("snapshotter")
+    }
+
+    /// Whether archives of layers are dropped once they are unpacked.
+    pub fn discard_unpacked_layers(self) -> Vec<&'static str> {
+        self.of_unpacking("discard_unpacked_layers")
+    }
+
+    fn of_unpacking(self, key: &'static str) -> Vec<&'static str> {
+        if self.split() { self.images(&[key]) } else { self.runtime(&["containerd", key]) }
     }
 }
 

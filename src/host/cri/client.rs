@@ -265,6 +265,14 @@ impl Cri for GrpcCri {
             Err(error) => Err(error),
         }
     }
+
+    fn pull(&self, name: &str, limit: Duration) -> anyhow::Result<String> {
+        let request = m::PullImageRequest { image: Some(m::ImageSpec { image: name.to_owned() }) };
+        self.faults.effect(&format!("pull {name}"), || {
+            let reply: m::PullImageResponse = self.call("ImageService", "PullImage", request, limit)?;
+            Ok(reply.image_ref)
+        })
+    }
 }
 
 fn status(reply: m::StatusResponse) -> CriStatus {

@@ -204,6 +204,10 @@ impl Cri for FakeCri {
         self.ask("ListImages", |runtime| runtime.images.clone())
     }
 
+    fn pull(&self, name: &str, _: Duration) -> anyhow::Result<String> {
+        anyhow::bail!("no registry has {name}")
+    }
+
     fn image_status(&self, name: &str) -> anyhow::Result<Option<CriImage>> {
         let is =
             |image: &CriImage| image.id == name || image.tags.iter().chain(&image.digests).any(|known| known == name);

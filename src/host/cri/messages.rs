@@ -274,6 +274,14 @@ messages! {
         #[prost(message, optional, tag = "1")]
         image: Option<ImageSpec>,
     }
+    PullImageRequest {
+        #[prost(message, optional, tag = "1")]
+        image: Option<ImageSpec>,
+    }
+    PullImageResponse {
+        #[prost(string, tag = "1")]
+        image_ref: String,
+    }
     ImageStatusResponse {
         #[prost(message, optional, tag = "1")]
         image: Option<Image>,

@@ -6,9 +6,15 @@
 
 #![allow(clippy::disallowed_methods)] // This is the one room that may.
 
+mod clone;
+mod compare;
+mod layers;
 mod obstacle;
+mod remove;
 mod write;
 
+pub use clone::{Cloned, Cloning, NotPlain};
+pub use layers::LayerPlace;
 pub use obstacle::Obstacle;
 pub use write::{Append, Attributes, Expect};
 

@@ -178,6 +178,15 @@ pub struct DockerFacts {
 }
 
 impl DockerFacts {
+    /// The data root, where its layers are directories that containerd could use as they are: driver overlay2, owners as
+    /// in the images, and no image store of containerd's.
+    pub fn layer_root(&self) -> Option<&str> {
+        let is_overlay2 = self.storage_driver.as_ref().is_some_and(|driver| driver.value == "overlay2");
+        let in_containerd = self.image_store.as_ref().is_some_and(|store| store.value);
+        let root = self.data_root.as_ref().map_or("/var/lib/docker", |root| root.value.as_str());
+        (is_overlay2 && !in_containerd && self.userns_remap.is_none()).then_some(root)
+    }
+
     /// The file dockerd reads its settings from.
     pub fn config_path(&self) -> &str {
         self.config_file.as_ref().map_or(crate::model::DAEMON_JSON, |path| path.value.as_str())

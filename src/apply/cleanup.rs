@@ -1,0 +1,178 @@
+//! Removing what Docker left. Not a run: nothing of it can be taken back, so nothing of it is journaled; begun and cut
+//! off, it is simply called again.
+
+use super::{Observer, Refusal, executor::lock, refuse_open_run};
+use crate::{
+    host::{Attributes, EntryKind, Expect, Host, LayerPlace},
+    images::{LEASE_PREFIX, snapshots_dir},
+    model::{API_VERSION, Facts, Plan, RuntimeKind},
+};
+use anyhow::{Context as _, Result, bail};
+use serde::{Deserialize, Serialize};
+
+/// Says that runs before it cannot be taken back.
+const MARK: &str = "/var/lib/castoff/cleanup.json";
+
+/// What Docker left, and what stands in the way of removing it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leftovers {
+    /// Docker's data root; `None` when it is gone.
+    pub root: Option<String>,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Files and directories.
+    pub entries: u64,
+    /// Names of volumes.
+    pub volumes: Vec<String>,
+    /// Names of containers that kubelet did not make.
+    pub containers: Vec<String>,
+    /// Leases of containerd that hold what Docker lent.
+    pub leases: Vec<String>,
+    /// Why nothing may be removed.
+    pub obstacles: Vec<String>,
+}
+
+impl Leftovers {
+    /// True when there is nothing to remove.
+    pub const fn is_empty(&self) -> bool {
+        self.root.is_none() && self.leases.is_empty()
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Mark {
+    api_version: String,
+    kind: String,
+    time: String,
+    removed: String,
+}
+
+/// Looks. Changes nothing.
+///
+/// # Errors
+/// When Docker's directory cannot be read.
+pub fn leftovers(host: &Host, facts: &Facts, socket: &str, containerd_root: &str) -> Result<Leftovers> {
+    let root = facts.docker.data_root.as_ref().map_or("/var/lib/docker", |root| root.value.as_str());
+    let mut left = Leftovers::default();
+    match host.doors.layers(socket).and_then(|store| store.leases()) {
+        Ok(leases) => left.leases = leases.into_iter().filter(|lease| lease.starts_with(LEASE_PREFIX)).collect(),
+        Err(error) => left.obstacles.push(format!("containerd does not answer: {error:#}")),
+    }
+    if facts.kubelet.runtime.as_ref().is_none_or(|runtime| runtime.value != RuntimeKind::Containerd) {
+        left.obstacles.push("kubelet does not run on containerd".to_owned());
+    }
+    for unit in ["docker.service", "docker.socket"] {
+        if host.units.state(unit).is_ok_and(|state| state.is_active()) {
+            left.obstacles.push(format!("{unit} is active"));
+        }
+    }
+    if host.root.kind(root) != Some(EntryKind::Dir) {
+        return Ok(left);
+    }
+    left.root = Some(root.to_owned());
+    (left.bytes, left.entries) = host.root.tree_size(root)?;
+    let directories = |path: String| -> Result<Vec<String>> {
+        let all = host.root.list(&path)?;
+        Ok(all.into_iter().filter(|(_, kind)| *kind == EntryKind::Dir).map(|(name, _)| name).collect())
+    };
+    left.volumes = directories(format!("{root}/volumes"))?;
+    for id in directories(format!("{root}/containers"))? {
+        left.containers.extend(stranger(host, &format!("{root}/containers/{id}/config.v2.json")));
+    }
+    let others = [("containerd's root", containerd_root), ("kubelet's directory", "/var/lib/kubelet")];
+    for (what, path) in others {
+        let target = host.root.target(path).unwrap_or_else(|| path.to_owned());
+        if format!("{target}/").starts_with(&format!("{}/", root.trim_end_matches('/'))) {
+            left.obstacles.push(format!("{what} {path} is inside {root}"));
+        }
+    }
+    left.obstacles.extend(leaning(host, containerd_root, root)?);
+    Ok(left)
+}
+
+/// The name of a container that kubelet did not make.
+fn stranger(host: &Host, path: &str) -> Option<String> {
+    let text = host.root.text(path).ok().flatten()?;
+    let config: serde_json::Value = serde_json::from_str(&text).ok()?;
+    let name =
+        config.get("Name").and_then(serde_json::Value::as_str).unwrap_or_default().trim_start_matches('/').to_owned();
+    let labels = config.pointer("/Config/Labels");
+    let ours = labels.is_some_and(|labels| labels.get("io.kubernetes.pod.uid").is_some()) || name.starts_with("k8s_");
+    (!ours).then_some(name)
+}
+
+/// A layer of containerd's that is really in Docker's directory. castoff lends the other way round.
+fn leaning(host: &Host, containerd_root: &str, docker_root: &str) -> Result<Vec<String>> {
+    let snapshots = snapshots_dir(containerd_root);
+    let mut leaning = Vec::new();
+    for (name, _) in host.root.list(&snapshots)? {
+        let fs = format!("{snapshots}/{name}/fs");
+        if let LayerPlace::Lent(to) = host.root.layer_place(&fs)
+            && to.starts_with(&format!("{docker_root}/"))
+        {
+            leaning.push(format!("containerd's layer {fs} is a link into {docker_root}"));
+        }
+    }
+    Ok(leaning)
+}
+
+/// Removes it.
+///
+/// # Errors
+/// [`Refusal`]s, obstacles, or what the system refuses; calling it again goes on.
+pub fn clean(host: &Host, left: &Leftovers, socket: &str, volumes: bool, observer: &mut dyn Observer) -> Result<()> {
+    let _lock = lock(host, "cleanup")?;
+    refuse_open_run(host)?;
+    if let Some(why) = left.obstacles.first() {
+        bail!("nothing was removed: {why}");
+    }
+    if let Some(root) = &left.root {
+        mark(host, root)?;
+        let keep: &[&str] = if volumes || left.volumes.is_empty() { &[] } else { &["volumes"] };
+        let began = host.clock.monotonic();
+        host.root.remove_tree(root, keep)?;
+        let took = host.clock.monotonic().saturating_sub(began).as_secs_f64();
+        observer.undone(&format!("remove {root}"), took);
+    }
+    // Last: until here the layers that were lent must not be collected, whatever becomes of their images.
+    let store = host.doors.layers(socket)?;
+    for lease in &left.leases {
+        store.end_lease(lease).with_context(|| format!("cannot end the lease {lease}"))?;
+        observer.undone(&format!("end the lease {lease}"), 0.0);
+    }
+    Ok(())
+}
+
+fn mark(host: &Host, removed: &str) -> Result<()> {
+    let mark = Mark {
+        api_version: API_VERSION.to_owned(),
+        kind: "Cleanup".to_owned(),
+        time: host.clock.now(),
+        removed: removed.to_owned(),
+    };
+    let text = serde_json::to_string_pretty(&mark).context("cannot print the mark of a cleanup")?;
+    host.root.make_dirs("/var/lib/castoff", 0o700)?;
+    let before = host.root.read(MARK)?.map(|read| read.digest());
+    let expect = before.as_ref().map_or(Expect::Absent, Expect::Content);
+    host.root.write_atomic(MARK, text.as_bytes(), expect, Attributes::Keep { mode: 0o600 })
+}
+
+/// Refuses to take back a run that needs what a cleanup has removed since.
+///
+/// # Errors
+/// [`Refusal::Cleaned`].
+pub fn refuse_cleaned(host: &Host, run: &str, plan: &Plan) -> Result<()> {
+    use crate::model::Action;
+    let needs_docker = plan.steps.iter().any(|step| {
+        matches!(&step.action, Action::StopDockerPods | Action::ImportImages { .. })
+            || matches!(&step.action, Action::StopUnit { unit } if unit.starts_with("docker."))
+    });
+    let Some(text) = host.root.text(MARK)?.filter(|_| needs_docker) else { return Ok(()) };
+    let mark: Mark = serde_json::from_str(&text).with_context(|| format!("{MARK} cannot be used"))?;
+    let stamp: String = mark.time.chars().filter(char::is_ascii_alphanumeric).take(15).collect();
+    if run.get(..15).is_some_and(|run| run <= stamp.as_str()) {
+        return Err(Refusal::Cleaned { run: run.to_owned(), removed: mark.removed, time: mark.time }.into());
+    }
+    Ok(())
+}

@@ -1,0 +1,428 @@
+#![allow(clippy::disallowed_methods)] // works on open directories, where `Root`'s paths would be resolved again for each file
+//! Cloning a layer's directory, and telling whether it can be cloned.
+
+use super::{
+    Root,
+    layers::{Bridge, mount_id, open_dir, times},
+};
+use anyhow::{Context as _, Result, anyhow, bail};
+use rustix::{
+    fs::{self as sys, AtFlags, CWD, FileType, Mode, OFlags, Stat},
+    io::Errno,
+};
+use std::{
+    collections::HashMap,
+    ffi::{CStr, CString, OsStr, OsString},
+    fs::File,
+    os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
+    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+    path::{Component, Path, PathBuf},
+};
+
+/// How a file's content comes to the other side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cloning {
+    /// Shared blocks (`FICLONE`); fails where the file system cannot.
+    Reflink,
+    /// A second copy.
+    Copy,
+    /// A second name for the same file; a copy where the file system allows no further name.
+    Hardlink,
+}
+
+/// What cloning a layer came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cloned {
+    /// Entries made.
+    pub entries: u64,
+    /// Bytes of files that were really copied.
+    pub bytes: u64,
+}
+
+/// Why a layer's directory is not what a plain overlay mount shows.
+#[derive(Debug, thiserror::Error)]
+#[error("{path} {what}, which only the mount that wrote it understands")]
+pub struct NotPlain {
+    /// The file.
+    pub path: String,
+    /// `holds only metadata (overlay.metacopy)`, …
+    pub what: &'static str,
+}
+
+/// Attributes of overlayfs that say something about the very mount they were made by (kernel
+/// `Documentation/filesystems/overlayfs.rst`); `opaque` is the only one that belongs to the layer.
+const OF_A_MOUNT: [&str; 6] = [
+    "trusted.overlay.origin",
+    "trusted.overlay.impure",
+    "trusted.overlay.nlink",
+    "trusted.overlay.upper",
+    "trusted.overlay.uuid",
+    "trusted.overlay.protattr",
+];
+
+impl Root {
+    /// Clones what is in `from` into the directory `to`, which is emptied before. Everything that a container could see is
+    /// the same: owners, modes, times, attributes, links between files, devices and whiteouts.
+    ///
+    /// # Errors
+    /// [`NotPlain`], or what the system refuses; `to` holds a part then.
+    pub fn clone_layer(&self, from: &str, to: &str, how: Cloning) -> Result<Cloned> {
+        self.faults.effect(&format!("empty {to}"), || empty(&self.outside(to)))?;
+        self.faults.effect(&format!("clone {from} to {to}"), || {
+            let (from, to) = (self.outside(from), self.outside(to));
+            // Through one mount, for links do not cross mounts of the same file system.
+            let bridge = (how == Cloning::Hardlink && mount_id(&from)? != mount_id(&to)?)
+                .then(|| Bridge::over(&from, &to))
+                .transpose()?;
+            let (source, target) = match &bridge {
+                Some(bridge) => {
+                    (open_dir(&bridge.tree, bridge.below(&from)?)?, open_dir(&bridge.tree, bridge.below(&to)?)?)
+                }
+                None => (open_dir(CWD, &from)?, open_dir(CWD, &to)?),
+            };
+            let (source, target) = (File::from(source), File::from(target));
+            let before = sys::fstat(&source)?;
+            let mut clone = Clone { root: target.as_fd(), how, seen: HashMap::new(), cloned: Cloned::default() };
+            clone.dir(source.as_fd(), target.as_fd(), Path::new(""))?;
+            dress(&source, &target, &before)?;
+            Ok(clone.cloned)
+        })
+    }
+
+    /// Opens a file of an image store to read all of it, however large.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open_layer_file(&self, path: &str) -> Result<std::fs::File> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = sys::openat(CWD, self.outside(path), flags, Mode::empty());
+        fd.map(std::fs::File::from).with_context(|| format!("cannot open {path}"))
+    }
+
+    /// Hands out the content of a file of a layer, which must have `size` bytes. `name` is as in an archive: below `dir`,
+    /// and not necessarily text.
+    ///
+    /// # Errors
+    /// When it is not there, has another size, or `sink` fails.
+    pub fn layer_content(
+        &self,
+        dir: &str,
+        name: &[u8],
+        size: u64,
+        buffer: &mut [u8],
+        sink: &mut impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let shown = || format!("{dir}/{}", String::from_utf8_lossy(name));
+        let fd = open_below(open_dir(CWD, &self.outside(dir))?, OsStr::from_bytes(name))
+            .with_context(|| format!("cannot open {}", shown()))?;
+        let mut left = size;
+        loop {
+            let count = rustix::io::read(&fd, &mut *buffer).with_context(|| format!("cannot read {}", shown()))?;
+            if count == 0 {
+                break;
+            }
+            left =
+                left.checked_sub(count as u64).with_context(|| format!("{} is longer than {size} bytes", shown()))?;
+            sink(buffer.get(..count).unwrap_or_default())?;
+        }
+        if left == 0 { Ok(()) } else { bail!("{} is shorter than {size} bytes", shown()) }
+    }
+
+    /// Writes to disk all that belongs to the file system of `dir`.
+    ///
+    /// # Errors
+    /// What the system refuses.
+    pub fn sync_layers(&self, dir: &str) -> Result<()> {
+        self.faults.effect(&format!("sync {dir}"), || {
+            let fd = open_dir(CWD, &self.outside(dir))?;
+            self.syncs.time(|| sys::syncfs(&fd)).with_context(|| format!("cannot write the layers in {dir} to disk"))
+        })
+    }
+
+    /// Fails with [`NotPlain`] when a file or directory below `dir` needs the mount that made it.
+    ///
+    /// # Errors
+    /// [`NotPlain`], or a directory that cannot be read.
+    pub fn expect_plain_layer(&self, dir: &str) -> Result<()> {
+        let fd = open_dir(CWD, &self.outside(dir))?;
+        plain(fd.as_fd(), Path::new(dir))
+    }
+}
+
+/// Opens a file below a directory; links are not followed.
+fn open_below(mut dir: OwnedFd, path: &OsStr) -> Result<OwnedFd> {
+    let parts = Path::new(path).components().filter_map(|part| match part {
+        Component::Normal(name) => Some(Ok(name)),
+        Component::CurDir | Component::RootDir => None,
+        _ => Some(Err(anyhow!("a name that leaves the layer"))),
+    });
+    let parts = parts.collect::<Result<Vec<_>>>()?;
+    let (name, dirs) = parts.split_last().context("a file without a name")?;
+    for part in dirs {
+        dir = open_dir(&dir, Path::new(part))?;
+    }
+    Ok(sys::openat(&dir, *name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// Entries of a directory, in the order the file system gives them.
+pub(super) fn entries(dir: BorrowedFd<'_>) -> Result<Vec<CString>> {
+    let mut names = Vec::new();
+    for entry in sys::Dir::read_from(dir).context("cannot read a directory")? {
+        let entry = entry.context("cannot read a directory")?;
+        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            names.push(entry.file_name().to_owned());
+        }
+    }
+    Ok(names)
+}
+
+fn empty(dir: &Path) -> Result<()> {
+    let fd = open_dir(CWD, dir)?;
+    empty_fd(fd.as_fd())
+}
+
+fn empty_fd(dir: BorrowedFd<'_>) -> Result<()> {
+    for name in entries(dir)? {
+        let stat = sys::statat(dir, &name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let is_dir = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        if is_dir {
+            empty_fd(open_dir(dir, Path::new(OsStr::from_bytes(name.to_bytes())))?.as_fd())?;
+        }
+        let flags = if is_dir { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+        sys::unlinkat(dir, &name, flags).with_context(|| format!("cannot remove {}", shown(&name)))?;
+    }
+    Ok(())
+}
+
+fn shown(name: &CStr) -> String {
+    name.to_string_lossy().into_owned()
+}
+
+/// The place of a file for calls that take no directory.
+fn path_of(dir: BorrowedFd<'_>, name: &OsStr) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd())).join(name)
+}
+
+/// Extended attributes of an entry itself, those of its mount left out.
+pub(super) fn xattrs(dir: BorrowedFd<'_>, name: &OsStr) -> Result<Vec<(OsString, Vec<u8>)>> {
+    let path = path_of(dir, name);
+    let names = match xattr::list(&path) {
+        Ok(names) => names,
+        Err(error) if error.raw_os_error() == Some(Errno::OPNOTSUPP.raw_os_error()) => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("cannot read the attributes of {}", name.display())),
+    };
+    let mut all = Vec::new();
+    for key in names {
+        if belongs_to_layer(&key)
+            && let Some(value) = xattr::get(&path, &key)?
+        {
+            all.push((key, value));
+        }
+    }
+    Ok(all)
+}
+
+/// Not what overlayfs says of a mount, nor the label of SELinux, which its policy gives to the new place.
+fn belongs_to_layer(key: &OsStr) -> bool {
+    key.to_str().is_none_or(|key| !OF_A_MOUNT.contains(&key) && key != "security.selinux")
+}
+
+/// Gives a file or directory that is open owner, mode, attributes and times of another.
+fn dress(from: &File, to: &File, stat: &Stat) -> Result<()> {
+    use xattr::FileExt as _;
+    sys::fchown(to, Some(sys::Uid::from_raw(stat.st_uid)), Some(sys::Gid::from_raw(stat.st_gid)))?;
+    // After the owner, which takes set-user-id bits away.
+    sys::fchmod(to, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
+    match from.list_xattr() {
+        Ok(names) => {
+            for key in names.filter(|key| belongs_to_layer(key)) {
+                if let Some(value) = from.get_xattr(&key)? {
+                    to.set_xattr(&key, &value).with_context(|| format!("cannot set {}", key.display()))?;
+                }
+            }
+        }
+        Err(error) if error.raw_os_error() == Some(Errno::OPNOTSUPP.raw_os_error()) => {}
+        Err(error) => return Err(error).context("cannot read its attributes"),
+    }
+    Ok(sys::futimens(to, &times(stat))?)
+}
+
+/// The same for what cannot be opened: links, devices, pipes.
+fn dress_special(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &OsStr, stat: &Stat) -> Result<()> {
+    let (uid, gid) = (sys::Uid::from_raw(stat.st_uid), sys::Gid::from_raw(stat.st_gid));
+    sys::chownat(to, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
+        sys::chmodat(to, name, Mode::from_raw_mode(stat.st_mode & 0o7777), AtFlags::empty())?;
+    }
+    for (key, value) in xattrs(from, name)? {
+        let set = xattr::set(path_of(to, name), &key, &value);
+        set.with_context(|| format!("cannot set {}", key.display()))?;
+    }
+    Ok(sys::utimensat(to, name, &times(stat), AtFlags::SYMLINK_NOFOLLOW)?)
+}
+
+struct Clone<'a> {
+    root: BorrowedFd<'a>,
+    how: Cloning,
+    /// Files with several names: where the first of them was made.
+    seen: HashMap<(u64, u64), PathBuf>,
+    cloned: Cloned,
+}
+
+impl Clone<'_> {
+    fn dir(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, path: &Path) -> Result<()> {
+        for name in entries(from)? {
+            let name = OsString::from_vec(name.into_bytes());
+            let at = path.join(&name);
+            self.entry(from, to, &name, &at).with_context(|| format!("cannot clone {}", at.display()))?;
+            self.cloned.entries += 1;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &OsStr, at: &Path) -> Result<()> {
+        let stat = sys::statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        if kind != FileType::Directory && stat.st_nlink > 1 {
+            if let Some(first) = self.seen.get(&(stat.st_dev, stat.st_ino)) {
+                return Ok(sys::linkat(self.root, first, to, name, AtFlags::empty())?);
+            }
+            self.seen.insert((stat.st_dev, stat.st_ino), at.to_owned());
+        }
+        match kind {
+            FileType::Directory => {
+                sys::mkdirat(to, name, Mode::RWXU)?;
+                let source = File::from(open_dir(from, Path::new(name))?);
+                let target = File::from(open_dir(to, Path::new(name))?);
+                self.dir(source.as_fd(), target.as_fd(), at)?;
+                // Last: its times change with every entry.
+                dress(&source, &target, &stat)
+            }
+            FileType::RegularFile => {
+                if self.how == Cloning::Hardlink {
+                    match sys::linkat(from, name, to, name, AtFlags::empty()) {
+                        Ok(()) => return Ok(()),
+                        // The most links a file may have, or a file that must not change.
+                        Err(Errno::MLINK | Errno::PERM) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                self.file(from, to, name, &stat)
+            }
+            FileType::Symlink => {
+                let target = sys::readlinkat(from, name, Vec::new())?;
+                sys::symlinkat(&target, to, name)?;
+                dress_special(from, to, name, &stat)
+            }
+            kind => {
+                sys::mknodat(to, name, kind, Mode::RUSR | Mode::WUSR, stat.st_rdev)?;
+                dress_special(from, to, name, &stat)
+            }
+        }
+    }
+
+    fn file(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &OsStr, stat: &Stat) -> Result<()> {
+        let read = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOATIME;
+        let write = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let source = sys::openat(from, name, read, Mode::empty())?;
+        let target = sys::openat(to, name, write, Mode::RUSR | Mode::WUSR)?;
+        let size = u64::try_from(stat.st_size).unwrap_or_default();
+        if self.how != Cloning::Reflink {
+            self.cloned.bytes += copy(&source, &target, size)?;
+        } else if size > 0 {
+            sys::ioctl_ficlone(&target, &source)?;
+        }
+        dress(&File::from(source), &File::from(target), stat)
+    }
+}
+
+/// Copies what is not a hole.
+fn copy(from: &OwnedFd, to: &OwnedFd, size: u64) -> Result<u64> {
+    let (mut at, mut copied) = (0, 0);
+    while at < size {
+        let begin = match sys::seek(from, sys::SeekFrom::Data(at)) {
+            Ok(begin) => begin,
+            // Only a hole is left.
+            Err(Errno::NXIO) => break,
+            Err(Errno::INVAL) => at,
+            Err(error) => return Err(error.into()),
+        };
+        let end = sys::seek(from, sys::SeekFrom::Hole(begin)).unwrap_or(size);
+        let (mut source, mut target) = (begin, begin);
+        while source < end {
+            let most = usize::try_from((end - source).min(1 << 30)).unwrap_or(1 << 30);
+            match sys::copy_file_range(from, Some(&mut source), to, Some(&mut target), most) {
+                Ok(0) => bail!("a file became shorter while it was copied"),
+                Ok(count) => copied += count as u64,
+                Err(Errno::XDEV | Errno::NOSYS | Errno::INVAL | Errno::OPNOTSUPP) => {
+                    copied += copy_by_hand(from, to, &mut source, &mut target, end)?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        at = end;
+    }
+    sys::ftruncate(to, size)?;
+    Ok(copied)
+}
+
+/// For kernels and pairs of file systems that cannot copy by themselves (before 5.3 between two of them).
+fn copy_by_hand(from: &OwnedFd, to: &OwnedFd, source: &mut u64, target: &mut u64, end: u64) -> Result<u64> {
+    let mut buffer = vec![0; 1 << 16];
+    let most = usize::try_from(end - *source).unwrap_or(buffer.len()).min(buffer.len());
+    let count = rustix::io::pread(from, buffer.get_mut(..most).unwrap_or_default(), *source)?;
+    if count == 0 {
+        bail!("a file became shorter while it was copied");
+    }
+    let mut written = 0;
+    while written < count {
+        let bytes = buffer.get(written..count).unwrap_or_default();
+        written += rustix::io::pwrite(to, bytes, *target + written as u64)?;
+    }
+    *source += count as u64;
+    *target += count as u64;
+    Ok(count as u64)
+}
+
+fn plain(dir: BorrowedFd<'_>, path: &Path) -> Result<()> {
+    for name in entries(dir)? {
+        let name = OsString::from_vec(name.into_bytes());
+        let at = path.join(&name);
+        let stat = sys::statat(dir, &name, AtFlags::SYMLINK_NOFOLLOW)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => {
+                let below = File::from(open_dir(dir, Path::new(&name))?);
+                expect_plain_dir(&below, &at)?;
+                plain(below.as_fd(), &at)?;
+            }
+            FileType::RegularFile => expect_plain_file(dir, &name, &stat, &at)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A renamed directory whose content is below its old name.
+fn expect_plain_dir(dir: &File, at: &Path) -> Result<()> {
+    use xattr::FileExt as _;
+    let found = dir.get_xattr("trusted.overlay.redirect");
+    refuse(found, at, "was renamed by overlayfs (overlay.redirect)")
+}
+
+/// A file of which only the metadata is here. Its size is that of the whole, and it has no block of its own.
+fn expect_plain_file(dir: BorrowedFd<'_>, name: &OsStr, stat: &Stat, at: &Path) -> Result<()> {
+    if stat.st_size == 0 || stat.st_blocks != 0 {
+        return Ok(());
+    }
+    let found = xattr::get(path_of(dir, name), "trusted.overlay.metacopy");
+    refuse(found, at, "holds only metadata (overlay.metacopy)")
+}
+
+fn refuse(found: std::io::Result<Option<Vec<u8>>>, at: &Path, what: &'static str) -> Result<()> {
+    match found {
+        Ok(None) => Ok(()),
+        Ok(Some(_)) => Err(NotPlain { path: at.display().to_string(), what }.into()),
+        Err(error) if error.raw_os_error() == Some(Errno::OPNOTSUPP.raw_os_error()) => Ok(()),
+        Err(error) => Err(anyhow!(error)).with_context(|| format!("cannot look at {}", at.display())),
+    }
+}

@@ -1,0 +1,211 @@
+#![allow(clippy::disallowed_methods)] // works on open directories, where `Root`'s paths would be resolved again for each file
+//! Layers of images as directories that are lent by exchange. Both sides belong to daemons that run as root.
+
+use super::{EntryKind, Root};
+use anyhow::{Context as _, Result, bail};
+use rustix::{
+    fs::{self as sys, AtFlags, CWD, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps},
+    io::Errno,
+    mount::{OpenTreeFlags, open_tree},
+};
+use std::{
+    os::fd::{AsFd, AsRawFd as _, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+/// A layer that was lent is a link; these are what may be at its path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LayerPlace {
+    /// The layer itself.
+    Here,
+    /// A link to where it is.
+    Lent(String),
+    /// Neither.
+    Missing,
+}
+
+impl Root {
+    /// What is at a layer's path.
+    pub fn layer_place(&self, dir: &str) -> LayerPlace {
+        match self.kind(dir) {
+            Some(EntryKind::Dir) => LayerPlace::Here,
+            Some(EntryKind::Link) => self.link(dir).map_or(LayerPlace::Missing, LayerPlace::Lent),
+            _ => LayerPlace::Missing,
+        }
+    }
+
+    /// Lends the directory `from` to the empty directory `to`: afterwards it is at `to`, and `from` is a link to it. At no
+    /// instant is either path without the layer. Doing it twice is the same as doing it once.
+    ///
+    /// # Errors
+    /// When the two are on different file systems, or the system refuses; then both are as they were, but that `to`
+    /// may be a link instead of an empty directory.
+    pub fn lend_layer(&self, from: &str, to: &str) -> Result<()> {
+        if self.layer_place(from) == LayerPlace::Lent(to.to_owned()) && self.kind(to) == Some(EntryKind::Dir) {
+            return self.sync_parents(from, to);
+        }
+        if self.kind(from) != Some(EntryKind::Dir) {
+            bail!("{from} is no directory");
+        }
+        match self.layer_place(to) {
+            LayerPlace::Here => self.remove_dir_for(to)?,
+            LayerPlace::Lent(target) if target == to => {}
+            LayerPlace::Missing if self.kind(to).is_none() => {}
+            _ => bail!("{to} is neither an empty directory nor a link of ours"),
+        }
+        if self.kind(to).is_none() {
+            self.faults.effect(&format!("link {to}"), || {
+                sys::symlink(to, self.outside(to)).with_context(|| format!("cannot make the link {to}"))
+            })?;
+        }
+        self.exchange(from, to, to)?;
+        self.sync_parents(from, to)
+    }
+
+    fn remove_dir_for(&self, dir: &str) -> Result<()> {
+        self.faults.effect(&format!("rmdir {dir}"), || {
+            sys::rmdir(self.outside(dir)).with_context(|| format!("cannot replace the directory {dir}"))
+        })
+    }
+
+    /// Takes a lent layer back: the directory is at `dir` again, and where it was is a link to itself. False when it was
+    /// here already.
+    ///
+    /// # Errors
+    /// When the layer is not where the link says, or the system refuses.
+    pub fn take_layer_back(&self, dir: &str) -> Result<bool> {
+        match self.layer_place(dir) {
+            LayerPlace::Here => Ok(false),
+            LayerPlace::Missing => bail!("{dir} is gone"),
+            LayerPlace::Lent(to) => {
+                if self.kind(&to) != Some(EntryKind::Dir) {
+                    bail!("{dir} says that its layer is at {to}, and there is no directory");
+                }
+                self.exchange(dir, &to, &to)?;
+                self.sync_parents(dir, &to)?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Exchanges two entries in one step. `keep` is the one of them whose times are looked at before, because some file
+    /// systems (XFS) change them when a directory gets another parent.
+    fn exchange(&self, a: &str, b: &str, link: &str) -> Result<()> {
+        let layer = if self.kind(a) == Some(EntryKind::Dir) { a } else { b };
+        let before = sys::lstat(self.outside(layer)).with_context(|| format!("cannot look at {layer}"))?;
+        let after = if layer == a { b } else { a };
+        let what = || format!("cannot exchange {a} and {b}");
+        self.faults.effect(&format!("exchange {a} and {link}"), || {
+            let (x, y) = (self.outside(a), self.outside(b));
+            match sys::renameat_with(CWD, &x, CWD, &y, RenameFlags::EXCHANGE) {
+                Err(Errno::XDEV) => {
+                    let bridge = Bridge::over(&x, &y).with_context(what)?;
+                    let (x, y) = (bridge.below(&x)?, bridge.below(&y)?);
+                    sys::renameat_with(&bridge.tree, x, &bridge.tree, y, RenameFlags::EXCHANGE).with_context(what)
+                }
+                done => done.with_context(what),
+            }
+        })?;
+        self.faults.effect(&format!("times of {after}"), || {
+            sys::utimensat(CWD, self.outside(after), &times(&before), AtFlags::SYMLINK_NOFOLLOW)
+                .with_context(|| format!("cannot set the times of {after}"))
+        })
+    }
+
+    fn sync_parents(&self, a: &str, b: &str) -> Result<()> {
+        for path in [a, b] {
+            let dir = path.rsplit_once('/').map_or("/", |(dir, _)| dir);
+            self.faults.effect(&format!("fsync directory {dir}"), || {
+                let fd = open_dir(CWD, &self.outside(dir))?;
+                self.syncs.time(|| sys::fsync(&fd)).with_context(|| format!("cannot write directory {dir} to disk"))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Whether both are on one file system, whatever the mounts they are seen through.
+    pub fn on_one_file_system(&self, a: &str, b: &str) -> bool {
+        let device = |path: &str| sys::stat(self.outside(path)).map(|stat| stat.st_dev);
+        matches!((device(a), device(b)), (Ok(a), Ok(b)) if a == b)
+    }
+
+    /// Whether an exchange between the two would be one step on one file system. Nothing is written.
+    pub fn can_exchange(&self, a: &str, b: &str) -> bool {
+        let (a, b) = (self.outside(a), self.outside(b));
+        let same = mount_id(&a).and_then(|x| Ok(x == mount_id(&b)?));
+        match same {
+            Ok(true) => true,
+            Ok(false) => Bridge::over(&a, &b).is_ok_and(|bridge| bridge.below(&a).is_ok() && bridge.below(&b).is_ok()),
+            Err(_) => false,
+        }
+    }
+
+    /// Whether a file in `a` can share its blocks with one in `b`; tried with files that have no name.
+    pub fn can_reflink(&self, a: &str, b: &str) -> bool {
+        let unnamed = |dir: &str, bytes: &[u8]| -> Result<OwnedFd> {
+            let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+            let fd = sys::openat(CWD, self.outside(dir), flags, Mode::RUSR | Mode::WUSR)?;
+            let mut written = 0;
+            while written < bytes.len() {
+                written += rustix::io::write(&fd, bytes.get(written..).unwrap_or_default())?;
+            }
+            Ok(fd)
+        };
+        let tried = unnamed(a, &[1; 8192]).and_then(|from| Ok(sys::ioctl_ficlone(unnamed(b, &[])?, from)?));
+        tried.is_ok()
+    }
+}
+
+/// One file system as it is below the mounts on it: what is mounted on itself is only one place there.
+pub(super) struct Bridge {
+    pub(super) tree: OwnedFd,
+    top: PathBuf,
+}
+
+impl Bridge {
+    /// Over the directory that both paths are below.
+    pub(super) fn over(a: &Path, b: &Path) -> Result<Self> {
+        let common: PathBuf = a.components().zip(b.components()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect();
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        // Linux 5.2; older ones say ENOSYS.
+        let tree = open_tree(CWD, &common, flags)
+            .with_context(|| format!("cannot look below the mounts on {}", common.display()))?;
+        Ok(Self { tree, top: common })
+    }
+
+    /// A path seen through the bridge, when it is the same place.
+    pub(super) fn below<'p>(&self, path: &'p Path) -> Result<&'p Path> {
+        let relative = path.strip_prefix(&self.top).context("a path outside the bridge")?;
+        let (dir, visible) = (relative.parent().unwrap_or(Path::new("")), path.parent().unwrap_or(Path::new("/")));
+        let through =
+            sys::statat(&self.tree, if dir.as_os_str().is_empty() { Path::new(".") } else { dir }, AtFlags::empty());
+        let (through, seen) = (through?, sys::stat(visible)?);
+        if (through.st_dev, through.st_ino) != (seen.st_dev, seen.st_ino) {
+            bail!("{} is on another file system than {}", path.display(), self.top.display());
+        }
+        Ok(relative)
+    }
+}
+
+pub(super) fn mount_id(path: &Path) -> Result<u64> {
+    let fd = sys::openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .with_context(|| format!("cannot open {}", path.display()))?;
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd()))?;
+    let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:")).map(str::trim);
+    id.and_then(|id| id.parse().ok()).context("the kernel names no mount for an open file")
+}
+
+pub(super) fn open_dir(at: impl AsFd, path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    sys::openat(at, path, flags, Mode::empty()).with_context(|| format!("cannot open the directory {}", path.display()))
+}
+
+pub(super) fn times(stat: &Stat) -> Timestamps {
+    #[allow(clippy::cast_possible_wrap)] // Nanoseconds of a second.
+    let spec = |seconds: i64, nanoseconds: u64| Timespec { tv_sec: seconds, tv_nsec: nanoseconds as i64 };
+    Timestamps {
+        last_access: spec(stat.st_atime, stat.st_atime_nsec),
+        last_modification: spec(stat.st_mtime, stat.st_mtime_nsec),
+    }
+}

@@ -1,0 +1,335 @@
+//! Carrying images under every fault: each effect fails, or the process dies before it, after it or in its middle. Then
+//! somebody goes on, or takes it back. Docker's layers are never lost, and never in two places.
+#![allow(clippy::unwrap_used, reason = "all of this is tests")]
+#![allow(clippy::disallowed_methods, reason = "it works on temporary folders, not on a node")]
+#![allow(clippy::print_stdout, reason = "cargo shows it when a test failed, or with --nocapture")]
+
+mod common;
+
+use castoff::{
+    host::{
+        Containerd, Cri, Doors, FakeClock, FakeEngine, FakeKernel, FakeLayerStore, FakeProcs, FakeUnits, FaultMode,
+        Faults, Host, LayerPlace, LayerStore, Parts, Root,
+    },
+    images::{DockerStore, Job, Loan},
+    model::{CarryMode, CarryOptions, Comparing},
+};
+use common::{
+    docker_store::{Files, SOURCE, lay, sha},
+    tree::make_dir,
+};
+use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt as _, path::Path, rc::Rc};
+
+const ROOT: &str = "/var/lib/containerd";
+const MODES: [FaultMode; 4] = [FaultMode::Fail, FaultMode::DieBefore, FaultMode::DieAfter, FaultMode::Torn];
+
+#[derive(Debug)]
+struct Behind(FakeLayerStore);
+
+impl Doors for Behind {
+    fn cri(&self, _: &str) -> anyhow::Result<Box<dyn Cri>> {
+        anyhow::bail!("nobody is there")
+    }
+
+    fn containerd(&self, _: &str) -> anyhow::Result<Box<dyn Containerd>> {
+        anyhow::bail!("nobody is there")
+    }
+
+    fn layers(&self, _: &str) -> anyhow::Result<Box<dyn LayerStore>> {
+        Ok(Box::new(self.0.clone()))
+    }
+}
+
+/// A node with Docker's store in a folder and a containerd in memory.
+struct Node {
+    dir: tempfile::TempDir,
+    daemon: FakeLayerStore,
+    images: Vec<String>,
+}
+
+impl Node {
+    /// Two images that share their lowest layer.
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let layers: [Files<'_>; 3] = [&[("a", "base"), ("d/b", "second")], &[("c", "top")], &[("e", "other")]];
+        let images = ["one:1", "two:1"];
+        lay(dir.path(), &layers, &[(images[0], &[0, 1]), (images[1], &[0, 2])]);
+        make_dir(dir.path(), "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots");
+        let root = Rc::new(Root::open(dir.path(), Faults::none()).unwrap());
+        Self { daemon: FakeLayerStore::new(root, Faults::none()), dir, images: images.map(str::to_owned).to_vec() }
+    }
+
+    fn host(&self, faults: &Faults) -> Host {
+        let root = Root::open(self.dir.path(), faults.clone()).unwrap();
+        let same = Rc::new(Root::open(self.dir.path(), faults.clone()).unwrap());
+        Host::from_parts(Parts {
+            root,
+            units: Some(Box::new(FakeUnits::new(Faults::none()))),
+            engine: Box::new(FakeEngine::new("/run/docker.sock", Faults::none())),
+            procs: Box::new(FakeProcs::new(Faults::none())),
+            kernel: Box::new(FakeKernel::new("node")),
+            clock: Box::new(FakeClock::new()),
+            doors: Box::new(Behind(self.daemon.asked_by(same, faults.clone()))),
+            live: true,
+        })
+    }
+
+    fn carry(&self, options: &CarryOptions, faults: &Faults) -> anyhow::Result<usize> {
+        let host = self.host(faults);
+        let job = job(&host, &self.images, options);
+        let docker = job.docker("")?.unwrap();
+        let sorted = job.sort(Some(&*docker))?;
+        assert!(sorted.streamed.is_empty(), "{:?}", sorted.streamed);
+        let store = host.doors.layers("")?;
+        Ok(job.carry_layers(&*docker, &sorted, &*store, &mut |_| ())?.layers)
+    }
+
+    fn lendable(&self, options: &CarryOptions) -> Vec<String> {
+        let host = self.host(&Faults::none());
+        job(&host, &self.images, options).lendable().unwrap()
+    }
+
+    fn give_back(&self, layers: &[String], faults: &Faults) -> anyhow::Result<()> {
+        let host = self.host(faults);
+        let store = host.doors.layers("")?;
+        let loan = Loan { run: "r", source: SOURCE, root: ROOT, layers, images: &[], had: None };
+        loan.expect_unused(&host, &*store)?;
+        loan.return_layers(&host)?;
+        loan.forget(&*store).map(drop)
+    }
+
+    /// Everything below Docker's root as it is, links not followed, and times and owners with it.
+    fn docker(&self) -> BTreeMap<String, String> {
+        let mut all = BTreeMap::new();
+        walk(&self.dir.path().join("var/lib/docker"), &mut all);
+        all
+    }
+
+    /// What Docker sees in its layers, wherever they are.
+    fn seen(&self) -> BTreeMap<String, String> {
+        let mut all = BTreeMap::new();
+        for cache in ["cache0", "cache1", "cache2"] {
+            let at = self.dir.path().join("var/lib/docker/overlay2").join(cache).join("diff");
+            // A link made by castoff is absolute on the node, that is below this folder.
+            let at = match fs::read_link(&at) {
+                Ok(link) => self.dir.path().join(link.strip_prefix("/").unwrap()),
+                Err(_) => at,
+            };
+            assert!(at.is_dir(), "{} is lost", at.display());
+            let mut layer = BTreeMap::new();
+            walk(&at, &mut layer);
+            let short = |path: String| path.strip_prefix(at.to_str().unwrap()).unwrap().to_owned();
+            all.extend(layer.into_iter().map(|(path, meta)| (format!("{cache}{}", short(path)), meta)));
+        }
+        all
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.daemon.names().unwrap().into_iter().map(|name| name.name).collect()
+    }
+
+    fn assert_done(&self, what: &str) {
+        let names = self.names();
+        for name in ["docker.io/library/one:1", "docker.io/library/two:1"] {
+            assert!(names.iter().any(|known| known == name), "{what}: {names:?}");
+        }
+        assert_eq!(names.iter().filter(|name| name.starts_with("sha256:")).count(), 2, "{what}: {names:?}");
+        let layers = self.daemon.snapshots().unwrap();
+        assert_eq!(layers.iter().filter(|layer| layer.is_layer).count(), 3, "{what}: {layers:?}");
+        assert!(layers.iter().all(|layer| layer.is_layer), "{what}: something begun is left: {layers:?}");
+        let host = self.host(&Faults::none());
+        let docker = DockerStore::open(&host, SOURCE).unwrap();
+        for id in docker.all_ids().unwrap() {
+            let image = docker.read_image(&id).unwrap();
+            let dirs = self.daemon.directories(&image.layers.last().unwrap().chain_id, "").unwrap();
+            for (layer, dir) in image.layers.iter().rev().zip(dirs) {
+                host.root.compare_layers(&docker.dir_of(layer).unwrap(), &dir, true).unwrap();
+                docker.check_layer(layer).unwrap();
+            }
+        }
+    }
+
+    fn assert_undone(&self, before: &BTreeMap<String, String>, what: &str) {
+        assert_eq!(&self.docker(), before, "{what}");
+        assert!(self.names().is_empty(), "{what}: {:?}", self.names());
+        assert!(self.daemon.snapshots().unwrap().is_empty() && self.daemon.leases().unwrap().is_empty(), "{what}");
+    }
+}
+
+fn job<'a>(host: &'a Host, images: &'a [String], options: &'a CarryOptions) -> Job<'a> {
+    Job { host, images, source: SOURCE, from_containerd: false, root: ROOT, options, run: "r", sandbox: None }
+}
+
+fn walk(dir: &Path, all: &mut BTreeMap<String, String>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let meta = fs::symlink_metadata(&path).unwrap();
+        let content = if meta.is_file() {
+            String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned()
+        } else {
+            String::new()
+        };
+        // The time of a directory that holds layers changes, as it does whenever Docker makes one.
+        let time = if meta.is_dir() { 0 } else { meta.mtime_nsec() };
+        all.insert(path.display().to_string(), format!("{:o} {} {time} {content}", meta.mode(), meta.uid()));
+        if meta.is_dir() {
+            walk(&path, all);
+        }
+    }
+}
+
+fn options(mode: CarryMode) -> CarryOptions {
+    CarryOptions {
+        mode,
+        verify_layers: true,
+        with_blobs: mode == CarryMode::Copy,
+        compare: Comparing::Full,
+        online: false,
+    }
+}
+
+const WAYS: [CarryMode; 3] = [CarryMode::Adopt, CarryMode::Copy, CarryMode::Hardlink];
+
+#[test]
+fn carried_and_taken_back() {
+    for mode in WAYS {
+        let node = Node::new();
+        let (before, seen, options) = (node.docker(), node.seen(), options(mode));
+        let layers = node.lendable(&options);
+        assert_eq!(layers.len(), if mode == CarryMode::Adopt { 3 } else { 0 });
+        assert_eq!(node.carry(&options, &Faults::none()).unwrap(), 3, "{mode}");
+        node.assert_done(mode.word());
+        assert_eq!(node.seen(), seen, "{mode}");
+        let lent = matches!(
+            node.host(&Faults::none()).root.layer_place("/var/lib/docker/overlay2/cache0/diff"),
+            LayerPlace::Lent(_)
+        );
+        assert_eq!(lent, mode == CarryMode::Adopt);
+        assert_eq!(node.daemon.leases().unwrap().len(), usize::from(lent), "only what was lent needs a lease");
+        assert_eq!(node.carry(&options, &Faults::none()).unwrap(), 0, "{mode}: a second time there is nothing to do");
+        node.give_back(&layers, &Faults::none()).unwrap();
+        node.assert_undone(&before, mode.word());
+        node.give_back(&layers, &Faults::none()).unwrap();
+    }
+}
+
+#[test]
+fn every_fault_ends_in_done_or_undone() {
+    let mut tried = 0;
+    for mode in WAYS {
+        let options = options(mode);
+        let counted = Faults::at(u64::MAX, FaultMode::Fail);
+        Node::new().carry(&options, &counted).unwrap();
+        for n in 1..=counted.count() {
+            for fault in MODES {
+                for on in [true, false] {
+                    let node = Node::new();
+                    let (before, seen) = (node.docker(), node.seen());
+                    let layers = node.lendable(&options);
+                    let what = format!(
+                        "{mode}, effect {n} ({}), {fault:?}, {}",
+                        counted.log()[usize::try_from(n).unwrap() - 1],
+                        if on { "on" } else { "back" }
+                    );
+                    let _ = node.carry(&options, &Faults::at(n, fault));
+                    assert_eq!(node.seen(), seen, "{what}: Docker lost something");
+                    if on {
+                        node.carry(&options, &Faults::none()).unwrap_or_else(|error| panic!("{what}: {error:#}"));
+                        node.assert_done(&what);
+                        assert_eq!(node.seen(), seen, "{what}");
+                    } else {
+                        node.give_back(&layers, &Faults::none()).unwrap_or_else(|error| panic!("{what}: {error:#}"));
+                        node.assert_undone(&before, &what);
+                    }
+                    tried += 1;
+                }
+            }
+        }
+    }
+    assert!(tried > 500, "{tried}");
+    println!("{tried} faults while carrying");
+}
+
+#[test]
+fn every_fault_on_the_way_back_is_survived() {
+    let mut tried = 0;
+    for mode in WAYS {
+        let options = options(mode);
+        let start = || {
+            let node = Node::new();
+            let (before, layers) = (node.docker(), node.lendable(&options));
+            node.carry(&options, &Faults::none()).unwrap();
+            (node, before, layers)
+        };
+        let counted = Faults::at(u64::MAX, FaultMode::Fail);
+        let (node, _, layers) = start();
+        node.give_back(&layers, &counted).unwrap();
+        for n in 1..=counted.count() {
+            for fault in MODES {
+                let (node, before, layers) = start();
+                let seen = node.seen();
+                let what =
+                    format!("{mode}, effect {n} ({}), {fault:?}", counted.log()[usize::try_from(n).unwrap() - 1]);
+                let _ = node.give_back(&layers, &Faults::at(n, fault));
+                assert_eq!(node.seen(), seen, "{what}: Docker lost something");
+                node.give_back(&layers, &Faults::none()).unwrap_or_else(|error| panic!("{what}: {error:#}"));
+                node.assert_undone(&before, &what);
+                tried += 1;
+            }
+        }
+    }
+    println!("{tried} faults while giving back");
+}
+
+#[test]
+fn damage_is_found_before_anything_is_lent() {
+    let node = Node::new();
+    let docker = node.dir.path().join("var/lib/docker");
+    fs::write(docker.join("overlay2/cache0/diff/a"), "bit rot").unwrap();
+    let error = format!("{:#}", node.carry(&options(CarryMode::Adopt), &Faults::none()).unwrap_err());
+    assert!(error.contains("cannot carry one:1") && error.contains("/a is longer than 4 bytes"), "{error}");
+    fs::write(docker.join("overlay2/cache0/diff/a"), "bits").unwrap();
+    let error = format!("{:#}", node.carry(&options(CarryMode::Adopt), &Faults::none()).unwrap_err());
+    assert!(error.contains("are not those of sha256:"), "{error}");
+    assert!(node.names().is_empty());
+
+    let node = Node::new();
+    fs::remove_dir_all(node.dir.path().join("var/lib/docker/overlay2/cache1/diff")).unwrap();
+    let error = format!("{:#}", node.carry(&options(CarryMode::Auto), &Faults::none()).unwrap_err());
+    assert!(error.contains("cache1/diff"), "{error}");
+}
+
+#[test]
+fn a_tampered_journal_moves_nothing() {
+    let node = Node::new();
+    let host = node.host(&Faults::none());
+    for dir in [
+        "/etc",
+        "/var/lib/docker/overlay2/../../../etc/diff",
+        "/var/lib/docker/overlay2/a/b/diff",
+        "/var/lib/docker/overlay2/diff",
+    ] {
+        let layers = [dir.to_owned()];
+        let loan = Loan { run: "r", source: SOURCE, root: ROOT, layers: &layers, images: &[], had: None };
+        let error = loan.return_layers(&host).unwrap_err().to_string();
+        assert!(error.contains("no layer of Docker's"), "{error}");
+    }
+    // A link that somebody else made.
+    let diff = node.dir.path().join("var/lib/docker/overlay2/cache0/diff");
+    fs::rename(&diff, node.dir.path().join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink("/elsewhere", &diff).unwrap();
+    let layers = ["/var/lib/docker/overlay2/cache0/diff".to_owned()];
+    let loan = Loan { run: "r", source: SOURCE, root: ROOT, layers: &layers, images: &[], had: None };
+    assert!(loan.return_layers(&host).unwrap_err().to_string().contains("none of containerd's layers"));
+}
+
+#[test]
+fn a_name_that_means_something_else_is_left() {
+    let node = Node::new();
+    let other =
+        castoff::host::ImageName { name: "docker.io/library/one:1".into(), target: sha(b"x"), ..Default::default() };
+    node.daemon.put_name(&other).unwrap();
+    node.carry(&options(CarryMode::Adopt), &Faults::none()).unwrap();
+    let kept = node.daemon.names().unwrap().into_iter().find(|name| name.name == other.name).unwrap();
+    assert_eq!(kept.target, other.target);
+}
