@@ -12,13 +12,19 @@ use castoff::{
         Faults, Host, LayerPlace, LayerStore, Parts, Root,
     },
     images::{DockerStore, Job, Loan},
-    model::{CarryMode, CarryOptions, Comparing},
+    model::{CarryMode, CarryOptions, Comparing, LentLayer},
 };
 use common::{
     docker_store::{Files, SOURCE, lay, sha},
     tree::make_dir,
 };
-use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt as _, path::Path, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::Path,
+    rc::Rc,
+};
 
 const ROOT: &str = "/var/lib/containerd";
 const MODES: [FaultMode; 4] = [FaultMode::Fail, FaultMode::DieBefore, FaultMode::DieAfter, FaultMode::Torn];
@@ -81,20 +87,21 @@ impl Node {
         let sorted = job.sort(Some(&*docker))?;
         assert!(sorted.streamed.is_empty(), "{:?}", sorted.streamed);
         let store = host.doors.layers("")?;
-        Ok(job.carry_layers(&*docker, &sorted, &*store, &mut |_| ())?.layers)
+        Ok(job.carry_layers(&*docker, &sorted, &*store, &mut |_| Ok(()))?.layers)
     }
 
-    fn lendable(&self, options: &CarryOptions) -> Vec<String> {
+    fn lendable(&self, options: &CarryOptions) -> Vec<LentLayer> {
         let host = self.host(&Faults::none());
-        job(&host, &self.images, options).lendable().unwrap()
+        job(&host, &self.images, options).loan("").unwrap().0
     }
 
-    fn give_back(&self, layers: &[String], faults: &Faults) -> anyhow::Result<()> {
+    fn give_back(&self, layers: &[LentLayer], faults: &Faults) -> anyhow::Result<()> {
         let host = self.host(faults);
         let store = host.doors.layers("")?;
-        let loan = Loan { run: "r", source: SOURCE, root: ROOT, layers, images: &[], had: None };
+        let loan = Loan { run: "r", source: SOURCE, root: ROOT, layers, ids: &[], images: &[], had: None };
         loan.expect_unused(&host, &*store)?;
-        loan.return_layers(&host)?;
+        let needed = loan.needed(&*store)?;
+        loan.return_layers(&host, &needed)?;
         loan.forget(&*store).map(drop)
     }
 
@@ -309,18 +316,20 @@ fn a_tampered_journal_moves_nothing() {
         "/var/lib/docker/overlay2/a/b/diff",
         "/var/lib/docker/overlay2/diff",
     ] {
-        let layers = [dir.to_owned()];
-        let loan = Loan { run: "r", source: SOURCE, root: ROOT, layers: &layers, images: &[], had: None };
-        let error = loan.return_layers(&host).unwrap_err().to_string();
+        let layers = [LentLayer { dir: dir.to_owned(), chain: String::new() }];
+        let loan = Loan { run: "r", source: SOURCE, root: ROOT, layers: &layers, ids: &[], images: &[], had: None };
+        let error = loan.return_layers(&host, &BTreeSet::new()).unwrap_err().to_string();
         assert!(error.contains("no layer of Docker's"), "{error}");
     }
     // A link that somebody else made.
     let diff = node.dir.path().join("var/lib/docker/overlay2/cache0/diff");
     fs::rename(&diff, node.dir.path().join("elsewhere")).unwrap();
     std::os::unix::fs::symlink("/elsewhere", &diff).unwrap();
-    let layers = ["/var/lib/docker/overlay2/cache0/diff".to_owned()];
-    let loan = Loan { run: "r", source: SOURCE, root: ROOT, layers: &layers, images: &[], had: None };
-    assert!(loan.return_layers(&host).unwrap_err().to_string().contains("none of containerd's layers"));
+    let layers = [LentLayer { dir: "/var/lib/docker/overlay2/cache0/diff".to_owned(), chain: String::new() }];
+    let loan = Loan { run: "r", source: SOURCE, root: ROOT, layers: &layers, ids: &[], images: &[], had: None };
+    assert!(
+        loan.return_layers(&host, &BTreeSet::new()).unwrap_err().to_string().contains("none of containerd's layers")
+    );
 }
 
 #[test]
@@ -332,4 +341,37 @@ fn a_name_that_means_something_else_is_left() {
     node.carry(&options(CarryMode::Adopt), &Faults::none()).unwrap();
     let kept = node.daemon.names().unwrap().into_iter().find(|name| name.name == other.name).unwrap();
     assert_eq!(kept.target, other.target);
+}
+
+#[test]
+fn what_others_need_stays_and_docker_gets_a_copy() {
+    for fault in [FaultMode::Fail, FaultMode::DieBefore, FaultMode::DieAfter] {
+        for n in 1.. {
+            let node = Node::new();
+            let (before, options) = (node.docker(), options(CarryMode::Adopt));
+            let layers = node.lendable(&options);
+            node.carry(&options, &Faults::none()).unwrap();
+            // Somebody names the same image once more.
+            let mut other =
+                node.daemon.names().unwrap().into_iter().find(|name| name.name.ends_with("/one:1")).unwrap();
+            "example.test/mine:1".clone_into(&mut other.name);
+            other.labels.clear();
+            node.daemon.put_name(&other).unwrap();
+            let faults = Faults::at(n, fault);
+            let died = node.give_back(&layers, &faults).is_err();
+            node.give_back(&layers, &Faults::none()).unwrap();
+            assert_eq!(node.docker(), before, "{fault:?} {n}");
+            assert_eq!(node.names(), ["example.test/mine:1"]);
+            let host = node.host(&Faults::none());
+            let docker = DockerStore::open(&host, SOURCE).unwrap();
+            let image = docker.read_image(&docker.id_of("one:1").unwrap()).unwrap();
+            let dirs = node.daemon.directories(&image.layers.last().unwrap().chain_id, "").unwrap();
+            for (layer, dir) in image.layers.iter().rev().zip(dirs) {
+                host.root.compare_layers(&layer.dir, &dir, true).unwrap();
+            }
+            if !died && faults.count() < n {
+                break;
+            }
+        }
+    }
 }

@@ -7,7 +7,7 @@ use crate::{
     model::{Action, CarryMode, Undo},
 };
 use anyhow::{Context as _, Result, bail};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// What the step says of itself.
 struct Import<'a> {
@@ -44,12 +44,14 @@ pub fn prepare(work: &Work<'_>, action: &Action) -> Result<Undo> {
         let store = work.host.doors.layers(work.plan.desired.socket())?;
         Some(store.names()?.into_iter().map(|name| name.name).collect())
     };
+    let (layers, ids) = import.job.loan(work.plan.desired.socket())?;
     Ok(Undo::ReturnImages {
         had,
+        ids,
         source: import.source.to_owned(),
         root: import.root.to_owned(),
         new_root: import.new_root,
-        layers: import.job.lendable()?,
+        layers,
     })
 }
 
@@ -70,7 +72,7 @@ pub fn act(work: &mut Work<'_>, action: &Action) -> Result<Option<String>> {
             if streamed.len() == import.images.len() { import.bytes } else { size_of(docker.as_deref(), &streamed) };
         images::check_room(work.host, import.root, bytes)?;
     }
-    import.job.check_room(&sorted)?;
+    import.job.check_room(&sorted, docker.as_deref())?;
     let timeout = work.timeouts.images.duration();
     let start = work.timeouts.unit.duration();
     let socket = work.plan.desired.socket().to_owned();
@@ -79,8 +81,14 @@ pub fn act(work: &mut Work<'_>, action: &Action) -> Result<Option<String>> {
             Some(docker) if !sorted.layered.is_empty() => {
                 let store = host.doors.layers(socket)?;
                 import.job.carry_layers(&**docker, &sorted, &*store, &mut |said| match said {
-                    Said::Doing(what) => work.observer.waiting(what),
-                    Said::Done(what) => work.observer.part_done(what),
+                    Said::Doing(what) => {
+                        work.observer.waiting(what);
+                        work.check_interrupt()
+                    }
+                    Said::Done(what) => {
+                        work.observer.part_done(what);
+                        Ok(())
+                    }
                 })?
             }
             _ => Carried::default(),
@@ -173,16 +181,16 @@ fn stream(
     let before = store.as_ref().map(|store| store.names()).transpose()?.unwrap_or_default();
     carried.bytes += images::stream(host, socket, names, timeout, moved)?;
     if let Some(store) = store {
-        let new: Vec<ImageName> =
-            store.names()?.into_iter().filter(|name| !before.iter().any(|known| known.name == name.name)).collect();
-        for name in &new {
+        let planned = |name: &ImageName| names.iter().any(|image| images::canonical(image) == name.name);
+        let there: Vec<ImageName> = store.names()?.into_iter().filter(planned).collect();
+        for name in there.iter().filter(|name| !before.iter().any(|known| known.name == name.name)) {
             store.label_name(&name.name, images::RUN_LABEL, import.job.run)?;
         }
-        // An import leaves out the id, which CRI would add only when it runs.
-        for id in images::ids_of(&new, &*store, import.job.run)? {
+        // An import leaves out the id, which CRI would add only when it runs; killed since, it may have ended without us.
+        for id in images::ids_of(&there, &*store, import.job.run)? {
             store.put_name(&id)?;
         }
-        carried.names.extend(new.into_iter().map(|name| name.name));
+        carried.names.extend(there.into_iter().map(|name| name.name));
     }
     carried.streamed(names.len());
     Ok(())
@@ -190,7 +198,7 @@ fn stream(
 
 /// Takes it back: first Docker's layers, then what containerd knows of them.
 pub fn give_back(work: &Work<'_>, undo: &Undo) -> Result<()> {
-    let Undo::ReturnImages { source, root, new_root, layers, had } = undo else { bail!("no images to give back") };
+    let Undo::ReturnImages { source, root, new_root, layers, ids, had } = undo else { bail!("no images to give back") };
     let planned = work.plan.steps.iter().find_map(|step| match &step.action {
         Action::ImportImages { source: s, root: r, images, .. } if s == source && r == root => Some(images),
         _ => None,
@@ -198,16 +206,18 @@ pub fn give_back(work: &Work<'_>, undo: &Undo) -> Result<()> {
     let Some(images) = planned else {
         bail!("the journal gives images back to {source}, with which its plan has nothing to do")
     };
-    let loan = Loan { run: &work.run.id, source, root, layers, images, had: had.as_deref() };
+    let loan = Loan { run: &work.run.id, source, root, layers, ids, images, had: had.as_deref() };
+    let none = BTreeSet::new();
     let host = work.host;
     if !host.is_live() {
-        return loan.return_layers(host).map(drop);
+        return loan.return_layers(host, &none).map(drop);
     }
     let back = |socket: &str| -> Result<()> {
         let store = host.doors.layers(socket)?;
         images::await_imports(host, socket, ORPHANS);
         loan.expect_unused(host, &*store)?;
-        loan.return_layers(host)?;
+        let needed = loan.needed(&*store)?;
+        loan.return_layers(host, &needed)?;
         loan.forget(&*store).map(drop)
     };
     let endpoint = &work.plan.desired.endpoint;
@@ -216,7 +226,7 @@ pub fn give_back(work: &Work<'_>, undo: &Undo) -> Result<()> {
     }
     if !host.root.exists(&images::snapshots_dir(root)) {
         // It never came to anything.
-        return loan.return_layers(host).map(drop);
+        return loan.return_layers(host, &none).map(drop);
     }
     let (timeout, start) = (work.timeouts.images.duration(), work.timeouts.unit.duration());
     images::with_containerd(host, root, timeout, start, back)
@@ -232,13 +242,5 @@ fn serves(host: &Host, endpoint: &str, root: &str, new_root: bool) -> bool {
         Some(exported) => exported.starts_with(root.trim_end_matches('/')),
         // It does not tell where; it has the root that its configuration had before, or has now.
         None => !new_root,
-    }
-}
-
-/// Fails when a layer that was Docker's is not.
-pub fn expect_back(host: &Host, layers: &[String]) -> Result<()> {
-    match layers.iter().find(|dir| host.root.layer_place(dir) != crate::host::LayerPlace::Here) {
-        Some(dir) => bail!("{dir} is not Docker's own again"),
-        None => Ok(()),
     }
 }

@@ -72,6 +72,11 @@ pub fn leftovers(host: &Host, facts: &Facts, socket: &str, containerd_root: &str
     }
     left.root = Some(root.to_owned());
     (left.bytes, left.entries) = host.root.tree_size(root)?;
+    if left.entries == 0 {
+        // An empty mount point.
+        left.root = None;
+        return Ok(left);
+    }
     let directories = |path: String| -> Result<Vec<String>> {
         let all = host.root.list(&path)?;
         Ok(all.into_iter().filter(|(_, kind)| *kind == EntryKind::Dir).map(|(name, _)| name).collect())

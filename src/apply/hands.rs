@@ -1,7 +1,7 @@
 //! What is left to do by hand, as commands that can be pasted, when castoff itself cannot.
 
 use super::tasks::{Act, Task};
-use crate::model::Undo;
+use crate::model::{LentLayer, Undo};
 
 /// Where a person works.
 #[derive(Debug, Default)]
@@ -56,8 +56,8 @@ fn of_undo(undo: &Undo, place: &Place) -> Vec<String> {
         }
         Undo::StartContainers { containers, .. } => containers.iter().map(|id| format!("docker start {id}")).collect(),
         Undo::ReturnImages { layers, .. } => {
-            let back = |dir: &String| {
-                let dir = place.path(dir);
+            let back = |layer: &LentLayer| {
+                let dir = place.path(&layer.dir);
                 format!("[ ! -L {dir} ] || {{ at=$(readlink {dir}) && rm {dir} && mv \"$at\" {dir}; }}")
             };
             let first = "# only while no container of containerd runs on these layers:".to_owned();

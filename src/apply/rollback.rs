@@ -1,7 +1,7 @@
 //! Taking a run back, and keeping one.
 
 use super::{
-    Journal, Observer, Options, Refusal, Run, Store, carry, cleanup,
+    Journal, Observer, Options, Refusal, Run, Store, cleanup,
     executor::{check_journal, lock, work},
     guard, hands, pods, records,
     report::{self, Extra},
@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     host::{Host, unit_links},
+    images::Loan,
     model::{Entry, Outcome, Plan, Record, RunReport, RunState, Undo},
     verify,
 };
@@ -275,7 +276,7 @@ fn prove_old(work: &mut Work<'_>, entries: &[Entry]) -> Result<()> {
                     bail!("the enablement of {unit} is not as it was");
                 }
             }
-            Undo::ReturnImages { layers, .. } => carry::expect_back(work.host, layers)?,
+            Undo::ReturnImages { layers, .. } => Loan::expect_back(work.host, layers)?,
             Undo::StartContainers { pods, .. } if !pods.is_empty() => pods_of_docker = Some(pods.clone()),
             _ => {}
         }

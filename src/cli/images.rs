@@ -29,7 +29,12 @@ pub fn list(args: &ImagesListArgs, printer: Printer) -> Result<Exit> {
 }
 
 fn look(context: &Context, facts: &Facts, mode: CarryMode) -> Result<Images> {
-    let source = plan::docker_layers(facts);
+    let mut source = plan::docker_layers(facts);
+    if source.is_empty() && !context.host.is_live() {
+        // Nobody says which driver it is; the directories do.
+        let root = facts.docker.data_root.as_ref().map_or("/var/lib/docker", |root| root.value.as_str());
+        root.clone_into(&mut source);
+    }
     let root = facts.containerd.root.as_ref().map_or(plan::CONTAINERD_ROOT, |root| root.value.as_str());
     let from_containerd = plan::keeps_in_containerd(facts);
     let places = Places { source: &source, from_containerd, root, socket: context.desired.socket(), mode };

@@ -3,11 +3,12 @@
 use super::{
     canonical,
     carry::{LEASE_PREFIX, is_begun, is_view, snapshots_dir},
-    manifests::RUN_LABEL,
+    manifests::{RUN_LABEL, parts_of},
 };
 use crate::{
     formats::docker_images::is_cache_id,
     host::{Host, ImageName, LayerPlace, LayerStore},
+    model::LentLayer,
 };
 use anyhow::{Context as _, Result, bail};
 use std::collections::BTreeSet;
@@ -22,7 +23,9 @@ pub struct Loan<'a> {
     /// containerd's root.
     pub root: &'a str,
     /// Docker's layer directories that were its own before.
-    pub layers: &'a [String],
+    pub layers: &'a [LentLayer],
+    /// Ids of the images.
+    pub ids: &'a [String],
     /// Names and ids that were to be carried, as Docker knows them.
     pub images: &'a [String],
     /// Names that containerd had before, where that is known.
@@ -30,23 +33,58 @@ pub struct Loan<'a> {
 }
 
 impl Loan<'_> {
-    /// Gives Docker its layers back. containerd need not run.
+    /// Gives Docker its layers back. containerd need not run. Of the layers in `needed` it keeps the directories, because
+    /// something else there is made of them, and Docker gets copies.
     ///
     /// # Errors
     /// When a layer is nowhere, or a directory is named that no layer of Docker's is in.
-    pub fn return_layers(&self, host: &Host) -> Result<usize> {
+    pub fn return_layers(&self, host: &Host, needed: &BTreeSet<String>) -> Result<usize> {
         let snapshots = snapshots_dir(self.root);
         let mut returned = 0;
-        for dir in self.layers {
+        for LentLayer { dir, chain } in self.layers {
             self.expect_layer(dir)?;
             if let LayerPlace::Lent(to) = host.root.layer_place(dir)
                 && !(to.starts_with(&format!("{snapshots}/")) && to.ends_with("/fs"))
             {
                 bail!("{dir} is a link to {to}, which is none of containerd's layers in {snapshots}");
             }
-            returned += usize::from(host.root.take_layer_back(dir)?);
+            if is_removed(host, dir) {
+                continue;
+            }
+            let back = if needed.contains(chain) {
+                host.root.copy_layer_back(dir)?
+            } else {
+                host.root.take_layer_back(dir)?
+            };
+            returned += usize::from(back);
         }
         Ok(returned)
+    }
+
+    /// Layers that images of others in containerd are made of, which came there later.
+    ///
+    /// # Errors
+    /// When containerd does not answer.
+    pub fn needed(&self, store: &dyn LayerStore) -> Result<BTreeSet<String>> {
+        let all = store.names()?;
+        let made = self.made(&all, store)?;
+        let mut needed = BTreeSet::new();
+        for name in all.iter().filter(|name| !made.contains(&name.name)) {
+            needed.extend(parts_of(&name.target, store)?.map(|(_, chain)| chain).unwrap_or_default());
+        }
+        Ok(needed)
+    }
+
+    /// Fails when a layer that was Docker's is not.
+    ///
+    /// # Errors
+    /// Names it.
+    pub fn expect_back(host: &Host, layers: &[LentLayer]) -> Result<()> {
+        let is_here = |dir: &str| host.root.layer_place(dir) == LayerPlace::Here || is_removed(host, dir);
+        match layers.iter().find(|layer| !is_here(&layer.dir)) {
+            Some(LentLayer { dir, .. }) => bail!("{dir} is not Docker's own again"),
+            None => Ok(()),
+        }
     }
 
     /// A tampered journal must not make us move anything else.
@@ -64,7 +102,8 @@ impl Loan<'_> {
     /// # Errors
     /// Names it, or says that containerd does not answer.
     pub fn expect_unused(&self, host: &Host, store: &dyn LayerStore) -> Result<()> {
-        let lent = self.layers.iter().filter(|dir| matches!(host.root.layer_place(dir), LayerPlace::Lent(_)));
+        let lent = |layer: &&LentLayer| matches!(host.root.layer_place(&layer.dir), LayerPlace::Lent(_));
+        let lent = self.layers.iter().filter(lent);
         if lent.count() == 0 {
             return Ok(());
         }
@@ -78,24 +117,25 @@ impl Loan<'_> {
         }
     }
 
-    /// Names that this run made: labelled so, or planned and not there before; and the ids that go with them.
-    fn made(&self, all: &[ImageName]) -> Vec<String> {
+    /// Names that this run made: labelled so, or not there before and planned, or names of an image that came along. The
+    /// rest is somebody else's.
+    fn made(&self, all: &[ImageName], store: &dyn LayerStore) -> Result<Vec<String>> {
         let had = |name: &str| self.had.is_none_or(|had| had.iter().any(|known| known == name));
-        let labelled = |name: &ImageName| name.labels.get(RUN_LABEL).is_some_and(|run| run == self.run);
-        // Killed between an import and its labels, only the plan knows.
-        let planned =
-            |name: &ImageName| !had(&name.name) && self.images.iter().any(|image| canonical(image) == name.name);
-        let mut made: Vec<&ImageName> = all.iter().filter(|name| labelled(name) || planned(name)).collect();
-        let is_id = |name: &ImageName| name.name.starts_with("sha256:");
-        for id in all.iter().filter(|name| is_id(name) && !had(&name.name)) {
-            let same = |name: &&ImageName| name.target == id.target && !is_id(name);
-            let of_ours = made.iter().any(&same);
-            let of_others = all.iter().filter(same).any(|name| !made.contains(&name));
-            if of_ours && !of_others && !made.contains(&id) {
-                made.push(id);
+        let mut made = Vec::new();
+        for name in all {
+            let labelled = name.labels.get(RUN_LABEL).is_some_and(|run| run == self.run);
+            // Killed between an import and its labels, only the plan knows; and CRI gives names of its own.
+            let planned = || self.images.iter().any(|image| canonical(image) == name.name);
+            let ours = labelled
+                || !had(&name.name)
+                    && (planned()
+                        || self.ids.contains(&name.name)
+                        || parts_of(&name.target, store)?.is_some_and(|(id, _)| self.ids.contains(&id)));
+            if ours {
+                made.push(name.name.clone());
             }
         }
-        made.into_iter().map(|name| name.name.clone()).collect()
+        Ok(made)
     }
 
     /// Takes away what the run made in containerd.
@@ -104,7 +144,7 @@ impl Loan<'_> {
     /// When containerd does not answer or refuses.
     pub fn forget(&self, store: &dyn LayerStore) -> Result<usize> {
         let all = store.names()?;
-        let names = self.made(&all);
+        let names = self.made(&all, store)?;
         for name in &names {
             store.take_name(name).with_context(|| format!("cannot take the name {name} from containerd"))?;
         }
@@ -115,4 +155,10 @@ impl Loan<'_> {
         store.end_lease(&lease).with_context(|| format!("cannot end the lease {lease}"))?;
         Ok(names.len())
     }
+}
+
+/// Docker itself removed the layer since (`docker rmi`): all of it, not only what was lent.
+fn is_removed(host: &Host, dir: &str) -> bool {
+    let above = dir.strip_suffix("/diff").unwrap_or(dir);
+    host.root.kind(above).is_none()
 }

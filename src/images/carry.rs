@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     host::{Cloning, Host, LayerPlace, LayerStore, NotPlain},
-    model::{CarryMode, CarryOptions, Comparing, ManifestSource},
+    model::{CarryMode, CarryOptions, Comparing, LentLayer, ManifestSource},
 };
 use anyhow::{Context as _, Result, bail};
 use std::time::Duration;
@@ -110,7 +110,7 @@ pub struct Sorted {
     pub streamed: Vec<(String, String)>,
 }
 
-/// How it goes.
+/// How it goes; who hears it may stop it there.
 #[derive(Clone, Copy, Debug)]
 pub enum Said<'a> {
     /// What is being done.
@@ -199,32 +199,35 @@ impl<'a> Job<'a> {
         Ok(None)
     }
 
-    /// The directories that this job may lend: all that are still Docker's own.
+    /// What this job may lend, all layers that are still Docker's own, and the ids of the images.
     ///
     /// # Errors
     /// As [`Job::sort`].
-    pub fn lendable(&self) -> Result<Vec<String>> {
-        if self.from_containerd {
-            return Ok(Vec::new());
-        }
-        let docker = self.docker("")?;
+    pub fn loan(&self, daemon: &str) -> Result<(Vec<LentLayer>, Vec<String>)> {
+        let docker = self.docker(daemon)?;
         let sorted = self.sort_by(docker.as_deref(), false)?;
+        let mut ids: Vec<String> = sorted.layered.iter().map(|image| image.id.clone()).collect();
+        for (name, _) in &sorted.streamed {
+            let id = docker.as_deref().map(|docker| docker.find(name)).transpose()?.flatten();
+            ids.extend(id);
+        }
         if sorted.way != CarryMode::Adopt {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), ids));
         }
         let layers = sorted.layered.iter().flat_map(|image| &image.layers);
         let own = |layer: &&Layer| self.host.root.layer_place(&layer.dir) == LayerPlace::Here;
-        let mut dirs: Vec<String> = layers.filter(own).map(|layer| layer.dir.clone()).collect();
-        dirs.sort();
-        dirs.dedup();
-        Ok(dirs)
+        let lent = |layer: &Layer| LentLayer { dir: layer.dir.clone(), chain: layer.chain_id.clone() };
+        let mut lent: Vec<LentLayer> = layers.filter(own).map(lent).collect();
+        lent.sort();
+        lent.dedup();
+        Ok((lent, ids))
     }
 
     /// Fails when the file system of containerd's root has no room for what would be copied.
     ///
     /// # Errors
     /// With both figures.
-    pub fn check_room(&self, sorted: &Sorted) -> Result<()> {
+    pub fn check_room(&self, sorted: &Sorted, docker: Option<&dyn Source>) -> Result<()> {
         let mut layers: Vec<&Layer> = sorted.layered.iter().flat_map(|image| &image.layers).collect();
         layers.sort_by(|a, b| a.chain_id.cmp(&b.chain_id));
         layers.dedup_by(|a, b| a.chain_id == b.chain_id);
@@ -235,7 +238,15 @@ impl<'a> Job<'a> {
             CarryMode::Reflink | CarryMode::Hardlink => bytes / 20,
             _ => 0,
         } + if self.options.with_blobs { bytes } else { 0 };
-        let free = self.host.kernel.free_bytes(&self.host.root.outside(self.root))?;
+        let space = self.host.kernel.space(&self.host.root.outside(self.root))?;
+        let copies = matches!(sorted.way, CarryMode::Copy | CarryMode::Reflink);
+        if let Some(docker) = docker.filter(|_| copies && space.total_inodes > 0) {
+            let entries: u64 = layers.iter().map(|layer| docker.entries(layer)).sum();
+            if space.free_inodes < entries {
+                bail!("{} has {} inodes left, and the images need about {entries} there", self.root, space.free_inodes);
+            }
+        }
+        let free = space.free_bytes;
         if free < needed {
             let (needed, free) = (needed / 1_000_000, free / 1_000_000);
             bail!("{} has room for {free} MB, and the images need about {needed} MB there", self.root);
@@ -258,7 +269,7 @@ impl<'a> Job<'a> {
         docker: &dyn Source,
         sorted: &Sorted,
         store: &dyn LayerStore,
-        say: &mut dyn FnMut(Said<'_>),
+        say: &mut dyn FnMut(Said<'_>) -> Result<()>,
     ) -> Result<Carried> {
         let mut carried = Carried::default();
         if sorted.layered.is_empty() {
@@ -295,12 +306,12 @@ impl<'a> Job<'a> {
         way: CarryMode,
         store: &dyn LayerStore,
         carried: &mut Carried,
-        say: &mut dyn FnMut(Said<'_>),
+        say: &mut dyn FnMut(Said<'_>) -> Result<()>,
     ) -> Result<()> {
         let (mut below, mut ours) = ("", Vec::new());
         for (at, layer) in image.layers.iter().enumerate() {
             if !layer.dir.is_empty() && !store.has_layer(&layer.chain_id)? {
-                say(Said::Doing(&format!("{}, layer {} of {}", image.shown(), at + 1, image.layers.len())));
+                say(Said::Doing(&format!("{}, layer {} of {}", image.shown(), at + 1, image.layers.len())))?;
                 carried.bytes += self.carry_layer(docker, layer, below, way, store)?;
                 carried.layers += 1;
                 ours.push(layer.chain_id.as_str());
@@ -323,7 +334,7 @@ impl<'a> Job<'a> {
             carried.made += 1;
             carried.without_manifest.extend(image.names.digests.first().map(|name| super::canonical(name)));
         }
-        say(Said::Done(&format!("{} by {way}, {} layers", image.shown(), image.layers.len())));
+        say(Said::Done(&format!("{} by {way}, {} layers", image.shown(), image.layers.len())))?;
         Ok(())
     }
 

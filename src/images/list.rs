@@ -12,7 +12,7 @@ use crate::{
     host::{Host, ImageName, LayerStore},
     model::{API_VERSION, CarryCost, CarryImage, CarryMode, ContainerdImage, Images, ManifestSource},
 };
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where to look.
@@ -45,7 +45,10 @@ pub fn list(
 ) -> Result<Images> {
     let mut unseen = Vec::new();
     let mut lacking = |what: &str, error: &anyhow::Error| unseen.push(format!("{what}: {error:#}"));
-    let store = host.doors.layers(places.socket).and_then(|store| store.names().map(|names| (store, names)));
+    // A file tree has no daemon, and this machine's is not its own.
+    let socket = host.is_live().then_some(places.socket).context("a file tree has no running containerd");
+    let store =
+        socket.and_then(|socket| host.doors.layers(socket)).and_then(|store| store.names().map(|names| (store, names)));
     let (store, names) = match store {
         Ok((store, names)) => (Some(store), names),
         Err(error) => {

@@ -5,7 +5,10 @@ use super::{
     docker_store::{Archive, DockerStore, Image},
 };
 use crate::{
-    formats::image_manifest::{Descriptor, Document, made},
+    formats::{
+        docker_images::ImageConfig,
+        image_manifest::{Descriptor, Document, made},
+    },
     host::{ImageName, Labels, LayerStore},
     model::{Digest, ManifestSource},
 };
@@ -193,6 +196,33 @@ pub fn ids_of(names: &[ImageName], store: &dyn LayerStore, run: &str) -> Result<
         }
     }
     Ok(ids)
+}
+
+/// What a name leads to: the image's id, and its layers with all that is below each. `None` when it leads nowhere.
+///
+/// # Errors
+/// When containerd does not answer.
+pub fn parts_of(target: &str, store: &dyn LayerStore) -> Result<Option<(String, Vec<String>)>> {
+    let text = |digest: &str| -> Result<Option<String>> {
+        Ok(store.blob(digest)?.and_then(|bytes| String::from_utf8(bytes).ok()))
+    };
+    let mut next = vec![target.to_owned()];
+    while let Some(digest) = next.pop() {
+        match text(&digest)?.and_then(|text| Document::parse(&text).ok()) {
+            Some(Document::Manifest { config, .. }) => {
+                let read = text(&config.digest)?.and_then(|text| ImageConfig::parse(&text).ok());
+                if let Some(read) = read.filter(|read| !read.diff_ids.is_empty()) {
+                    return Ok(Some((config.digest, read.chain_ids())));
+                }
+            }
+            // An index of indexes is not a thing that registries serve.
+            Some(Document::Index { manifests, .. }) if digest == target => {
+                next.extend(manifests.into_iter().map(|child| child.digest));
+            }
+            _ => {}
+        }
+    }
+    Ok(None)
 }
 
 fn our_labels(run: &str) -> Labels {

@@ -26,6 +26,15 @@ pub struct UnitSnapshot {
     pub invocation: String,
 }
 
+/// A layer of Docker's that containerd may get.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LentLayer {
+    /// Its directory.
+    pub dir: String,
+    /// Digest of it and all layers below.
+    pub chain: String,
+}
+
 /// How one step is taken back. Written and fsynced before the step acts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase")]
@@ -115,8 +124,11 @@ pub enum Undo {
         /// True when the running containerd keeps its data elsewhere.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         new_root: bool,
-        /// Layer directories that are Docker's own.
-        layers: Vec<String>,
+        /// Layers that are Docker's own, and that may be lent.
+        layers: Vec<LentLayer>,
+        /// Ids of the images that come along.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ids: Vec<String>,
         /// Names that containerd has; absent where it was not asked.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         had: Option<Vec<String>>,

@@ -34,7 +34,7 @@ pub use facts::{
     ServiceFacts, StaticPod, Surroundings, Tie, UnitFacts, UnitNeed, Unseen, UserKind,
 };
 pub use finding::{Explanation, Finding, Severity};
-pub use journal::{Entry, Record, Seconds, Undo, UnitLink, UnitSnapshot};
+pub use journal::{Entry, LentLayer, Record, Seconds, Undo, UnitLink, UnitSnapshot};
 pub use origin::{Origin, OriginKind, Sourced};
 pub use plan::{Action, Change, FileAfter, FileBefore, Plan, Risk, Step, Summary, UndoKind};
 pub use run::{

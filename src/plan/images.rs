@@ -67,7 +67,11 @@ fn step(draft: &mut Draft<'_>, mut images: Vec<String>, bytes: u64, source: Stri
         Change::Run,
         Risk::None,
         if source.is_empty() && !from_containerd { UndoKind::None } else { UndoKind::ReturnImages },
-        "containerd keeps images of its own; without this every image is pulled again",
+        if source.is_empty() && !from_containerd {
+            "containerd keeps images of its own; without this every image is pulled again"
+        } else {
+            "containerd keeps images of its own; layers change hands, are cloned or copied: see `castoff images list`"
+        },
         Action::ImportImages {
             images,
             bytes,

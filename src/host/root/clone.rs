@@ -39,13 +39,13 @@ pub struct Cloned {
     pub bytes: u64,
 }
 
-/// Why a layer's directory is not what a plain overlay mount shows.
+/// Why a layer's directory cannot be carried as it is.
 #[derive(Debug, thiserror::Error)]
-#[error("{path} {what}, which only the mount that wrote it understands")]
+#[error("{path} {what}")]
 pub struct NotPlain {
     /// The file.
     pub path: String,
-    /// `holds only metadata (overlay.metacopy)`, …
+    /// `holds only metadata, which …`
     pub what: &'static str,
 }
 
@@ -230,9 +230,16 @@ fn belongs_to_layer(key: &OsStr) -> bool {
 /// Gives a file or directory that is open owner, mode, attributes and times of another.
 fn dress(from: &File, to: &File, stat: &Stat) -> Result<()> {
     use xattr::FileExt as _;
-    sys::fchown(to, Some(sys::Uid::from_raw(stat.st_uid)), Some(sys::Gid::from_raw(stat.st_gid)))?;
+    let now = sys::fstat(to)?;
+    // Each of these is a transaction of the file system, and there may be a hundred thousand files.
+    let owner_differs = (now.st_uid, now.st_gid) != (stat.st_uid, stat.st_gid);
+    if owner_differs {
+        sys::fchown(to, Some(sys::Uid::from_raw(stat.st_uid)), Some(sys::Gid::from_raw(stat.st_gid)))?;
+    }
     // After the owner, which takes set-user-id bits away.
-    sys::fchmod(to, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
+    if owner_differs || now.st_mode != stat.st_mode {
+        sys::fchmod(to, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
+    }
     match from.list_xattr() {
         Ok(names) => {
             for key in names.filter(|key| belongs_to_layer(key)) {
@@ -271,10 +278,11 @@ struct Clone<'a> {
 
 impl Clone<'_> {
     fn dir(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, path: &Path) -> Result<()> {
+        expect_shallow(path)?;
         for name in entries(from)? {
             let name = OsString::from_vec(name.into_bytes());
             let at = path.join(&name);
-            self.entry(from, to, &name, &at).with_context(|| format!("cannot clone {}", at.display()))?;
+            self.entry(from, to, &name, &at).map_err(|error| placed(error, &at))?;
             self.cloned.entries += 1;
         }
         Ok(())
@@ -325,7 +333,7 @@ impl Clone<'_> {
         let read = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOATIME;
         let write = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let source = sys::openat(from, name, read, Mode::empty())?;
-        let target = sys::openat(to, name, write, Mode::RUSR | Mode::WUSR)?;
+        let target = sys::openat(to, name, write, Mode::from_raw_mode(stat.st_mode & 0o777))?;
         let size = u64::try_from(stat.st_size).unwrap_or_default();
         if self.how != Cloning::Reflink {
             self.cloned.bytes += copy(&source, &target, size)?;
@@ -334,6 +342,15 @@ impl Clone<'_> {
         }
         dress(&File::from(source), &File::from(target), stat)
     }
+}
+
+/// Says where it happened, once: directories around it need not say so again.
+fn placed(error: anyhow::Error, at: &Path) -> anyhow::Error {
+    const WHAT: &str = "cannot clone ";
+    if error.is::<NotPlain>() || error.to_string().starts_with(WHAT) {
+        return error;
+    }
+    error.context(format!("{WHAT}{}", at.display()))
 }
 
 /// Copies what is not a hole.
@@ -385,6 +402,7 @@ fn copy_by_hand(from: &OwnedFd, to: &OwnedFd, source: &mut u64, target: &mut u64
 }
 
 fn plain(dir: BorrowedFd<'_>, path: &Path) -> Result<()> {
+    expect_shallow(path)?;
     for name in entries(dir)? {
         let name = OsString::from_vec(name.into_bytes());
         let at = path.join(&name);
@@ -402,11 +420,23 @@ fn plain(dir: BorrowedFd<'_>, path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Deeper than any real tree; each level takes a descriptor and a part of the stack.
+const DEEPEST: usize = 400;
+
+/// Refuses a tree that somebody made to be too deep to walk.
+pub(super) fn expect_shallow(path: &Path) -> Result<()> {
+    if path.components().count() > DEEPEST {
+        let path = path.components().take(8).collect::<PathBuf>().display().to_string();
+        return Err(NotPlain { path, what: "holds directories in directories without end" }.into());
+    }
+    Ok(())
+}
+
 /// A renamed directory whose content is below its old name.
 fn expect_plain_dir(dir: &File, at: &Path) -> Result<()> {
     use xattr::FileExt as _;
     let found = dir.get_xattr("trusted.overlay.redirect");
-    refuse(found, at, "was renamed by overlayfs (overlay.redirect)")
+    refuse(found, at, "was renamed, which only the mount that did it understands (overlay.redirect)")
 }
 
 /// A file of which only the metadata is here. Its size is that of the whole, and it has no block of its own.
@@ -415,7 +445,7 @@ fn expect_plain_file(dir: BorrowedFd<'_>, name: &OsStr, stat: &Stat, at: &Path) 
         return Ok(());
     }
     let found = xattr::get(path_of(dir, name), "trusted.overlay.metacopy");
-    refuse(found, at, "holds only metadata (overlay.metacopy)")
+    refuse(found, at, "holds only metadata, which only the mount that wrote it understands (overlay.metacopy)")
 }
 
 fn refuse(found: std::io::Result<Option<Vec<u8>>>, at: &Path, what: &'static str) -> Result<()> {
@@ -426,3 +456,7 @@ fn refuse(found: std::io::Result<Option<Vec<u8>>>, at: &Path, what: &'static str
         Err(error) => Err(anyhow!(error)).with_context(|| format!("cannot look at {}", at.display())),
     }
 }
+
+#[cfg(test)]
+#[path = "clone_tests.rs"]
+mod tests;

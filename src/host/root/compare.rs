@@ -3,7 +3,7 @@
 
 use super::{
     Root,
-    clone::{entries, xattrs},
+    clone::{entries, expect_shallow, xattrs},
     layers::open_dir,
 };
 use anyhow::{Context as _, Result, bail};
@@ -47,6 +47,7 @@ struct Comparison {
 
 impl Comparison {
     fn dirs(&mut self, x: BorrowedFd<'_>, y: BorrowedFd<'_>, path: &Path) -> Result<()> {
+        expect_shallow(path)?;
         let (mut here, mut there) = (entries(x)?, entries(y)?);
         here.sort();
         there.sort();

@@ -1,7 +1,7 @@
 #![allow(clippy::disallowed_methods)] // works on open directories, where `Root`'s paths would be resolved again for each file
 //! Layers of images as directories that are lent by exchange. Both sides belong to daemons that run as root.
 
-use super::{EntryKind, Root};
+use super::{Cloning, EntryKind, Root};
 use anyhow::{Context as _, Result, bail};
 use rustix::{
     fs::{self as sys, AtFlags, CWD, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps},
@@ -86,6 +86,32 @@ impl Root {
                 Ok(true)
             }
         }
+    }
+
+    /// Makes a copy of a lent layer in its place; the layer itself stays where it was lent to. False when it was here.
+    ///
+    /// # Errors
+    /// As [`Root::clone_layer`] and [`Root::take_layer_back`].
+    pub fn copy_layer_back(&self, dir: &str) -> Result<bool> {
+        let above = dir.rsplit_once('/').map_or("", |(above, _)| above);
+        let beside = format!("{above}/castoff-copy");
+        let tidy = || match self.layer_place(&beside) {
+            LayerPlace::Lent(_) => self.remove_link(&beside),
+            LayerPlace::Here => self.remove_tree(&beside, &[]),
+            LayerPlace::Missing => Ok(()),
+        };
+        // Of a process that was killed in the middle.
+        tidy()?;
+        let LayerPlace::Lent(to) = self.layer_place(dir) else { return Ok(false) };
+        self.faults.effect(&format!("mkdir {beside}"), || {
+            sys::mkdir(self.outside(&beside), Mode::RWXU).with_context(|| format!("cannot make {beside}"))
+        })?;
+        self.clone_layer(&to, &beside, Cloning::Copy)?;
+        self.sync_layers(&beside)?;
+        self.exchange(dir, &beside, &beside)?;
+        self.sync_parents(dir, &beside)?;
+        tidy()?;
+        Ok(true)
     }
 
     /// Exchanges two entries in one step. `keep` is the one of them whose times are looked at before, because some file

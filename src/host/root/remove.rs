@@ -1,7 +1,11 @@
 #![allow(clippy::disallowed_methods)] // asks the kernel for mounts, and works on open directories
 //! Removing a whole tree that belonged to a daemon, with what is mounted in it.
 
-use super::{Root, clone::entries, layers::open_dir};
+use super::{
+    Root,
+    clone::{entries, expect_shallow},
+    layers::open_dir,
+};
 use crate::formats::mounts::mountinfo;
 use anyhow::{Context as _, Result, bail};
 use nix::mount::{MntFlags, umount2};
@@ -51,12 +55,13 @@ impl Root {
         let fd = open_dir(CWD, &self.outside(dir))?;
         let device = sys::fstat(&fd)?.st_dev;
         let mut size = (0, 0);
-        add_sizes(fd.as_fd(), device, &mut size)?;
+        add_sizes(fd.as_fd(), device, Path::new(dir), &mut size)?;
         Ok(size)
     }
 }
 
-fn add_sizes(dir: BorrowedFd<'_>, device: u64, size: &mut (u64, u64)) -> Result<()> {
+fn add_sizes(dir: BorrowedFd<'_>, device: u64, path: &Path, size: &mut (u64, u64)) -> Result<()> {
+    expect_shallow(path)?;
     for name in entries(dir)? {
         let stat = sys::statat(dir, &name, AtFlags::SYMLINK_NOFOLLOW)?;
         if stat.st_dev != device {
@@ -65,7 +70,8 @@ fn add_sizes(dir: BorrowedFd<'_>, device: u64, size: &mut (u64, u64)) -> Result<
         size.0 += u64::try_from(stat.st_blocks).unwrap_or_default() * 512;
         size.1 += 1;
         if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-            add_sizes(open_dir(dir, Path::new(OsStr::from_bytes(name.to_bytes())))?.as_fd(), device, size)?;
+            let name = OsStr::from_bytes(name.to_bytes());
+            add_sizes(open_dir(dir, Path::new(name))?.as_fd(), device, &path.join(name), size)?;
         }
     }
     Ok(())
@@ -97,6 +103,7 @@ fn remove(dir: BorrowedFd<'_>, name: &OsStr, device: u64, at: &Path) -> Result<(
     }
     let is_dir = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
     if is_dir {
+        expect_shallow(at)?;
         let fd = open_dir(dir, Path::new(name))?;
         for below in entries(fd.as_fd())? {
             let below = OsStr::from_bytes(below.to_bytes());

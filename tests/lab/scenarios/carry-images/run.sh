@@ -2,7 +2,8 @@
 # layer, names, and a container that runs. Then back, until nothing tells that it ever was. Then the same killed with -9 at
 # random instants: CASTOFF_CRASHES=N kills (50), CASTOFF_SEED=N makes a run come again; both are printed.
 #
-# The images are made in the node (tests/lab/images). No registry, so every manifest is made, none kept.
+# The images are made in the node (tests/lab/images). Without a registry every manifest is made; one on loopback shows the
+# rest.
 
 [ -x "${CASTOFF_BIN:-}" ] || die "CASTOFF_BIN names the castoff to be tried"
 command -v python3 >/dev/null || die "python3 reads castoff's answers"
@@ -168,6 +169,61 @@ shared() {
     check "$what: Docker's store and containerd's are as they were" node untouched || forget "$1"
 }
 
+# The registry of the lab's stand-in alone: the rest of that program needs kubelet's sources.
+registry_program() {
+    local dir
+    dir=$(mktemp -d)
+    cp "$LAB_DIR/standin/registry.go" "$dir"
+    printf 'package main\n\nimport "os"\n\nfunc main() {\n\tif err := registry(os.Args[1:]); err != nil {\n\t\tpanic(err)\n\t}\n}\n' >"$dir/main.go"
+    (cd "$dir" && GO111MODULE=off CGO_ENABLED=0 GOCACHE="$dir/cache" go build -o lab-registry .) && put $NODE "$dir/lab-registry" /root/lab-registry
+    local built=$?
+    rm -rf "$dir"
+    return $built
+}
+# pulled KEPT|MADE: what the list says of the manifest of the image that was pulled.
+manifest_is() {
+    on $NODE castoff images list -o json | python3 -c '
+import json, sys
+image = next(i for i in json.load(sys.stdin)["images"] if sys.argv[2] in i["names"])
+print(image["manifest"], image["digests"])
+sys.exit(image["manifest"] != sys.argv[1] or len(image["digests"]) != 1)' "$1" $PULLED
+}
+target() { on $NODE "ctr -n k8s.io images ls | awk '\$1 == \"$1\" { print \$3 }'"; }
+# What a registry has: its manifest comes along where Docker kept it, and else can be asked for.
+registry() {
+    local what="ext4, a registry" digest
+    PULLED=127.0.0.1:5000/zc/pulled:1
+    note "-- $what"
+    check "$what: it is built" registry_program || return
+    check "$what: it serves an image" on $NODE 'mkdir -p /srv/registry/zc__pulled && docker save zc/derived:1 | tar x -C /srv/registry/zc__pulled &&
+        systemd-run -q --unit lab-registry /root/lab-registry /srv/registry 127.0.0.1:5000 && for i in $(seq 50); do curl -sf -m 5 http://127.0.0.1:5000/v2/ && exit; sleep 0.1; done; exit 1'
+    check "$what: Docker pulls it" on $NODE docker pull -q $PULLED || return
+    digest=$(on $NODE "docker image inspect -f '{{index .RepoDigests 0}}' $PULLED" | cut -d@ -f2)
+    check "$what: Docker kept the manifest" manifest_is kept
+    check "$what: carry" on $NODE castoff images carry --yes --image $PULLED
+    check_out "$what: the tag has the registry's digest" "$digest" target $PULLED
+    check_out "$what: so has the name by digest" "$digest" target "127.0.0.1:5000/zc/pulled@$digest"
+    check "$what: it goes away, and a container runs from the name by digest" on $NODE "systemctl stop lab-registry && ctr -n k8s.io run --rm 127.0.0.1:5000/zc/pulled@$digest lab-pulled cat /etc/which"
+    check "$what: rollback" on $NODE castoff rollback --non-interactive
+    note "-- $what, and a Docker that kept nothing"
+    on $NODE 'for l in $(ctr -n moby leases ls -q); do ctr -n moby leases rm --sync $l; done' >/dev/null
+    check "$what: a manifest would be made" manifest_is made
+    check "$what: CRI is switched on" on $NODE 'cp -a /etc/containerd/config.toml /root/config.toml; sed -i "s/^disabled_plugins.*/disabled_plugins = []/" /etc/containerd/config.toml; systemctl restart containerd && for i in $(seq 100); do ctr plugins ls | grep -q "cri .* ok" && exit; sleep 0.1; done; exit 1'
+    check "$what: carry without it" on $NODE castoff images carry --yes --image $PULLED
+    check "$what: the digest is another one" test "$(target $PULLED)" != "$digest"
+    check "$what: rollback" on $NODE castoff rollback --non-interactive
+    on $NODE 'systemd-run -q --unit lab-registry /root/lab-registry /srv/registry 127.0.0.1:5000; sleep 1'
+    check "$what: carry, and ask it" on $NODE castoff images carry --yes --image $PULLED --online
+    check_out "$what: it was asked for the manifest" "$digest" target "127.0.0.1:5000/zc/pulled@$digest"
+    check_fails "$what: and for no layer" on $NODE 'journalctl -u lab-registry -o cat _SYSTEMD_INVOCATION_ID=$(systemctl show -P InvocationID lab-registry) | grep "GET .*/blobs/"'
+    check "$what: rollback" on $NODE castoff rollback --non-interactive
+    on $NODE "systemctl stop lab-registry; docker rmi $PULLED; cp -a /root/config.toml /etc/containerd/config.toml; systemctl restart containerd" >/dev/null
+    note "-- ext4, adopt, with archives, everything checked"
+    check "$what: carry" carry --mode adopt --with-blobs --verify-layers --compare full
+    check "$what: containerd can export an image" on $NODE 'test "$(ctr -n k8s.io images export - docker.io/zc/derived:1 | tar t | grep -c blobs/)" -ge 5'
+    check "$what: rollback" on $NODE castoff rollback --non-interactive
+}
+
 # The node moves, and Docker's copy goes.
 cleanup() {
     local mode=$1 what="$2, $1, cleanup"
@@ -250,6 +306,7 @@ kills ext4 adopt 40
 kills ext4 copy 14
 kills ext4 hardlink 14
 kills ext4 stream 12
+registry
 cleanup adopt ext4
 node_down $NODE
 
