@@ -263,7 +263,7 @@ impl<'a> Job<'a> {
     ///
     /// # Errors
     /// When a layer is damaged, or the system or containerd refuses. What was done until then is as
-    /// [`super::give_back`] expects it.
+    /// [`super::Loan`] expects it.
     pub fn carry_layers(
         &self,
         docker: &dyn Source,

@@ -95,7 +95,7 @@ fn by_stream((id, tags, bytes): &Listed, names: &[ImageName], needs: &BTreeMap<S
     let known = |name: &String| names.iter().any(|there| there.name == canonical(name));
     // An import takes the archive's bytes and as many again for the layers (measured on a 2 GB image).
     #[allow(clippy::cast_precision_loss)] // An estimate.
-    let cost = CarryCost { seconds: *bytes as f64 / 40e6, bytes: bytes.saturating_mul(2), inodes: 0 };
+    let cost = CarryCost { seconds: *bytes as f64 / 55e6, bytes: bytes.saturating_mul(2), inodes: 0 };
     CarryImage {
         id: id.clone(),
         names: tags.clone(),

@@ -85,11 +85,11 @@ pub fn seconds(way: CarryMode, image: &Image, entries: u64) -> f64 {
     #[allow(clippy::cast_precision_loss)] // An estimate.
     let (thousands, megabytes) = (entries as f64 / 1000.0, image.size() as f64 / 1e6);
     let seconds = match way {
-        CarryMode::Adopt | CarryMode::Auto => thousands * 0.008,
-        CarryMode::Hardlink => thousands * 0.019,
-        CarryMode::Reflink => thousands * 0.05,
-        CarryMode::Copy => thousands * 0.05 + megabytes / 200.0,
-        CarryMode::Stream => thousands * 0.1 + megabytes / 40.0,
+        CarryMode::Adopt | CarryMode::Auto => thousands * 0.010,
+        CarryMode::Hardlink => thousands * 0.028,
+        CarryMode::Reflink => thousands * 0.06,
+        CarryMode::Copy => thousands * 0.06 + megabytes / 400.0,
+        CarryMode::Stream => thousands * 0.1 + megabytes / 70.0,
     };
     (seconds * 100.0).round() / 100.0 + 0.05
 }

@@ -27,11 +27,18 @@ containerd_layers() {
 case ${1:-} in
 docker)
     mkdir -p "$3"
-    lower=$(docker_layers "$2" | paste -s -d:)
-    case $lower in
-    *:*) mount -t overlay overlay -o "ro,index=off,lowerdir=$lower" "$3" ;;
-    *) mount --bind "$lower" "$3" && mount -o remount,bind,ro "$3" ;;
+    # By short names, as Docker does: newer versions of mount(8) cut an option at 256 bytes.
+    short=$(mktemp -d /run/lab-short.XXXXXX)
+    count=0
+    for layer in $(docker_layers "$2"); do
+        ln -s "$layer" "$short/$count"
+        count=$((count + 1))
+    done
+    case $count in
+    1) mount --bind "$short/0/" "$3" && mount -o remount,bind,ro "$3" ;;
+    *) (cd "$short" && mount -t overlay overlay -o "ro,index=off,lowerdir=$(seq -s: 0 $((count - 1)))" "$3") ;;
     esac
+    rm -r "$short"
     ;;
 containerd)
     mkdir -p "$3"

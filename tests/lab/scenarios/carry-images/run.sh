@@ -12,6 +12,7 @@ CRASHES=${CASTOFF_CRASHES:-50}
 RANDOM=${CASTOFF_SEED:=$((RANDOM * 32768 + RANDOM))}
 IMAGES=$LAB_DIR/images
 NODE=n
+SHAPE=bookworm-container
 
 node() { on $NODE /root/node.sh "$@"; }
 carry() { on $NODE castoff images carry --all --yes "$@"; }
@@ -248,11 +249,11 @@ cleanup() {
 
 new_node() {
     NODE=$1
-    node_up bookworm-container "$NODE"
+    node_up "$SHAPE" "$NODE"
     put "$NODE" "$IMAGES" /root/images
     put "$NODE" "$SCENARIO_DIR/node.sh" /root/node.sh
     # kubelet would see Docker come and go.
-    on "$NODE" 'chmod 755 /root/node.sh /root/images/*.sh; systemctl stop kubelet.service'
+    on "$NODE" 'chmod 755 /root/node.sh /root/images/*.sh; systemctl stop kubelet.service 2>/dev/null || true'
 }
 # The node's own roots, on the host's file system; where that is something else, ext4 on a loop device.
 node_of_ext4() {
@@ -290,6 +291,14 @@ kills() {
     check "$1, $2: killed $count times, it is everything or nothing" ended_well $?
     note "$(told "$1" "$2")"
 }
+
+# Newer packages of Docker and containerd (carry-suites): every way, on the node's own disk.
+for SHAPE in ${CARRY_SUITES:-}; do
+    node_of_ext4
+    for mode in adopt copy hardlink stream; do way $mode "$SHAPE"; done
+    node_down $NODE
+done
+[ -z "${CARRY_SUITES:-}" ] || return 0
 
 note "$CRASHES kills, seed $CASTOFF_SEED"
 : >"$TABLE"
