@@ -184,7 +184,7 @@ fn stream(
         let planned = |name: &ImageName| names.iter().any(|image| images::canonical(image) == name.name);
         let there: Vec<ImageName> = store.names()?.into_iter().filter(planned).collect();
         for name in there.iter().filter(|name| !before.iter().any(|known| known.name == name.name)) {
-            store.label_name(&name.name, images::RUN_LABEL, import.job.run)?;
+            store.label_name(name, images::RUN_LABEL, import.job.run)?;
         }
         // An import leaves out the id, which CRI would add only when it runs; killed since, it may have ended without us.
         for id in images::ids_of(&there, &*store, import.job.run)? {

@@ -204,10 +204,10 @@ impl LayerStore for FakeLayerStore {
         })
     }
 
-    fn label_name(&self, name: &str, key: &str, value: &str) -> Result<()> {
-        self.faults.effect(&format!("label {name}"), || {
+    fn label_name(&self, name: &ImageName, key: &str, value: &str) -> Result<()> {
+        self.faults.effect(&format!("label {}", name.name), || {
             let mut all = self.all.borrow_mut();
-            let found = all.names.get_mut(name).with_context(|| format!("there is no image {name}"))?;
+            let found = all.names.get_mut(&name.name).with_context(|| format!("there is no image {}", name.name))?;
             found.labels.insert(key.to_owned(), value.to_owned());
             Ok(())
         })

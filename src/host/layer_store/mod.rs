@@ -95,7 +95,7 @@ pub trait LayerStore: Debug {
     /// Gives a name; one that is there is left as it is.
     fn put_name(&self, name: &ImageName) -> Result<()>;
     /// Adds a label to a name.
-    fn label_name(&self, name: &str, key: &str, value: &str) -> Result<()>;
+    fn label_name(&self, name: &ImageName, key: &str, value: &str) -> Result<()>;
     /// Takes a name away.
     fn take_name(&self, name: &str) -> Result<()>;
 }
@@ -111,7 +111,9 @@ pub struct GrpcLayerStore {
 impl GrpcLayerStore {
     /// A client; nothing is connected yet. `endpoint` is a path or `unix:///…`.
     pub fn new(aio: Aio, endpoint: &str, faults: Faults) -> Result<Self> {
-        let server = Server::new(aio, endpoint)?.keeping_connection();
+        // A connection of its own for each call: between two of them a layer may be copied, and nobody would answer the
+        // server's pings on a kept one.
+        let server = Server::new(aio, endpoint)?;
         Ok(Self { moby: server.clone().in_namespace(MOBY), server: server.in_namespace("k8s.io"), faults })
     }
 
@@ -380,12 +382,13 @@ impl LayerStore for GrpcLayerStore {
         already(self.act::<_, m::Empty>(&format!("name {}", name.name), "Images/Create", request)).map(drop)
     }
 
-    fn label_name(&self, name: &str, key: &str, value: &str) -> Result<()> {
+    fn label_name(&self, name: &ImageName, key: &str, value: &str) -> Result<()> {
         let labels = Labels::from([(key.to_owned(), value.to_owned())]);
-        let image = m::Image { name: name.to_owned(), labels, target: None };
+        // With its target, although only a label changes: containerd 1.7 and later panic on a message without one.
+        let image = m::Image::from(&ImageName { labels, ..name.clone() });
         let update_mask = Some(m::FieldMask { paths: vec![format!("labels.{key}")] });
         let request = m::UpdateImageRequest { image: Some(image), update_mask };
-        self.act::<_, m::Empty>(&format!("label {name}"), "Images/Update", request).map(drop)
+        self.act::<_, m::Empty>(&format!("label {}", name.name), "Images/Update", request).map(drop)
     }
 
     fn take_name(&self, name: &str) -> Result<()> {
