@@ -53,7 +53,9 @@ struct Mark {
 /// # Errors
 /// When Docker's directory cannot be read.
 pub fn leftovers(host: &Host, facts: &Facts, socket: &str, containerd_root: &str) -> Result<Leftovers> {
-    let root = facts.docker.data_root.as_ref().map_or("/var/lib/docker", |root| root.value.as_str());
+    let named = facts.docker.data_root.as_ref().map_or("/var/lib/docker", |root| root.value.as_str());
+    // A link to another disk stays; what it leads to is Docker's.
+    let root = &host.root.target(named).unwrap_or_else(|| named.to_owned());
     let mut left = Leftovers::default();
     match host.doors.layers(socket).and_then(|store| store.leases()) {
         Ok(leases) => left.leases = leases.into_iter().filter(|lease| lease.starts_with(LEASE_PREFIX)).collect(),
@@ -77,6 +79,9 @@ pub fn leftovers(host: &Host, facts: &Facts, socket: &str, containerd_root: &str
         left.root = None;
         return Ok(left);
     }
+    if !is_dockers(host, root) {
+        left.obstacles.push(format!("{root} does not look like Docker's: it has no `containers` and `image` in it"));
+    }
     let directories = |path: String| -> Result<Vec<String>> {
         let all = host.root.list(&path)?;
         Ok(all.into_iter().filter(|(_, kind)| *kind == EntryKind::Dir).map(|(name, _)| name).collect())
@@ -94,6 +99,16 @@ pub fn leftovers(host: &Host, facts: &Facts, socket: &str, containerd_root: &str
     }
     left.obstacles.extend(leaning(host, containerd_root, root)?);
     Ok(left)
+}
+
+/// A wrong `data-root` must not make us remove something else. What a cleanup that was cut off left is Docker's still.
+fn is_dockers(host: &Host, root: &str) -> bool {
+    let has = |name: &str| host.root.kind(&format!("{root}/{name}")) == Some(EntryKind::Dir);
+    let begun = || {
+        let mark: Option<Mark> = serde_json::from_str(&host.root.text(MARK).ok().flatten()?).ok();
+        mark.map(|mark| mark.removed == root)
+    };
+    (has("containers") && has("image")) || begun().unwrap_or_default()
 }
 
 /// The name of a container that kubelet did not make.
