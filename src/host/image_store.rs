@@ -1,6 +1,10 @@
 //! containerd's images beneath CRI: blobs, names and leases, by its own API. No registry is asked.
 
-use super::{Aio, DaemonError, Faults, grpc::Server, layer_store::messages as m};
+use super::{
+    Aio, Faults,
+    grpc::Server,
+    layer_store::{absent, already, messages as m},
+};
 use std::{collections::BTreeMap, fmt::Debug, time::Duration};
 
 /// For one call; the largest blob castoff writes this way has a few kilobytes.
@@ -73,31 +77,12 @@ impl GrpcImageStore {
         let server = self.server.clone().under_lease(lease);
         let path = "/containerd.services.content.v1.Content/Write";
         let written = server.stream::<_, m::WriteContentResponse>(path, vec![request], LIMIT);
-        already(written.map(|_| ()))
+        already(written).map(drop)
     }
 
     fn drop_lease(&self, lease: &str) -> anyhow::Result<()> {
         let request = m::DeleteLeaseRequest { id: lease.to_owned(), sync: true };
-        gone(self.server.call("/containerd.services.leases.v1.Leases/Delete", request, LIMIT))
-    }
-}
-
-/// That something is there already is what was wanted.
-fn already(done: anyhow::Result<()>) -> anyhow::Result<()> {
-    match done {
-        Err(error) => match DaemonError::of(&error) {
-            Some(DaemonError::Rejected { code, .. }) if code == "AlreadyExists" => Ok(()),
-            _ => Err(error),
-        },
-        Ok(()) => Ok(()),
-    }
-}
-
-/// That something is gone already is what was wanted.
-fn gone(done: anyhow::Result<m::Empty>) -> anyhow::Result<()> {
-    match done {
-        Err(error) if !matches!(DaemonError::of(&error), Some(DaemonError::NotFound { .. })) => Err(error),
-        _ => Ok(()),
+        absent::<m::Empty>(self.server.call("/containerd.services.leases.v1.Leases/Delete", request, LIMIT)).map(drop)
     }
 }
 
@@ -114,7 +99,7 @@ impl ImageStore for GrpcImageStore {
             let label = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
             let leased = m::CreateLeaseRequest { id: lease.to_owned(), labels: label(EXPIRE, expires) };
             let made = self.server.call("/containerd.services.leases.v1.Leases/Create", leased, LIMIT);
-            already(made.map(|_: m::Empty| ()))?;
+            already::<m::Empty>(made)?;
             self.write(lease, layer, BTreeMap::new())?;
             self.write(lease, config, BTreeMap::new())?;
             let holds = [("config", config.digest), ("l.0", layer.digest)]
@@ -128,7 +113,7 @@ impl ImageStore for GrpcImageStore {
             let image = m::Image { name: name.to_owned(), labels: label(MANAGED.0, MANAGED.1), target: Some(target) };
             let named = m::ImageRequest { image: Some(image) };
             let named = self.server.call("/containerd.services.images.v1.Images/Create", named, LIMIT);
-            already(named.map(|_: m::Empty| ()))?;
+            already::<m::Empty>(named)?;
             self.drop_lease(lease)
         })
     }
@@ -136,7 +121,8 @@ impl ImageStore for GrpcImageStore {
     fn forget(&self, name: &str) -> anyhow::Result<()> {
         let request = m::DeleteImageRequest { name: name.to_owned(), sync: true };
         self.faults.effect(&format!("forget {name}"), || {
-            gone(self.server.call("/containerd.services.images.v1.Images/Delete", request, LIMIT))
+            absent::<m::Empty>(self.server.call("/containerd.services.images.v1.Images/Delete", request, LIMIT))
+                .map(drop)
         })
     }
 
@@ -178,17 +164,5 @@ mod tests {
         };
         let expected = b"\x08\x02\x12\x01r\x18\x03\x22\x01d\x32\x03abc\x3a\x06\x0a\x01k\x12\x01v";
         assert_eq!(request.encode_to_vec(), expected);
-    }
-
-    #[test]
-    fn what_is_there_or_gone_already_is_as_good_as_done() {
-        let at = || "/sock".to_owned();
-        let rejected = |code: &str| -> anyhow::Error {
-            DaemonError::Rejected { at: at(), what: "x".into(), code: code.into(), detail: String::new() }.into()
-        };
-        assert!(already(Err(rejected("AlreadyExists"))).is_ok() && already(Ok(())).is_ok());
-        assert!(already(Err(rejected("Internal"))).is_err());
-        let missing = DaemonError::NotFound { at: at(), what: "x".into(), detail: String::new() };
-        assert!(gone(Err(missing.into())).is_ok() && gone(Err(rejected("Internal"))).is_err());
     }
 }

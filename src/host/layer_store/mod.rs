@@ -146,7 +146,7 @@ fn is_code(error: &anyhow::Error, wanted: &str) -> bool {
 }
 
 /// That something is there already is what was wanted; says whether it was.
-fn already<T>(done: Result<T>) -> Result<bool> {
+pub(super) fn already<T>(done: Result<T>) -> Result<bool> {
     match done {
         Err(error) if is_code(&error, "AlreadyExists") => Ok(true),
         done => done.map(|_| false),
@@ -154,7 +154,7 @@ fn already<T>(done: Result<T>) -> Result<bool> {
 }
 
 /// That something is not there is an answer.
-fn absent<T>(asked: Result<T>) -> Result<Option<T>> {
+pub(super) fn absent<T>(asked: Result<T>) -> Result<Option<T>> {
     match asked {
         Err(error) if matches!(DaemonError::of(&error), Some(DaemonError::NotFound { .. })) => Ok(None),
         asked => asked.map(Some),
@@ -418,5 +418,19 @@ mod tests {
         assert_eq!(upper(&[overlay]).unwrap(), "/s/2/fs");
         assert!(upper(&[mount("btrfs", "/dev/x", &[])]).is_err() && upper(&[]).is_err());
         assert_eq!(lower(&[mount("overlay", "overlay", &["lowerdir=/b:/a"])]).unwrap(), ["/b", "/a"]);
+    }
+
+    #[test]
+    fn what_is_there_or_gone_already_is_as_good_as_done() {
+        let at = || "/sock".to_owned();
+        let rejected = |code: &str| -> anyhow::Error {
+            DaemonError::Rejected { at: at(), what: "x".into(), code: code.into(), detail: String::new() }.into()
+        };
+        assert!(already::<()>(Err(rejected("AlreadyExists"))).unwrap() && !already(Ok(())).unwrap());
+        assert!(already::<()>(Err(rejected("Internal"))).is_err());
+        let missing = DaemonError::NotFound { at: at(), what: "x".into(), detail: String::new() };
+        assert!(
+            absent::<()>(Err(missing.into())).unwrap().is_none() && absent::<()>(Err(rejected("Internal"))).is_err()
+        );
     }
 }

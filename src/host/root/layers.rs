@@ -58,7 +58,7 @@ impl Root {
                 sys::symlink(to, self.outside(to)).with_context(|| format!("cannot make the link {to}"))
             })?;
         }
-        self.exchange(from, to, to)?;
+        self.exchange(from, to)?;
         self.sync_parents(from, to)
     }
 
@@ -81,7 +81,7 @@ impl Root {
                 if self.kind(&to) != Some(EntryKind::Dir) {
                     bail!("{dir} says that its layer is at {to}, and there is no directory");
                 }
-                self.exchange(dir, &to, &to)?;
+                self.exchange(dir, &to)?;
                 self.sync_parents(dir, &to)?;
                 Ok(true)
             }
@@ -108,20 +108,20 @@ impl Root {
         })?;
         self.clone_layer(&to, &beside, Cloning::Copy)?;
         self.sync_layers(&beside)?;
-        self.exchange(dir, &beside, &beside)?;
+        self.exchange(dir, &beside)?;
         self.sync_parents(dir, &beside)?;
         tidy()?;
         Ok(true)
     }
 
-    /// Exchanges two entries in one step. `keep` is the one of them whose times are looked at before, because some file
-    /// systems (XFS) change them when a directory gets another parent.
-    fn exchange(&self, a: &str, b: &str, link: &str) -> Result<()> {
+    /// Exchanges two entries, one a layer and one a link, in one step. The layer keeps its times, which some file systems
+    /// (XFS) change when a directory gets another parent.
+    fn exchange(&self, a: &str, b: &str) -> Result<()> {
         let layer = if self.kind(a) == Some(EntryKind::Dir) { a } else { b };
         let before = sys::lstat(self.outside(layer)).with_context(|| format!("cannot look at {layer}"))?;
         let after = if layer == a { b } else { a };
         let what = || format!("cannot exchange {a} and {b}");
-        self.faults.effect(&format!("exchange {a} and {link}"), || {
+        self.faults.effect(&format!("exchange {a} and {b}"), || {
             let (x, y) = (self.outside(a), self.outside(b));
             match sys::renameat_with(CWD, &x, CWD, &y, RenameFlags::EXCHANGE) {
                 Err(Errno::XDEV) => {
