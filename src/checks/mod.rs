@@ -53,8 +53,8 @@ pub fn suggestions(wrong: &str) -> Vec<&'static str> {
     close.into_iter().take(3).map(|(_, id)| id).collect()
 }
 
-/// Levenshtein distance; ids are short.
-fn distance(a: &str, b: &str) -> usize {
+/// How many letters have to change to make one word of the other (Levenshtein); for short words.
+pub fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, from) in a.chars().enumerate() {

@@ -191,15 +191,48 @@ impl Keep {
     }
 }
 
+/// How carrying out a plan ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// As the report says.
+    Ran(Box<RunReport>),
+    /// Stopped by a signal before the first step.
+    Untouched,
+    /// Refused before the first step by what a trial found, which these findings say.
+    Refused(Vec<Finding>),
+}
+
 /// Does it, and tells how it went.
 pub fn carry_out(context: &Context, plan: &Plan, change: &ChangeArgs, keep: Keep, printer: Printer) -> Result<Exit> {
+    match perform(context, plan, change, keep, printer)? {
+        Ending::Ran(report) => tell(&report, change.output, printer),
+        Ending::Untouched => {
+            printer.insist("Interrupted. Nothing was changed.");
+            Ok(Exit::INTERRUPTED)
+        }
+        Ending::Refused(findings) => {
+            let mut refused = plan.clone();
+            refused.findings.extend(findings);
+            refuse_blocked(&refused, change, printer)?;
+            Ok(Exit::BLOCKED)
+        }
+    }
+}
+
+/// Does it; only progress is told.
+///
+/// # Errors
+/// As [`apply::apply`]; the node is unchanged then.
+pub fn perform(context: &Context, plan: &Plan, change: &ChangeArgs, keep: Keep, printer: Printer) -> Result<Ending> {
     let host = &context.host;
     let interrupt = watch_signals()?;
     if !change.no_trial && plan.restarts_pods() {
-        prove_first(context, plan, change, printer)?;
+        let failed = prove_first(context, plan, printer)?;
+        if !failed.is_empty() {
+            return Ok(Ending::Refused(failed));
+        }
         if interrupt.load(Ordering::Relaxed) {
-            printer.insist("Interrupted. Nothing was changed.");
-            return Ok(Exit::INTERRUPTED);
+            return Ok(Ending::Untouched);
         }
     }
     let keep_within = match keep {
@@ -219,20 +252,19 @@ pub fn carry_out(context: &Context, plan: &Plan, change: &ChangeArgs, keep: Keep
         ..Options::new(&interrupt)
     };
     let mut progress = Progress::new(printer, &*host.clock);
-    let report = apply::apply(host, plan, &options, &mut progress)?;
-    tell(&report, change.output, printer)
+    Ok(Ending::Ran(Box::new(apply::apply(host, plan, &options, &mut progress)?)))
 }
 
-/// Runs containers and pods as they would run afterwards, before anything is touched.
-fn prove_first(context: &Context, plan: &Plan, change: &ChangeArgs, printer: Printer) -> Result<()> {
+/// Runs containers and pods as they would run afterwards, before anything is touched; gives what forbids going on.
+fn prove_first(context: &Context, plan: &Plan, printer: Printer) -> Result<Vec<Finding>> {
     use verify::POD_TRIAL as ID;
     let host = &context.host;
     if !host.is_live() || plan.desired.skip_checks.iter().any(|id| id == ID) {
-        return Ok(());
+        return Ok(Vec::new());
     }
     // Somebody else is at work, which is told when the run asks for the lock.
     if let Locked::Held(_) = Lock::take(&host.root, "")? {
-        return Ok(());
+        return Ok(Vec::new());
     }
     printer.say("Trying pods with what this node will have …");
     let began = host.clock.monotonic();
@@ -245,13 +277,7 @@ fn prove_first(context: &Context, plan: &Plan, change: &ChangeArgs, printer: Pri
         let what = format!("a trial failed before anything was touched: {}", check.id);
         Finding::new(ID, Severity::Block, what).cause(check.detail).fix(fix)
     });
-    let failed: Vec<Finding> = failed.collect();
-    if failed.is_empty() {
-        return Ok(());
-    }
-    let mut refused = plan.clone();
-    refused.findings.extend(failed);
-    refuse_blocked(&refused, change, printer)
+    Ok(failed.collect())
 }
 
 /// Tells how a run ended: the report as data, what comes next as talk.

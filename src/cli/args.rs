@@ -65,6 +65,17 @@ pub enum Command {
         #[command(subcommand)]
         command: BenchCommand,
     },
+    /// Put the reports of many nodes together
+    Report {
+        #[command(subcommand)]
+        command: ReportCommand,
+    },
+    /// Be an Ansible module: JSON in, JSON out; the collection calls it
+    #[command(hide = true)]
+    Ansible {
+        /// File with the module's arguments; `-` is standard input
+        file: PathBuf,
+    },
     /// Rewrite containerd's configuration to another version
     Convert(ConvertArgs),
     /// Explain a finding
@@ -326,6 +337,46 @@ pub struct VerifyArgs {
 pub enum BenchCommand {
     /// Put two measurements side by side: documents of `castoff verify --bench -o json`, or files of critest
     Compare(CompareArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ReportCommand {
+    /// One report out of many nodes' documents: runs, plans, verifications, results of the Ansible collection
+    Merge(MergeArgs),
+}
+
+/// `-o` of fleet reports.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum FleetFormat {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON document
+    Json,
+    /// For a merge request
+    Markdown,
+    /// One page without anything from elsewhere
+    Html,
+}
+
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// Documents, or directories of them (files `*.json`, `*.jsonl`)
+    #[arg(value_name = "FILE|DIR", required = true)]
+    pub inputs: Vec<PathBuf>,
+    /// Write the report here instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Write the names of the nodes that need another try here, one a line,
+    /// as `ansible-playbook --limit @FILE` takes them
+    #[arg(long, value_name = "FILE")]
+    pub retry_file: Option<PathBuf>,
+    /// Exit with 2 when a node is not where it should be
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub output: FleetFormat,
 }
 
 #[derive(Debug, Args)]

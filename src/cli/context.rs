@@ -119,9 +119,13 @@ pub struct Trying {
 
 /// Makes the plan for a node, and tries it.
 pub fn make_plan(context: &Context, lines: usize, trying: Trying) -> Plan {
-    let facts = context.facts();
-    let mut plan = plan::plan(&facts, &context.desired, plan::Options { context: lines });
-    try_out(context, &facts, &mut plan, trying);
+    plan_from(context, &context.facts(), lines, trying)
+}
+
+/// The same, out of facts that are there already.
+pub fn plan_from(context: &Context, facts: &Facts, lines: usize, trying: Trying) -> Plan {
+    let mut plan = plan::plan(facts, &context.desired, plan::Options { context: lines });
+    try_out(context, facts, &mut plan, trying);
     plan
 }
 

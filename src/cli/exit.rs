@@ -55,9 +55,15 @@ impl Usage {
 
 /// Tells an error: one line, its causes, and what to do; gives its exit code.
 pub fn report(error: &anyhow::Error, printer: Printer) -> Exit {
+    let (text, exit) = told(error);
+    printer.insist(&format!("error: {text}"));
+    exit
+}
+
+/// An error's one line, its causes, and what to do; and its exit code.
+pub fn told(error: &anyhow::Error) -> (String, Exit) {
     let mut chain = error.chain();
-    let head = chain.next().map(ToString::to_string).unwrap_or_default();
-    let mut text = format!("error: {head}");
+    let mut text = chain.next().map(ToString::to_string).unwrap_or_default();
     for cause in chain {
         let cause = cause.to_string();
         // A wrapper often ends with the words of what it wraps.
@@ -72,8 +78,7 @@ pub fn report(error: &anyhow::Error, printer: Printer) -> Exit {
             text.push_str(&format!("\nhint: {hint}"));
         }
     }
-    printer.insist(&text);
-    exit
+    (text, exit)
 }
 
 fn judge(error: &anyhow::Error) -> (Exit, Vec<String>) {

@@ -1,5 +1,6 @@
 //! Arguments → commands → exit codes.
 
+mod ansible;
 mod apply;
 mod args;
 mod bench;
@@ -8,6 +9,7 @@ mod context;
 mod convert;
 mod demo;
 mod exit;
+mod fleet;
 mod history;
 mod image_args;
 mod images;
@@ -21,9 +23,9 @@ mod verify;
 use crate::{
     host,
     runtime::oci::{self, OciArgs},
-    ui::Printer,
+    ui::{ColourChoice, Printer},
 };
-use args::{BenchCommand, Cli, Command};
+use args::{BenchCommand, Cli, Command, ReportCommand};
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use exit::Exit;
 use image_args::ImagesCommand;
@@ -36,6 +38,9 @@ pub fn main() -> ExitCode {
             Ok(args) => Exit(oci::main(&args)).into(),
             Err(error) => usage(&error).into(),
         };
+    }
+    if let Some(file) = ansible::called() {
+        return ansible::run(&file, Printer::new(ColourChoice::Never, false, 0)).into();
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -70,6 +75,8 @@ fn run(cli: &Cli, printer: Printer) -> anyhow::Result<Exit> {
         Command::Images { command: ImagesCommand::Carry(args) } => images::carry(args, printer),
         Command::Cleanup(args) => cleanup::run(args, printer),
         Command::Bench { command: BenchCommand::Compare(args) } => bench::compare(args, printer),
+        Command::Report { command: ReportCommand::Merge(args) } => fleet::merge(args, printer),
+        Command::Ansible { file } => Ok(ansible::run(file, printer)),
         Command::Convert(args) => convert::run(args, printer),
         Command::Explain(args) => look::explain(args, printer),
         Command::Demo(args) => demo::run(args, printer),

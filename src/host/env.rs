@@ -22,6 +22,11 @@ pub fn name() -> Option<String> {
     env::args_os().next().map(|name| name.to_string_lossy().into_owned())
 }
 
+/// What the program was started with, after its name.
+pub fn arguments() -> impl Iterator<Item = std::ffi::OsString> {
+    env::args_os().skip(1)
+}
+
 /// True when the locale's characters are UTF-8 (POSIX: `LC_ALL`, then `LC_CTYPE`, then `LANG`).
 pub fn is_utf8() -> bool {
     let value = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| env::var(name).ok().filter(|v| !v.is_empty()));

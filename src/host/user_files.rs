@@ -3,8 +3,11 @@
 #![allow(clippy::disallowed_methods)] // This is the room that may.
 
 use super::{Attributes, Expect, Faults, Root};
-use anyhow::{Context as _, Result, anyhow};
-use std::path::{Path, PathBuf};
+use anyhow::{Context as _, Result, anyhow, bail};
+use std::{
+    io::Read as _,
+    path::{Path, PathBuf},
+};
 
 /// An absolute form of what the user typed.
 ///
@@ -27,6 +30,43 @@ fn open(path: &Path) -> Result<(Root, String)> {
 pub fn read(path: &Path) -> Result<String> {
     let (root, name) = open(path)?;
     root.text(&name)?.ok_or_else(|| anyhow!("{} is not there", path.display()))
+}
+
+/// A file the user named; of a directory, the documents in it by name.
+///
+/// # Errors
+/// When it is not there or cannot be listed.
+pub fn documents(path: &Path) -> Result<Vec<PathBuf>> {
+    let about = || format!("cannot look at {}", path.display());
+    if !std::fs::metadata(path).with_context(about)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).with_context(about)? {
+        let file = entry.with_context(about)?.path();
+        if file.extension().is_some_and(|kind| kind == "json" || kind == "jsonl") {
+            files.push(file);
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+/// Most that is read from standard input.
+const INPUT: u64 = 16 * 1024 * 1024;
+
+/// Reads standard input to its end.
+///
+/// # Errors
+/// When it cannot be read, is no UTF-8, or is larger than anything meant for castoff.
+pub fn standard_input() -> Result<String> {
+    let mut text = String::new();
+    let read =
+        std::io::stdin().lock().take(INPUT + 1).read_to_string(&mut text).context("cannot read standard input")?;
+    if read as u64 > INPUT {
+        bail!("standard input is larger than {INPUT} bytes");
+    }
+    Ok(text)
 }
 
 /// Writes a file that only its owner may read, in place of what was there.

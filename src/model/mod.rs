@@ -8,6 +8,7 @@ mod digest;
 mod duration;
 mod facts;
 mod finding;
+mod fleet;
 mod journal;
 mod origin;
 mod plan;
@@ -34,6 +35,10 @@ pub use facts::{
     ServiceFacts, StaticPod, Surroundings, Tie, UnitFacts, UnitNeed, Unseen, UserKind,
 };
 pub use finding::{Explanation, Finding, Severity};
+pub use fleet::{
+    Difference, DifferentValue, FindingLine, FleetFinding, FleetNode, FleetReport, FleetTotals, ModuleResult,
+    NodeDocument, NodeState, StateCounts, Times, Unreadable, Wave,
+};
 pub use journal::{Entry, LentLayer, Record, Seconds, Undo, UnitLink, UnitSnapshot};
 pub use origin::{Origin, OriginKind, Sourced};
 pub use plan::{Action, Change, FileAfter, FileBefore, Plan, Risk, Step, Summary, UndoKind};

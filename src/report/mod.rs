@@ -3,7 +3,9 @@
 mod bench;
 mod facts;
 mod findings;
+pub mod fleet;
 mod images;
+mod markup;
 mod plan;
 mod run;
 mod runtime;

@@ -9,6 +9,7 @@ mod kubelet;
 mod node;
 mod registry;
 mod surroundings;
+mod traits;
 mod users;
 
 pub use assumptions::Assumptions;
