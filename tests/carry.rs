@@ -102,7 +102,7 @@ impl Node {
         loan.expect_unused(&host, &*store)?;
         let needed = loan.needed(&*store)?;
         loan.return_layers(&host, &needed)?;
-        loan.forget(&*store).map(drop)
+        loan.forget(&*store, &needed).map(drop)
     }
 
     /// Everything below Docker's root as it is, links not followed, and times and owners with it.

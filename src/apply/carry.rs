@@ -72,7 +72,6 @@ pub fn act(work: &mut Work<'_>, action: &Action) -> Result<Option<String>> {
             if streamed.len() == import.images.len() { import.bytes } else { size_of(docker.as_deref(), &streamed) };
         images::check_room(work.host, import.root, bytes)?;
     }
-    import.job.check_room(&sorted, docker.as_deref())?;
     let timeout = work.timeouts.images.duration();
     let start = work.timeouts.unit.duration();
     let socket = work.plan.desired.socket().to_owned();
@@ -80,6 +79,7 @@ pub fn act(work: &mut Work<'_>, action: &Action) -> Result<Option<String>> {
         let mut carried = match &docker {
             Some(docker) if !sorted.layered.is_empty() => {
                 let store = host.doors.layers(socket)?;
+                import.job.check_room(&sorted, &**docker, &*store)?;
                 import.job.carry_layers(&**docker, &sorted, &*store, &mut |said| match said {
                     Said::Doing(what) => {
                         work.observer.waiting(what);
@@ -218,7 +218,7 @@ pub fn give_back(work: &Work<'_>, undo: &Undo) -> Result<()> {
         loan.expect_unused(host, &*store)?;
         let needed = loan.needed(&*store)?;
         loan.return_layers(host, &needed)?;
-        loan.forget(&*store).map(drop)
+        loan.forget(&*store, &needed).map(drop)
     };
     let endpoint = &work.plan.desired.endpoint;
     if serves(host, endpoint, root, *new_root) {

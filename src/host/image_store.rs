@@ -3,7 +3,7 @@
 use super::{
     Aio, Faults,
     grpc::Server,
-    layer_store::{absent, already, messages as m},
+    layer_store::{absent, already, content, messages as m},
 };
 use std::{collections::BTreeMap, fmt::Debug, time::Duration};
 
@@ -65,19 +65,8 @@ impl GrpcImageStore {
     }
 
     fn write(&self, lease: &str, piece: &Piece<'_>, labels: BTreeMap<String, String>) -> anyhow::Result<()> {
-        let request = m::WriteContentRequest {
-            action: m::COMMIT,
-            reference: format!("castoff-{}", piece.digest),
-            total: i64::try_from(piece.bytes.len()).unwrap_or(i64::MAX),
-            expected: piece.digest.to_owned(),
-            offset: 0,
-            data: piece.bytes.to_vec(),
-            labels,
-        };
         let server = self.server.clone().under_lease(lease);
-        let path = "/containerd.services.content.v1.Content/Write";
-        let written = server.stream::<_, m::WriteContentResponse>(path, vec![request], LIMIT);
-        already(written).map(drop)
+        content::write(&server, piece.digest, piece.bytes, labels).map(drop)
     }
 
     fn drop_lease(&self, lease: &str) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     formats::docker_images::is_cache_id,
-    host::{Host, ImageName, LayerPlace, LayerStore},
+    host::{Host, ImageName, LayerPlace, LayerStore, Snapshot},
     model::LentLayer,
 };
 use anyhow::{Context as _, Result, bail};
@@ -138,11 +138,11 @@ impl Loan<'_> {
         Ok(made)
     }
 
-    /// Takes away what the run made in containerd.
+    /// Takes away what the run made in containerd, but for the layers in `needed`.
     ///
     /// # Errors
     /// When containerd does not answer or refuses.
-    pub fn forget(&self, store: &dyn LayerStore) -> Result<usize> {
+    pub fn forget(&self, store: &dyn LayerStore, needed: &BTreeSet<String>) -> Result<usize> {
         let all = store.names()?;
         let names = self.made(&all, store)?;
         for name in &names {
@@ -153,7 +153,25 @@ impl Loan<'_> {
         }
         let lease = format!("{LEASE_PREFIX}{}", self.run);
         store.end_lease(&lease).with_context(|| format!("cannot end the lease {lease}"))?;
+        self.drop_stranded(store, needed)?;
         Ok(names.len())
+    }
+
+    /// Whatever else holds a layer of ours, a label or a lease of somebody's, does not make it whole: its files are Docker's
+    /// again. containerd forgets it, the highest first, and unpacks it when it is wanted.
+    fn drop_stranded(&self, store: &dyn LayerStore, needed: &BTreeSet<String>) -> Result<()> {
+        let lent: BTreeSet<&String> = self.layers.iter().map(|layer| &layer.chain).collect();
+        loop {
+            let all = store.snapshots()?;
+            let stranded = |one: &&Snapshot| {
+                one.is_layer
+                    && lent.contains(&one.name)
+                    && !needed.contains(&one.name)
+                    && !all.iter().any(|other| other.parent == one.name)
+            };
+            let Some(highest) = all.iter().find(stranded) else { return Ok(()) };
+            store.drop_layer(&highest.name).with_context(|| format!("cannot drop the layer {}", highest.name))?;
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     model::{CarryMode, CarryOptions, Comparing, LentLayer, ManifestSource},
 };
 use anyhow::{Context as _, Result, bail};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// Every lease of a run that must outlive it starts so.
 pub const LEASE_PREFIX: &str = "castoff-hold-";
@@ -223,12 +223,15 @@ impl<'a> Job<'a> {
         Ok((lent, ids))
     }
 
-    /// Fails when the file system of containerd's root has no room for what would be copied.
+    /// Fails when the file system of containerd's root has no room for what would be copied; layers that are there, from
+    /// a run that was cut off, say, are not.
     ///
     /// # Errors
     /// With both figures.
-    pub fn check_room(&self, sorted: &Sorted, docker: Option<&dyn Source>) -> Result<()> {
+    pub fn check_room(&self, sorted: &Sorted, docker: &dyn Source, store: &dyn LayerStore) -> Result<()> {
+        let there: BTreeSet<String> = store.snapshots()?.into_iter().map(|snapshot| snapshot.name).collect();
         let mut layers: Vec<&Layer> = sorted.layered.iter().flat_map(|image| &image.layers).collect();
+        layers.retain(|layer| !there.contains(&layer.chain_id));
         layers.sort_by(|a, b| a.chain_id.cmp(&b.chain_id));
         layers.dedup_by(|a, b| a.chain_id == b.chain_id);
         let bytes: u64 = layers.iter().map(|layer| layer.size).sum();
@@ -240,7 +243,7 @@ impl<'a> Job<'a> {
         } + if self.options.with_blobs { bytes } else { 0 };
         let space = self.host.kernel.space(&self.host.root.outside(self.root))?;
         let copies = matches!(sorted.way, CarryMode::Copy | CarryMode::Reflink);
-        if let Some(docker) = docker.filter(|_| copies && space.total_inodes > 0) {
+        if copies && space.total_inodes > 0 {
             let entries: u64 = layers.iter().map(|layer| docker.entries(layer)).sum();
             if space.free_inodes < entries {
                 bail!("{} has {} inodes left, and the images need about {entries} there", self.root, space.free_inodes);

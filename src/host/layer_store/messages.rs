@@ -107,6 +107,10 @@ messages! {
         #[prost(bytes = "vec", tag = "2")]
         data: Vec<u8>,
     }
+    DeleteContentRequest {
+        #[prost(string, tag = "1")]
+        digest: String,
+    }
     WriteContentRequest {
         #[prost(int32, tag = "1")]
         action: i32,

@@ -1,5 +1,6 @@
 //! containerd's layers, blobs, names and leases, as far as carrying images needs them; by its own API, with no registry.
 
+pub(super) mod content;
 mod fake;
 pub(super) mod messages;
 
@@ -115,15 +116,6 @@ impl GrpcLayerStore {
         // server's pings on a kept one.
         let server = Server::new(aio, endpoint)?;
         Ok(Self { moby: server.clone().in_namespace(MOBY), server: server.in_namespace("k8s.io"), faults })
-    }
-
-    fn read(server: &Server, digest: &str) -> Result<Option<Vec<u8>>> {
-        let request = m::ReadContentRequest { digest: digest.to_owned(), offset: 0, size: 0 };
-        let path = "/containerd.services.content.v1.Content/Read";
-        match absent(server.stream::<_, m::ReadContentResponse>(path, vec![request], LIMIT))? {
-            Some(parts) => Ok(Some(parts.into_iter().flat_map(|part| part.data).collect())),
-            None => Ok(None),
-        }
     }
 
     fn act<Q, A>(&self, what: &str, service: &str, request: Q) -> Result<A>
@@ -275,20 +267,11 @@ impl LayerStore for GrpcLayerStore {
     }
 
     fn put_blob(&self, digest: &str, bytes: &[u8], labels: Labels, lease: &str) -> Result<()> {
-        let request = m::WriteContentRequest {
-            action: m::COMMIT,
-            reference: format!("castoff-{digest}"),
-            total: i64::try_from(bytes.len()).unwrap_or(i64::MAX),
-            expected: digest.to_owned(),
-            offset: 0,
-            data: bytes.to_vec(),
-            labels: labels.clone(),
-        };
         let server = self.server.clone().under_lease(lease);
-        let written = self.faults.effect(&format!("write blob {digest}"), || {
-            server.stream::<_, m::WriteContentResponse>(&path("Content/Write"), vec![request], LIMIT)
-        });
-        if already(written)? && !labels.is_empty() {
+        let there = self
+            .faults
+            .effect(&format!("write blob {digest}"), || content::write(&server, digest, bytes, labels.clone()))?;
+        if there && !labels.is_empty() {
             let paths = labels.keys().map(|key| format!("labels.{key}")).collect();
             let info = m::ContentInfo { digest: digest.to_owned(), size: 0, labels };
             let request = m::UpdateContentRequest { info: Some(info), update_mask: Some(m::FieldMask { paths }) };
@@ -309,6 +292,7 @@ impl LayerStore for GrpcLayerStore {
         let server = self.server.clone().under_lease(lease);
         let mut offset = 0;
         self.faults.effect(&format!("stream blob {digest}"), || {
+            content::mend(&server, digest, size)?;
             loop {
                 let data = source()?;
                 let last = data.is_none();
@@ -324,8 +308,7 @@ impl LayerStore for GrpcLayerStore {
                     labels: Labels::new(),
                 };
                 offset += length;
-                let written = server.stream::<_, m::WriteContentResponse>(&path("Content/Write"), vec![request], LIMIT);
-                if already(written)? {
+                if content::send(&server, request)? {
                     return Ok(false);
                 }
                 if last {
@@ -347,10 +330,7 @@ impl LayerStore for GrpcLayerStore {
             labels: Labels::new(),
         };
         let server = self.server.clone().under_lease(lease);
-        let written = self.faults.effect(&format!("share blob {digest}"), || {
-            server.stream::<_, m::WriteContentResponse>(&path("Content/Write"), vec![request], LIMIT)
-        });
-        already(written).map(drop)
+        self.faults.effect(&format!("share blob {digest}"), || content::send(&server, request)).map(drop)
     }
 
     fn of_docker(&self) -> Box<dyn LayerStore> {
@@ -363,13 +343,13 @@ impl LayerStore for GrpcLayerStore {
         let resources = absent(asked)?.map(|reply| reply.resources).unwrap_or_default();
         let mut documents = Vec::new();
         for resource in resources.iter().filter(|resource| resource.kind == "content") {
-            documents.extend(Self::read(&self.moby, &resource.id)?);
+            documents.extend(content::read(&self.moby, &resource.id)?);
         }
         Ok(documents)
     }
 
     fn blob(&self, digest: &str) -> Result<Option<Vec<u8>>> {
-        Self::read(&self.server, digest)
+        content::read(&self.server, digest)
     }
 
     fn names(&self) -> Result<Vec<ImageName>> {

@@ -170,6 +170,22 @@ shared() {
     check "$what: Docker's store and containerd's are as they were" node untouched || forget "$1"
 }
 
+# What a power cut leaves behind: containerd's books name a blob, and its file never reached the disk.
+lost() {
+    local what="ext4, adopt, blobs that a power cut took"
+    note "-- $what"
+    check "$what: carry" carry --mode adopt || return
+    check "$what: they stay in containerd's books" on $NODE 'for d in $(ctr -n k8s.io content ls -q); do ctr -n k8s.io content label $d containerd.io/gc.root=lab >/dev/null || exit; done; [ -n "$d" ]'
+    check "$what: rollback" on $NODE castoff rollback --non-interactive
+    check "$what: their files are gone" on $NODE 'root=$(containerd config dump 2>/dev/null | sed -n "s/^root = \"\(.*\)\"/\1/p" | head -n 1)
+        for d in $(ctr -n k8s.io content ls -q); do rm "$root/io.containerd.content.v1.content/blobs/sha256/${d#sha256:}" || exit; done; [ -n "$d" ]'
+    check "$what: carry" carry --mode adopt
+    check "$what: every image is there by every name, and the same" node complete
+    check "$what: containers run on containerd" node runs-containerd
+    check "$what: rollback" on $NODE castoff rollback --non-interactive
+    check "$what: Docker's store and containerd's are as they were" node untouched
+}
+
 # The registry of the lab's stand-in alone: the rest of that program needs kubelet's sources.
 registry_program() {
     local dir
@@ -292,10 +308,55 @@ kills() {
     note "$(told "$1" "$2")"
 }
 
-# Newer packages of Docker and containerd (carry-suites): every way, on the node's own disk.
+# Docker's images in containerd's own store: a feature since Docker 24, the default of new installations since 29.
+moby() { on $NODE 'ctr -n moby images ls -q; ctr -n moby snapshots ls; ctr -n moby content ls -q'; }
+k8s() { on $NODE 'ctr -n k8s.io images ls -q; ctr -n k8s.io snapshots ls | tail -n +2; ctr -n k8s.io leases ls -q; ctr -n k8s.io content ls -q'; }
+nothing_for_kubelet() { [ -z "$(k8s)" ] || { k8s; return 1; }; }
+ways_of_store() {
+    on $NODE castoff images list -o json | python3 -c '
+import json, sys
+images = [i for i in json.load(sys.stdin)["images"] if any(n.startswith("zc/") for n in i["names"])]
+print([(i["names"], i["way"], i["why"]) for i in images])
+sys.exit(len(images) != 2 or any(i["way"] != sys.argv[1] or i["carried"] for i in images))' "$1"
+}
+same_trees() {
+    local each
+    for each in torture derived; do
+        on $NODE "for s in moby k8s.io; do mkdir -p /run/lab-\$s; ctr -n \$s images mount docker.io/zc/$each:1 /run/lab-\$s >/dev/null && /root/images/tree.sh --links /run/lab-\$s >/run/lab-tree-\$s; ctr -n \$s images unmount --rm /run/lab-\$s >/dev/null; done
+            [ \$(wc -l </run/lab-tree-moby) -gt 3 ] && diff /run/lab-tree-moby /run/lab-tree-k8s.io" || return
+    done
+}
+# image_store SUITE WAY
+image_store() {
+    local what="$1, images in containerd's store" before
+    note "-- $what"
+    check "$what: switched on" on $NODE 'sed -i "0,/{/s|{|{\n  \"features\": {\"containerd-snapshotter\": true},|" /etc/docker/daemon.json 2>/dev/null || echo "{\"features\": {\"containerd-snapshotter\": true}}" >/etc/docker/daemon.json
+        systemctl restart docker.service && docker info -f "{{.DriverStatus}}" | grep io.containerd.snapshotter' || return
+    check "$what: images are loaded" load_images || return
+    check "$what: containers run on Docker" node runs-docker
+    before=$(moby)
+    check "$what: containerd has none of them for kubelet" nothing_for_kubelet
+    check "$what: the list says how" ways_of_store "$2"
+    check "$what: carry" carry --compare full || return
+    check "$what: the trees are the same" same_trees
+    check "$what: containers run on containerd" node runs-containerd
+    check "$what: containers run on Docker" node runs-docker
+    check "$what: a second time there is nothing to do" again
+    check "$what: rollback" on $NODE castoff rollback --non-interactive
+    check_eventually 20 "$what: nothing is left for kubelet" nothing_for_kubelet
+    check "$what: Docker has what it had" [ "$before" = "$(moby)" ]
+    check "$what: containers run on Docker" node runs-docker
+}
+
+# Newer packages of Docker and containerd (carry-suites): every way, on the node's own disk and on XFS, and the other store.
 for SHAPE in ${CARRY_SUITES:-}; do
     node_of_ext4
     for mode in adopt copy hardlink stream; do way $mode "$SHAPE"; done
+    image_store "$SHAPE" copy
+    node_down $NODE
+    node_of_XFS
+    for mode in reflink adopt; do way $mode "$SHAPE on XFS"; done
+    image_store "$SHAPE on XFS" reflink
     node_down $NODE
 done
 [ -z "${CARRY_SUITES:-}" ] || return 0
@@ -311,6 +372,7 @@ check "ext4: Docker's store and containerd's are as they were" node untouched
 adopted
 shared adopt
 shared copy
+lost
 kills ext4 adopt 40
 kills ext4 copy 14
 kills ext4 hardlink 14
