@@ -12,6 +12,7 @@
 //! | [`report`] | documents → text and JSON | `formats`, `model` |
 //! | [`host`] | the only side effects: files, systemd, Docker, CRI, processes, clock | `formats`, `model` |
 //! | [`inspect`] | host → facts | the above |
+//! | [`cluster`] | the node in its cluster: drain, annotation, Ready | `host`, `formats`, `model` |
 //! | [`images`], [`verify`] | carrying images; proving the node | the above |
 //! | [`runtime`] | the reference runtime and its workload | `host`, `formats`, `model` |
 //! | [`apply`] | plan → journal: do, undo, resume | the above |
@@ -23,6 +24,7 @@
 pub mod apply;
 pub mod checks;
 pub mod cli;
+pub mod cluster;
 pub mod formats;
 pub mod host;
 pub mod images;

@@ -2,6 +2,7 @@
 //! tree; and what becomes of many nodes' results.
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 #![allow(clippy::disallowed_methods, reason = "it runs the real program on temporary folders")]
+#![allow(clippy::needless_pass_by_value, reason = "options are written where they are used")]
 
 mod common;
 

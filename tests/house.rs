@@ -23,9 +23,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("host", &["formats", "model"]),
     ("inspect", &["host", "checks", "formats", "model"]),
     ("images", &["host", "formats", "model"]),
+    ("cluster", &["host", "formats", "model"]),
     ("runtime", &["host", "formats", "model"]),
     ("verify", &["inspect", "images", "runtime", "host", "formats", "model"]),
-    ("apply", &["inspect", "images", "runtime", "verify", "host", "formats", "model"]),
+    ("apply", &["inspect", "images", "cluster", "runtime", "verify", "host", "formats", "model"]),
     (
         "ui",
         &["apply", "verify", "runtime", "images", "inspect", "host", "report", "plan", "checks", "formats", "model"],
@@ -33,8 +34,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "ui", "apply", "verify", "images", "inspect", "runtime", "host", "report", "plan", "checks", "formats",
-            "model",
+            "ui", "apply", "cluster", "verify", "images", "inspect", "runtime", "host", "report", "plan", "checks",
+            "formats", "model",
         ],
     ),
 ];

@@ -1,7 +1,7 @@
 //! A run from lock to report, and going on after a crash.
 
 use super::{
-    Journal, Observer, Pruned, Refusal, Run, Store, guard, pods, ready, records, recover,
+    Journal, Observer, Pruned, Refusal, Run, Store, cluster, guard, pods, ready, records, recover,
     report::{self, Extra},
     rollback::{self, Back},
     steps::{Interrupted, NotProven, Work},
@@ -150,6 +150,39 @@ pub fn resume(
     carry_out(&mut work, &mut journal, options)
 }
 
+/// Does what a run has put off because the cluster's API server was away; gives the run and how much it was.
+///
+/// # Errors
+/// When nothing is put off, or the API server still does not answer or refuses; what was done until then is noted.
+pub fn make_up(
+    host: &Host,
+    wanted: Option<&str>,
+    options: &Options<'_>,
+    observer: &mut dyn Observer,
+) -> Result<(String, usize)> {
+    let _lock = lock(host, "resume --cluster")?;
+    let store = Store::new(host);
+    let waits = |run: &Run| -> Result<bool> {
+        let entries = Journal::look(host, &run.path("journal.jsonl"))?;
+        let holds = matches!(records::state(&entries), RunState::Applied | RunState::Committed);
+        Ok(holds && !records::put_off(&entries).is_empty())
+    };
+    let run = match wanted {
+        Some(_) => store.find(wanted)?,
+        None => store.runs()?.pop().context("there is no run on this node yet")?,
+    };
+    if !waits(&run)? {
+        bail!("run {} holds nothing that was put off", run.id);
+    }
+    let plan = store.plan(&run)?;
+    check_fit(host, &plan)?;
+    let mut journal = store.journal(&run)?;
+    check_journal(&plan, &journal)?;
+    let mut work = work(host, &plan, &run, &journal, options, observer);
+    let done = cluster::make_up(&mut work, &mut journal)?;
+    Ok((run.id.clone(), done))
+}
+
 pub(super) fn work<'a>(
     host: &'a Host,
     plan: &'a Plan,
@@ -169,6 +202,7 @@ pub(super) fn work<'a>(
         checks: Vec::new(),
         keep_unproven: options.keep_on_verify_failure,
         started: Vec::new(),
+        put_off: None,
         guarding: Duration::ZERO,
         settling: Duration::ZERO,
     }
@@ -342,6 +376,10 @@ fn do_step(work: &mut Work<'_>, journal: &mut Journal, step: &Step) -> Result<()
     let seconds = work.host.clock.monotonic().saturating_sub(start).as_secs_f64();
     match result {
         Ok(detail) => {
+            // Before it counts as done: lost, it would be forgotten.
+            if let Some(why) = work.put_off.take() {
+                journal.add(work.host, Record::StepPutOff { index: step.index, why })?;
+            }
             let record =
                 Record::StepDone { index: step.index, seconds: Seconds::from(seconds), detail: detail.clone() };
             journal.add(work.host, record)?;

@@ -63,6 +63,11 @@ fn of_undo(undo: &Undo, place: &Place) -> Vec<String> {
             let first = "# only while no container of containerd runs on these layers:".to_owned();
             std::iter::once(first).chain(layers.iter().map(back)).collect()
         }
+        Undo::Uncordon { node, .. } => vec![format!("kubectl uncordon {node}")],
+        Undo::RestoreAnnotation { node, key, value, .. } => {
+            let value = value.as_ref().map_or_else(|| format!("{key}-"), |value| format!("{key}='{value}'"));
+            vec![format!("kubectl annotate node {node} --overwrite {value}")]
+        }
         Undo::None { .. } => Vec::new(),
     }
 }

@@ -13,11 +13,13 @@
 //! | `steps` | how each kind of action is prepared, done and checked |
 //! | `tasks`, `undo` | in which order things are taken back, and how each is |
 //! | `guard`, `recover` | what brings order back after a reboot, or when nobody keeps a run in time |
+//! | `cluster` | steps that are the cluster's, and what of them is put off |
 //! | `pods`, `cni` | pods on either side, and giving their networks back |
 //! | `timing` | phases and downtime out of the journal |
 
 mod carry;
 mod cleanup;
+mod cluster;
 mod cni;
 mod executor;
 mod guard;
@@ -38,7 +40,7 @@ mod timing;
 mod undo;
 
 pub use cleanup::{Leftovers, clean, leftovers};
-pub use executor::{Options, apply, prune, refuse_open_run, refuse_stale, resume};
+pub use executor::{Options, apply, make_up, prune, refuse_open_run, refuse_stale, resume};
 pub use guard::{EARLY, LATE, TIMER};
 pub use journal::Journal;
 pub use ready::obstacles;

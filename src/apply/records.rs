@@ -60,6 +60,21 @@ pub fn ended(entries: &[Entry]) -> Option<Outcome> {
     })
 }
 
+/// Steps that were put off and are not done yet, in the order of the plan.
+pub fn put_off(entries: &[Entry]) -> Vec<usize> {
+    let mut off = Vec::new();
+    for entry in entries {
+        match &entry.record {
+            Record::StepPutOff { index, .. } => off.push(*index),
+            Record::PutOffDone { index } | Record::StepUndone { index, .. } => off.retain(|known| known != index),
+            _ => {}
+        }
+    }
+    off.sort_unstable();
+    off.dedup();
+    off
+}
+
 /// True when taking back had begun and not ended.
 pub fn is_rolling_back(entries: &[Entry]) -> bool {
     entries.iter().fold(false, |rolling, entry| match entry.record {

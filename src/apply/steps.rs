@@ -1,6 +1,6 @@
 //! How each kind of action is prepared, done and checked. Steps do not know each other.
 
-use super::{Observer, Run, Store, carry, pods};
+use super::{Observer, Run, Store, carry, cluster, pods};
 use crate::{
     host::{Attributes, Expect, Host, UnitState, settle, unit_links},
     model::{
@@ -36,6 +36,8 @@ pub struct Work<'a> {
     pub keep_unproven: bool,
     /// Units that were started, as they were right after, and when that was.
     pub started: Vec<(UnitState, Duration)>,
+    /// Why the step that acts now is put off.
+    pub put_off: Option<String>,
     /// Time for what outlives castoff.
     pub guarding: Duration,
     /// Time for getting onto disk what the daemons wrote.
@@ -169,6 +171,11 @@ impl Work<'_> {
                 Undo::RemovePods { endpoint: endpoint.clone(), keep }
             }
             action @ Action::ImportImages { .. } => carry::prepare(self, action)?,
+            action @ (Action::CordonNode { .. }
+            | Action::DrainNode { .. }
+            | Action::AwaitNode { .. }
+            | Action::AnnotateNode { .. }
+            | Action::UncordonNode { .. }) => cluster::prepare(self.host, action)?,
             Action::AwaitPods { .. } | Action::AwaitDockerPods { .. } | Action::Verify { .. } => {
                 Undo::None { reason: "it only looks".to_owned() }
             }
@@ -226,6 +233,11 @@ impl Work<'_> {
             Action::DaemonReload => self.host.units.reload()?,
             Action::StopDockerPods => return pods::stop(self),
             action @ Action::ImportImages { .. } => return carry::act(self, action),
+            action @ (Action::CordonNode { .. }
+            | Action::DrainNode { .. }
+            | Action::AwaitNode { .. }
+            | Action::AnnotateNode { .. }
+            | Action::UncordonNode { .. }) => return cluster::act(self, action),
             Action::AwaitCri { endpoint } => return self.await_cri(endpoint),
             Action::AwaitPods { pods, endpoint } => return pods::await_on_cri(self, endpoint, pods),
             Action::AwaitDockerPods { pods } => return pods::await_on_docker(self, pods),

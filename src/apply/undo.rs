@@ -1,7 +1,7 @@
 //! How each kind of undo is carried out.
 
 use super::{
-    Store, carry, pods,
+    Store, carry, cluster, pods,
     steps::{Work, unhex},
     tasks::{Act, Task, is_active},
 };
@@ -76,6 +76,7 @@ impl Work<'_> {
                 return self.remove_pods(endpoint, keep);
             }
             Undo::ReturnImages { .. } => carry::give_back(self, undo)?,
+            Undo::Uncordon { .. } | Undo::RestoreAnnotation { .. } => return cluster::undo(self, undo),
             Undo::StartContainers { containers, .. } => {
                 for id in containers {
                     self.host.engine.start(id)?;

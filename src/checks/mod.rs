@@ -1,6 +1,7 @@
 //! Facts → findings. A registry: one entry per id, each with its long explanation, so that `check`, `explain` and
 //! `--skip-check` know the same names.
 
+mod cluster;
 mod compat;
 mod containerd;
 mod containerd_config;

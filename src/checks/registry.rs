@@ -1,8 +1,8 @@
 //! Every finding castoff can make, with what `castoff explain` says about it.
 
 use super::{
-    compat, containerd, containerd_config, docker, docker_config, host, kubelet, kubelet_state, node, registries, run,
-    settings, users,
+    cluster, compat, containerd, containerd_config, docker, docker_config, host, kubelet, kubelet_state, node,
+    registries, run, settings, users,
 };
 use crate::model::{Explanation, Facts, Finding, Severity};
 
@@ -48,6 +48,7 @@ pub fn registry() -> impl Iterator<Item = &'static CheckInfo> {
         users::CHECKS,
         compat::CHECKS,
         host::CHECKS,
+        cluster::CHECKS,
         run::CHECKS,
     ];
     all.into_iter().flatten()

@@ -18,7 +18,7 @@ use std::{path::Path, sync::atomic::Ordering};
 
 /// Applies a saved plan, or the one that `plan` would show.
 pub fn run(args: &ApplyArgs, printer: Printer) -> Result<Exit> {
-    let context = Context::open(&args.node, &args.change.skip_check)?;
+    let context = Context::open(&args.node, &args.change.skip_check)?.with_cluster(&args.change.cluster)?;
     context.need_rights()?;
     apply::refuse_open_run(&context.host)?;
     let trying = Trying { wanted: !args.change.no_trial, printer };

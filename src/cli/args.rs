@@ -1,5 +1,6 @@
 //! The command line.
 
+use super::cluster_args::ClusterArgs;
 use super::image_args::{CleanupArgs, ImagesCommand};
 use crate::{
     model::{CgroupDriver, Goal, Level, Span},
@@ -43,7 +44,7 @@ pub enum Command {
     /// Take a run back: the old files, units and pods
     Rollback(RollbackArgs),
     /// Go on with a run that was cut off
-    Resume(RunArgs),
+    Resume(ResumeArgs),
     /// Say that the new state stays
     Commit(RunArgs),
     /// End a run that was cut off; a run's own units call it at boot
@@ -159,6 +160,8 @@ pub struct InspectArgs {
 pub struct CheckArgs {
     #[command(flatten)]
     pub node: NodeArgs,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
     /// List every finding there is
     #[arg(long)]
     pub list: bool,
@@ -180,6 +183,8 @@ pub struct CheckArgs {
 pub struct PlanArgs {
     #[command(flatten)]
     pub node: NodeArgs,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
     /// Save the plan, to be applied later exactly as it is
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -206,6 +211,8 @@ pub struct PlanArgs {
 /// Options of commands that change a node.
 #[derive(Debug, Clone, Args)]
 pub struct ChangeArgs {
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
     /// Do it without asking
     #[arg(short, long)]
     pub yes: bool,
@@ -399,6 +406,15 @@ pub struct RunArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Do what a run has put off because the cluster's API server was away
+    #[arg(long)]
+    pub cluster: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,9 +1,13 @@
 //! What most commands need: the node, what is wanted of it, what is there.
 
-use super::{args::NodeArgs, exit::Usage};
+use super::{
+    args::NodeArgs,
+    cluster_args::{ClusterArg, ClusterArgs},
+    exit::Usage,
+};
 use crate::{
     apply::{self, Refusal},
-    checks,
+    checks, cluster,
     host::{Faults, Host, user_files},
     inspect,
     model::{API_VERSION, Assumptions, Desired, Facts, Finding, Plan, Profile},
@@ -27,6 +31,7 @@ pub struct Context {
     /// The profile it came from.
     pub profile: Profile,
     assumptions: Assumptions,
+    asks_cluster: bool,
 }
 
 impl Context {
@@ -47,12 +52,29 @@ impl Context {
         let profile = profile(&host, args.profile.as_deref())?;
         let desired = Desired::resolve(args.goal.into(), &profile, skip_checks)
             .map_err(|why| Usage::error(why, "correct the profile, or leave the key out"))?;
-        Ok(Self { host, desired, profile, assumptions })
+        Ok(Self { host, desired, profile, assumptions, asks_cluster: false })
+    }
+
+    /// The same with the node's cluster, unless nobody wants it asked.
+    ///
+    /// # Errors
+    /// When the kubeconfig's path cannot be used.
+    pub fn with_cluster(mut self, args: &ClusterArgs) -> Result<Self> {
+        self.asks_cluster = args.cluster == ClusterArg::Auto || args.drain;
+        self.desired.cluster = args.options()?;
+        if let Some(timeout) = args.drain_timeout {
+            self.desired.timeouts.drain = timeout;
+        }
+        Ok(self)
     }
 
     /// Looks at the node.
     pub fn facts(&self) -> Facts {
-        inspect::inspect(&self.host, &self.assumptions, &self.desired.endpoint)
+        let mut facts = inspect::inspect(&self.host, &self.assumptions, &self.desired.endpoint);
+        if self.asks_cluster {
+            facts.cluster = cluster::look(&self.host, &facts, self.desired.cluster.kubeconfig.as_deref());
+        }
+        facts
     }
 
     /// Looks at the node, and reads one file more.

@@ -34,7 +34,7 @@ pub fn check(args: &CheckArgs, printer: Printer) -> Result<Exit> {
         }
         return Ok(Exit::OK);
     }
-    let context = Context::open(&args.node, &args.skip_check)?;
+    let context = Context::open(&args.node, &args.skip_check)?.with_cluster(&args.cluster)?;
     let plan = make_plan(&context, 0, Trying { wanted: !args.no_trial, printer });
     match args.output {
         Format::Text if plan.findings.is_empty() => printer.data("nothing to note\n"),

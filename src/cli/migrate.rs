@@ -3,13 +3,13 @@
 use super::{
     apply::{Keep, carry_out, nothing_to_do, prompter, question, refuse_blocked, refuse_outdated},
     args::{MigrateArgs, time_to_keep},
-    context::{Context, PROFILE, Trying, make_plan},
+    context::{Context, PROFILE, Trying, make_plan, plan_from},
     exit::Exit,
 };
 use crate::{
     apply,
     host::{user_files, watch_signals},
-    model::{Desired, DockerFate, ImagePolicy, Plan, Profile, Span},
+    model::{Desired, DockerFate, Finding, ImagePolicy, Plan, Profile, Span},
     report,
     ui::{Answer, Printer, Prompter},
 };
@@ -21,11 +21,23 @@ const TRY: Span = Span::seconds(600);
 
 /// Looks, asks, does, proves.
 pub fn run(args: &MigrateArgs, printer: Printer) -> Result<Exit> {
-    let mut context = Context::open(&args.node, &args.change.skip_check)?;
+    let mut context = Context::open(&args.node, &args.change.skip_check)?.with_cluster(&args.change.cluster)?;
     context.need_rights()?;
     apply::refuse_open_run(&context.host)?;
     let trying = Trying { wanted: !args.change.no_trial, printer };
-    let mut plan = make_plan(&context, 3, trying);
+    let facts = context.facts();
+    let is_member = facts.cluster.member().is_some();
+    // Asked for on the command line, it is meant; otherwise it must not be what keeps the node from moving.
+    let by_default = is_member && !args.change.yes && !args.change.cluster.no_drain && !args.change.cluster.drain;
+    context.desired.cluster.drain |= by_default;
+    let mut plan = plan_from(&context, &facts, 3, trying);
+    let forbids = plan.blocking().find(|finding| finding.id.starts_with("drain-")).cloned();
+    if let Some(finding) = forbids.filter(|_| by_default) {
+        let Finding { summary, cause, fix, .. } = finding;
+        printer.insist(&format!("note: the node is not drained: {summary} ({cause}); {fix}"));
+        context.desired.cluster.drain = false;
+        plan = plan_from(&context, &facts, 3, trying);
+    }
     if plan.is_empty() && plan.blocking().next().is_none() {
         return nothing_to_do(&plan, &args.change, printer);
     }
@@ -41,7 +53,7 @@ pub fn run(args: &MigrateArgs, printer: Printer) -> Result<Exit> {
     let mut keep =
         if args.change.no_commit { Keep::WhenAsked } else { Keep::Within(args.change.try_for.unwrap_or(TRY)) };
     loop {
-        printer.insist(&choices(&context.desired, keep));
+        printer.insist(&choices(&context.desired, is_member, keep));
         let items = ["Show the plan and go on", "Change choices", "Save choices as a profile and quit", "Cancel"];
         let items: Vec<String> = items.iter().map(|item| (*item).to_owned()).collect();
         match prompter.choose("What now", &items, 0)? {
@@ -58,7 +70,9 @@ pub fn run(args: &MigrateArgs, printer: Printer) -> Result<Exit> {
                 }
             }
             Answer::Given(1) => {
-                let Some(changed) = change(&mut context, keep, &prompter)? else { return Ok(cancelled(printer)) };
+                let Some(changed) = change(&mut context, is_member, keep, &prompter)? else {
+                    return Ok(cancelled(printer));
+                };
                 keep = changed;
                 plan = make_plan(&context, 3, trying);
             }
@@ -108,26 +122,29 @@ fn fate_of_run(keep: Keep) -> String {
     }
 }
 
-fn choices(desired: &Desired, keep: Keep) -> String {
-    let sandbox = desired.sandbox_image.as_deref().unwrap_or("the one kubelet uses now");
-    format!(
-        "\nCurrent choices\n{:>18}  systemd\n{:>18}  {}\n{:>18}  edit in place, comments kept\n{:>18}  {sandbox}\n{:>18}  {}\n{:>18}  {}\n{:>18}  {}\n",
-        "cgroup driver",
-        "endpoint",
-        desired.endpoint,
-        "configuration",
-        "sandbox image",
-        "Docker's images",
-        policy(desired.images),
-        "Docker's units",
-        fate(desired.docker),
-        "rollback by itself",
-        fate_of_run(keep)
-    )
+fn choices(desired: &Desired, is_member: bool, keep: Keep) -> String {
+    let mut all = vec![
+        ("cgroup driver", "systemd"),
+        ("endpoint", &desired.endpoint),
+        ("configuration", "edit in place, comments kept"),
+        ("sandbox image", desired.sandbox_image.as_deref().unwrap_or("the one kubelet uses now")),
+        ("Docker's images", policy(desired.images)),
+        ("Docker's units", fate(desired.docker)),
+    ];
+    if is_member {
+        all.push(("pods", of_pods(desired.cluster.drain)));
+    }
+    let kept = fate_of_run(keep);
+    all.push(("rollback by itself", &kept));
+    all.iter().fold("\nCurrent choices\n".to_owned(), |text, (name, value)| text + &format!("{name:>18}  {value}\n"))
+}
+
+const fn of_pods(drain: bool) -> &'static str {
+    if drain { "drained first, and welcome again at the end" } else { "stop here, and start here again" }
 }
 
 /// Asks for each choice, the current value being the default. `None` when cancelled.
-fn change(context: &mut Context, keep: Keep, prompter: &Prompter) -> Result<Option<Keep>> {
+fn change(context: &mut Context, is_member: bool, keep: Keep, prompter: &Prompter) -> Result<Option<Keep>> {
     let policies = [ImagePolicy::Needed, ImagePolicy::All, ImagePolicy::None];
     let items: Vec<String> = policies.iter().map(|p| policy(*p).to_owned()).collect();
     let now = policies.iter().position(|p| *p == context.desired.images).unwrap_or_default();
@@ -146,6 +163,12 @@ fn change(context: &mut Context, keep: Keep, prompter: &Prompter) -> Result<Opti
     context.desired.images = policies.get(images).copied().unwrap_or_default();
     context.desired.docker = fates.get(docker).copied().unwrap_or_default();
     context.desired.sandbox_image = Some(sandbox.trim().to_owned()).filter(|image| !image.is_empty());
+    if is_member {
+        let items: Vec<String> = [true, false].map(|drain| of_pods(drain).to_owned()).to_vec();
+        let now = usize::from(!context.desired.cluster.drain);
+        let Answer::Given(pods) = prompter.choose("Pods", &items, now)? else { return Ok(None) };
+        context.desired.cluster.drain = pods == 0;
+    }
     let now = match keep {
         Keep::Within(span) => span.to_string(),
         Keep::AtOnce | Keep::WhenAsked => String::new(),

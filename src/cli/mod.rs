@@ -5,6 +5,7 @@ mod apply;
 mod args;
 mod bench;
 mod cleanup;
+mod cluster_args;
 mod context;
 mod convert;
 mod demo;

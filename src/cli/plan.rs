@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result};
 
 /// Shows what would be done; saves it with `--out`. Writes nothing else.
 pub fn run(args: &PlanArgs, printer: Printer) -> Result<Exit> {
-    let context = Context::open(&args.node, &args.skip_check)?;
+    let context = Context::open(&args.node, &args.skip_check)?.with_cluster(&args.cluster)?;
     let plan = make_plan(&context, args.context, Trying { wanted: !args.no_trial, printer });
     match args.output {
         Format::Text => printer.data(&report::plan(&plan, printer.look(), !args.no_diff)),

@@ -2,7 +2,7 @@
 
 use super::{
     apply::tell,
-    args::{Format, RollbackArgs, RunArgs},
+    args::{Format, ResumeArgs, RollbackArgs, RunArgs},
     context::{Context, json},
     exit::Exit,
 };
@@ -28,10 +28,21 @@ pub fn rollback(args: &RollbackArgs, printer: Printer) -> Result<Exit> {
 }
 
 /// Goes on with a run that was cut off.
-pub fn resume(args: &RunArgs, printer: Printer) -> Result<Exit> {
+pub fn resume(args: &ResumeArgs, printer: Printer) -> Result<Exit> {
+    let ResumeArgs { run: args, cluster } = args;
     let context = Context::open(&args.node, &[])?;
     context.need_rights()?;
     let interrupt = watch_signals()?;
+    if *cluster {
+        let options = Options::new(&interrupt);
+        let mut progress = Progress::new(printer, &*context.host.clock);
+        let (run, done) = apply::make_up(&context.host, args.run.as_deref(), &options, &mut progress)?;
+        match args.output {
+            Format::Text => printer.data(&format!("Run {run}: {done} done that had been put off.\n")),
+            Format::Json => printer.data(&json(&serde_json::json!({ "run": run, "done": done }))?),
+        }
+        return Ok(Exit::OK);
+    }
     let options = Options { commit: true, ..Options::new(&interrupt) };
     let mut progress = Progress::new(printer, &*context.host.clock);
     let report = apply::resume(&context.host, args.run.as_deref(), &options, &mut progress)?;

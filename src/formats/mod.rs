@@ -23,6 +23,7 @@ pub mod env_file;
 pub mod host_paths;
 pub mod hosts_toml;
 pub mod image_manifest;
+pub mod kubeconfig;
 pub mod kubelet_config;
 pub mod kubelet_fields;
 pub mod kubelet_flags;

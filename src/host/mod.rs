@@ -3,6 +3,7 @@
 //! and attacked with [`Faults`].
 
 mod aio;
+mod api;
 mod cage;
 mod clock;
 mod containerd;
@@ -28,6 +29,7 @@ mod units;
 pub mod user_files;
 
 pub use aio::Aio;
+pub use api::{Api, ApiError, FakeApi, FakeEviction, HttpsApi, Verb};
 pub use cage::{Cage, Caged, RUNTIME};
 pub use clock::{Clock, FakeClock, RealClock};
 pub use containerd::{Containerd, ContainerdVersion, FakeContainerd, GrpcContainerd, Plugin};
@@ -50,6 +52,7 @@ pub use streams::{Channels, Elsewhere, STATUS, STDERR, STDIN, STDOUT, exit_code}
 pub use tree_units::TreeUnits;
 pub use units::{DBusUnits, FakeUnits, JobResult, Scope, UnitError, UnitState, Units, settle};
 
+use crate::formats::kubeconfig::Kubeconfig;
 use anyhow::{Result, bail};
 use std::{fmt::Debug, path::Path, rc::Rc};
 
@@ -83,6 +86,15 @@ pub trait Doors: Debug {
     /// When the endpoint is no unix socket, or has no such store.
     fn images(&self, endpoint: &str) -> Result<Box<dyn ImageStore>> {
         bail!("no images can be brought to {endpoint}")
+    }
+
+    /// A client of the API server of a kubeconfig; `read` reads the files it names.
+    ///
+    /// # Errors
+    /// When certificates, key or address cannot be used, or there is no API server here.
+    fn api(&self, config: &Kubeconfig, read: &dyn Fn(&str) -> Result<Vec<u8>>) -> Result<Box<dyn Api>> {
+        let _ = read;
+        bail!("there is no API server at {}", config.server)
     }
 
     /// A client of the store of containerd's layers.
@@ -231,6 +243,10 @@ impl Doors for Sockets {
 
     fn images(&self, endpoint: &str) -> Result<Box<dyn ImageStore>> {
         Ok(Box::new(GrpcImageStore::new(self.aio.clone(), endpoint, self.faults.clone())?))
+    }
+
+    fn api(&self, config: &Kubeconfig, read: &dyn Fn(&str) -> Result<Vec<u8>>) -> Result<Box<dyn Api>> {
+        Ok(Box::new(HttpsApi::new(self.aio.clone(), config, read, self.faults.clone())?))
     }
 
     fn layers(&self, endpoint: &str) -> Result<Box<dyn LayerStore>> {

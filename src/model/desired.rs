@@ -78,6 +78,28 @@ pub struct Timeouts {
     pub settle: Span,
     /// Carrying images, all of them together.
     pub images: Span,
+    /// Until pods that are evicted are gone.
+    #[serde(skip_serializing_if = "Timeouts::is_usual_drain")]
+    pub drain: Span,
+    /// Until the cluster sees the node Ready on its new runtime, or its API server is back.
+    #[serde(skip_serializing_if = "Timeouts::is_usual_node")]
+    pub node: Span,
+}
+
+impl Timeouts {
+    // A budget may hold a pod back until another one has started elsewhere.
+    const DRAIN: Span = Span::seconds(600);
+    // kubelet reports every 10 s, and a node counts as lost after 40 s.
+    const NODE: Span = Span::seconds(300);
+
+    // Plans for nodes of no cluster are as they were before there was anything to say about it.
+    fn is_usual_drain(span: &Span) -> bool {
+        *span == Self::DRAIN
+    }
+
+    fn is_usual_node(span: &Span) -> bool {
+        *span == Self::NODE
+    }
 }
 
 impl Default for Timeouts {
@@ -89,6 +111,8 @@ impl Default for Timeouts {
             // Longer than RestartSec of containerd's (5 s) unit would be slow; a crash at start shows within 3 s.
             settle: Span::seconds(3),
             images: Span::seconds(3600),
+            drain: Self::DRAIN,
+            node: Self::NODE,
         }
     }
 }
@@ -159,6 +183,42 @@ pub struct Profile {
     pub history: Retention,
 }
 
+/// What becomes of the node in its cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterOptions {
+    /// The kubeconfig to speak with; absent: kubelet's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubeconfig: Option<String>,
+    /// Pods leave before anything stops, and new ones come when all is proven.
+    pub drain: bool,
+    /// Pods leave that nothing makes again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
+    /// Pods leave whose emptyDir ends with them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub delete_emptydir_data: bool,
+    /// Grace period in seconds; absent: each pod's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace: Option<u32>,
+}
+
+impl ClusterOptions {
+    /// As nobody has said anything about the cluster.
+    pub const NONE: Self =
+        Self { kubeconfig: None, drain: false, force: false, delete_emptydir_data: false, grace: None };
+
+    fn is_none(&self) -> bool {
+        *self == Self::NONE
+    }
+}
+
+impl Default for ClusterOptions {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
 /// What the user wants, complete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -182,6 +242,9 @@ pub struct Desired {
     /// What becomes of a run that was cut off.
     #[serde(default, skip_serializing_if = "RecoverPolicy::is_auto")]
     pub recover: RecoverPolicy,
+    /// What becomes of it in its cluster.
+    #[serde(default, skip_serializing_if = "ClusterOptions::is_none")]
+    pub cluster: ClusterOptions,
     /// Findings that do not block.
     pub skip_checks: Vec<String>,
     /// Waits.
@@ -216,6 +279,7 @@ impl Desired {
             images: profile.images.unwrap_or_default(),
             carry: CarryOptions { mode: profile.carry.unwrap_or_default(), ..CarryOptions::default() },
             recover: profile.recover.unwrap_or_default(),
+            cluster: ClusterOptions::NONE,
             skip_checks: skip,
             timeouts: profile.timeouts,
         })

@@ -133,6 +133,25 @@ pub enum Undo {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         had: Option<Vec<String>>,
     },
+    /// Lets pods come to the node again.
+    Uncordon {
+        /// The node's name in the cluster.
+        node: String,
+        /// The kubeconfig to speak with.
+        kubeconfig: String,
+    },
+    /// Puts an annotation of the node back.
+    RestoreAnnotation {
+        /// The node's name in the cluster.
+        node: String,
+        /// The kubeconfig to speak with.
+        kubeconfig: String,
+        /// The annotation.
+        key: String,
+        /// What it was; absent where it was not there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        value: Option<String>,
+    },
     /// Nothing to take back.
     None {
         /// Why not.
@@ -175,6 +194,19 @@ pub enum Record {
         /// What it says for itself.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         detail: Option<String>,
+    },
+    /// A step could not be done because the cluster's API server was away. The node is fine without it, so it counts as
+    /// done in this run, and is done when somebody asks for it.
+    StepPutOff {
+        /// Place in the plan.
+        index: usize,
+        /// Why.
+        why: String,
+    },
+    /// What was put off is done.
+    PutOffDone {
+        /// Place in the plan.
+        index: usize,
     },
     /// A step failed.
     StepFailed {

@@ -22,17 +22,18 @@ mod words;
 pub use bench::{Benchmark, Datapoint, Spread};
 pub use carry::{CarryCost, CarryImage, CarryMode, CarryOptions, Comparing, ContainerdImage, Images, ManifestSource};
 pub use desired::{
-    ConfigWay, DEFAULT_ENDPOINT, Desired, DockerFate, Goal, ImagePolicy, Profile, RecoverPolicy, Retention, Timeouts,
-    same_endpoint,
+    ClusterOptions, ConfigWay, DEFAULT_ENDPOINT, Desired, DockerFate, Goal, ImagePolicy, Profile, RecoverPolicy,
+    Retention, Timeouts, same_endpoint,
 };
 pub use digest::{Digest, Hasher};
 pub use duration::Span;
 pub use facts::{
     Assumptions, CgroupFacts, ClusterFacts, CniFacts, ContainerdFacts, CredentialFile, CrioFacts, Dependent, DiskFacts,
     DiskUse, DockerContainer, DockerDrift, DockerFacts, DockerImage, DockerProblem, DockerSetting, DockerUser, Facts,
-    FileFacts, HandlerFacts, HostState, KernelSwitch, KubeletFacts, KubeletFlag, KubeletSetting, NodeFacts,
-    PackageFacts, PodFacts, ProblemKind, RegistryConfig, RegistryDir, RegistryFacts, RegistryMirror, RegistryTls,
-    ServiceFacts, StaticPod, Surroundings, Tie, UnitFacts, UnitNeed, Unseen, UserKind,
+    FileFacts, HandlerFacts, HostState, KernelSwitch, KubeletFacts, KubeletFlag, KubeletSetting, MemberFacts,
+    MemberPod, Membership, NodeFacts, PackageFacts, PodFacts, PodKind, ProblemKind, RegistryConfig, RegistryDir,
+    RegistryFacts, RegistryMirror, RegistryTls, ServiceFacts, StaticPod, Surroundings, Tie, UnitFacts, UnitNeed,
+    Unseen, UserKind,
 };
 pub use finding::{Explanation, Finding, Severity};
 pub use fleet::{

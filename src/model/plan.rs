@@ -63,6 +63,8 @@ pub enum UndoKind {
     RemovePods,
     /// Docker gets its layers back, and containerd forgets what was carried.
     ReturnImages,
+    /// The cluster's node object is as it was.
+    RestoreNode,
     /// Nothing needs taking back.
     None,
 }
@@ -189,6 +191,54 @@ pub enum Action {
         /// `namespace/name` each.
         pods: Vec<String>,
     },
+    /// Lets no new pods come to the node.
+    CordonNode {
+        /// Its name in the cluster.
+        node: String,
+        /// The kubeconfig to speak with.
+        kubeconfig: String,
+    },
+    /// Evicts the node's pods, but for static ones and those of DaemonSets, and waits until they are gone.
+    DrainNode {
+        /// Its name in the cluster.
+        node: String,
+        /// The kubeconfig to speak with.
+        kubeconfig: String,
+        /// Pods leave that nothing makes again.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        force: bool,
+        /// Pods leave whose emptyDir ends with them.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        delete_emptydir_data: bool,
+        /// Grace period in seconds; absent: each pod's own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        grace: Option<u32>,
+    },
+    /// Waits until the cluster sees the node Ready on containerd, with news from kubelet as it is now.
+    AwaitNode {
+        /// Its name in the cluster.
+        node: String,
+        /// The kubeconfig to speak with.
+        kubeconfig: String,
+    },
+    /// Sets an annotation of the node.
+    AnnotateNode {
+        /// Its name in the cluster.
+        node: String,
+        /// The kubeconfig to speak with.
+        kubeconfig: String,
+        /// The annotation.
+        key: String,
+        /// Its new value.
+        value: String,
+    },
+    /// Lets pods come to the node again.
+    UncordonNode {
+        /// Its name in the cluster.
+        node: String,
+        /// The kubeconfig to speak with.
+        kubeconfig: String,
+    },
     /// Proves the node, as `castoff verify` does.
     Verify {
         /// `unix://…`; absent on a node that stays on Docker.
@@ -212,7 +262,13 @@ impl Action {
             Self::MaskUnit { .. } => "mask",
             Self::DaemonReload => "reload",
             Self::ImportImages { .. } => "import",
-            Self::AwaitCri { .. } | Self::AwaitPods { .. } | Self::AwaitDockerPods { .. } => "wait",
+            Self::AwaitCri { .. } | Self::AwaitPods { .. } | Self::AwaitDockerPods { .. } | Self::AwaitNode { .. } => {
+                "wait"
+            }
+            Self::CordonNode { .. } => "cordon",
+            Self::DrainNode { .. } => "drain",
+            Self::AnnotateNode { .. } => "annotate",
+            Self::UncordonNode { .. } => "uncordon",
             Self::Verify { .. } => "verify",
         }
     }
@@ -233,6 +289,11 @@ impl Action {
             Self::AwaitCri { endpoint } => format!("CRI on {endpoint}"),
             Self::AwaitPods { pods, .. } => format!("{} pod{} on containerd", pods.len(), plural(pods.len())),
             Self::AwaitDockerPods { pods } => format!("{} pod{} on Docker", pods.len(), plural(pods.len())),
+            Self::CordonNode { node, .. }
+            | Self::DrainNode { node, .. }
+            | Self::AnnotateNode { node, .. }
+            | Self::UncordonNode { node, .. } => format!("node {node}"),
+            Self::AwaitNode { node, .. } => format!("node {node} in the cluster"),
             Self::Verify { .. } => "the node".to_owned(),
         }
     }

@@ -16,6 +16,8 @@ use std::collections::BTreeMap;
 pub enum Phase {
     /// Images are carried; nothing stops.
     Images,
+    /// Pods leave.
+    Drain,
     /// The old side stops.
     Stop,
     /// Files and links change.
@@ -30,6 +32,7 @@ impl Phase {
     const fn word(self) -> &'static str {
         match self {
             Self::Images => "images",
+            Self::Drain => "drain",
             Self::Stop => "stop",
             Self::Configure => "configure",
             Self::Start => "start",

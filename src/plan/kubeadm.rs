@@ -18,7 +18,8 @@ pub fn advice(draft: &mut Draft<'_>, endpoint_moves: bool) {
         return;
     }
     // From 1.34 on kubeadm keeps the endpoint in instance-config.yaml and takes the annotation away.
-    if endpoint_moves && facts.kubelet.instance_config.is_none() {
+    let by_step = facts.cluster.member().is_some_and(|member| super::cluster::annotates(draft, member));
+    if endpoint_moves && facts.kubelet.instance_config.is_none() && !by_step {
         let endpoint = &draft.desired.endpoint;
         let command = format!(
             "kubectl annotate node {} --overwrite kubeadm.alpha.kubernetes.io/cri-socket={endpoint}",

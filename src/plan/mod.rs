@@ -3,6 +3,7 @@
 //! The order of steps keeps the node usable wherever it is cut off: images first (nothing stops), then kubelet, the
 //! pods and Docker stop, files are written, Docker's units are masked, and only then the new side starts.
 
+mod cluster;
 mod containerd;
 mod convert;
 mod diff;
@@ -12,6 +13,7 @@ mod images;
 mod kubeadm;
 mod kubelet;
 mod kubelet_unit;
+mod leaving;
 mod registry;
 mod service;
 mod settings;
@@ -46,69 +48,6 @@ impl Default for Options {
 /// Where castoff writes what systemd reads.
 const UNIT_FILES: &str = "/etc/systemd/system/";
 
-/// Findings about leaving Docker, which say nothing to a node that stays.
-const MIGRATION_ONLY: &[&str] = &[
-    "containerd-missing",
-    "containerd-version-unknown",
-    "containerd-byte-order-mark",
-    "containerd-import-missing",
-    "containerd-import-version",
-    "containerd-imports",
-    "containerd-plugin-name",
-    "containerd-schema-too-new",
-    "containerd-setting-ignored",
-    "containerd-setting-removed",
-    "proxy-plugin-incomplete",
-    "registry-config-path-list",
-    "runtime-undefined",
-    "shim-outdated",
-    "snapshotter-unknown",
-    "cri-plugin-disabled",
-    "cri-version-mismatch",
-    "docker-forward-drop",
-    "docker-not-running",
-    "kubelet-requires-docker",
-    "live-restore",
-    "log-format-changes",
-    "no-cni",
-    "socket-is-directory",
-    // What Docker's settings did.
-    "containerd-image-store",
-    "credential-helpers",
-    "docker-authorization-plugins",
-    "docker-own-containerd",
-    "log-driver-lost",
-    "registry-credentials-unread",
-    "storage-without-snapshotter",
-    "swarm-active",
-    "userns-remap",
-    // Others that use Docker.
-    "compose-projects",
-    "cron-uses-docker",
-    "host-restarts-docker",
-    "log-agents-read-docker",
-    "logrotate-reads-docker",
-    "pods-mount-docker-socket",
-    "pods-mount-socket-folder",
-    "units-need-docker",
-    "units-use-docker",
-    // The host and what goes together.
-    "apparmor-stops-runc",
-    "cni-plugin-missing",
-    "cni-several-configs",
-    "cni-version-trap",
-    "containerd-filesystem",
-    "containerd-too-old",
-    "containerd-untested",
-    "disk-pressure",
-    "images-collected",
-    "docker-bridge-stays",
-    "docker-starts-again",
-    "metrics-change",
-    "no-room-for-images",
-    "package-removal-traps",
-];
-
 /// Makes the plan that brings a node from what it is to what it should be.
 pub fn plan(facts: &Facts, desired: &Desired, options: Options) -> Plan {
     let mut draft = Draft::new(facts, desired, options);
@@ -129,9 +68,10 @@ pub fn plan(facts: &Facts, desired: &Desired, options: Options) -> Plan {
 fn from_docker_to_containerd(draft: &mut Draft<'_>) {
     let carried = settings::gather(draft);
     let live = draft.facts.live;
-    let pods: Vec<String> = pods_to_await(draft.facts);
+    let pods = cluster::stay(draft, pods_to_await(draft.facts));
     if live {
         images::import(draft);
+        cluster::leave(draft);
         stop_kubelet(draft);
         if draft.facts.docker.running {
             stop_docker_pods(draft, "kubelet's pods must not run twice, and live-restore would leave them");
@@ -449,6 +389,7 @@ fn start_kubelet(draft: &mut Draft<'_>, pods: Option<Vec<String>>) {
             Action::AwaitPods { pods, endpoint: endpoint.clone() },
         );
     }
+    cluster::arrive(draft);
     draft.step(
         "verify",
         Phase::Verify,
@@ -458,6 +399,7 @@ fn start_kubelet(draft: &mut Draft<'_>, pods: Option<Vec<String>>) {
         "an active unit proves nothing",
         Action::Verify { endpoint: Some(endpoint) },
     );
+    cluster::come_back(draft);
 }
 
 fn finish(draft: Draft<'_>) -> Plan {
@@ -468,7 +410,7 @@ fn finish(draft: Draft<'_>) -> Plan {
     }
     let mut all = facts.findings.clone();
     if desired.goal == Goal::CgroupDriver {
-        all.retain(|finding| !MIGRATION_ONLY.contains(&finding.id.as_str()) && !finding.id.starts_with("registry-"));
+        all.retain(|finding| !leaving::ONLY.contains(&finding.id.as_str()) && !finding.id.starts_with("registry-"));
     }
     all.extend(findings);
     all.sort_by(|a, b| (a.severity, &a.id).cmp(&(b.severity, &b.id)));

@@ -6,6 +6,7 @@ use crate::{
     cli::{
         apply::{Ending, Keep, perform},
         args::{ChangeArgs, Format, GoalArg, NodeArgs, time_to_keep},
+        cluster_args::ClusterArgs,
         context::{Context, Trying, plan_from},
         exit::{Exit, Usage},
     },
@@ -72,6 +73,7 @@ pub fn runtime(mut options: Options, call: Call, answer: &mut Answer) -> Result<
     let force = options.switch("force", false)?;
     let try_for = options.text("try_for")?;
     let change = ChangeArgs {
+        cluster: ClusterArgs::default(),
         yes: true,
         skip_check,
         no_trial: !options.switch("trial", true)?,

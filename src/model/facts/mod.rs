@@ -6,6 +6,7 @@ mod disk;
 mod docker;
 mod host_state;
 mod kubelet;
+mod member;
 mod node;
 mod registry;
 mod surroundings;
@@ -20,6 +21,7 @@ pub use docker::{
 };
 pub use host_state::{CrioFacts, HostState, PackageFacts};
 pub use kubelet::{KubeletFacts, KubeletFlag, KubeletSetting, StaticPod, UnitNeed};
+pub use member::{MemberFacts, MemberPod, Membership, PodKind};
 pub use node::{CgroupFacts, CniFacts, Dependent, FileFacts, NodeFacts, PodFacts, UnitFacts, Unseen};
 pub use registry::{RegistryConfig, RegistryDir, RegistryFacts, RegistryMirror, RegistryTls};
 pub use surroundings::{ClusterFacts, KernelSwitch, ServiceFacts, Surroundings};
@@ -64,6 +66,9 @@ pub struct Facts {
     pub surroundings: Surroundings,
     /// Running pods.
     pub pods: Vec<PodFacts>,
+    /// Its cluster.
+    #[serde(default, skip_serializing_if = "Membership::is_unasked")]
+    pub cluster: Membership,
     /// Who else uses Docker.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub docker_users: Vec<DockerUser>,
@@ -98,6 +103,7 @@ impl Facts {
             cni: CniFacts::default(),
             surroundings: Surroundings::default(),
             pods: Vec::new(),
+            cluster: Membership::default(),
             docker_users: Vec::new(),
             units: BTreeMap::new(),
             files: BTreeMap::new(),

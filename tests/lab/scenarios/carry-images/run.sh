@@ -315,8 +315,9 @@ nothing_for_kubelet() { [ -z "$(k8s)" ] || { k8s; return 1; }; }
 ways_of_store() {
     on $NODE castoff images list -o json | python3 -c '
 import json, sys
-images = [i for i in json.load(sys.stdin)["images"] if any(n.startswith("zc/") for n in i["names"])]
-print([(i["names"], i["way"], i["why"]) for i in images])
+images = json.load(sys.stdin)["images"]
+print([(i["names"], i["id"], i["way"], i["why"]) for i in images])
+images = [i for i in images if any("zc/" in n for n in i["names"])]
 sys.exit(len(images) != 2 or any(i["way"] != sys.argv[1] or i["carried"] for i in images))' "$1"
 }
 same_trees() {

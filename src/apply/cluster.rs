@@ -1,0 +1,191 @@
+//! Steps that are the cluster's: pods leave and come, the node is seen Ready, kubeadm's note is kept true.
+//!
+//! The API server may be one of the pods that move. Before anything stops it has to answer; after that the node is fine without
+//! it, so what it does not answer in time is put off, said, and done by `castoff resume --cluster`.
+
+use super::steps::Work;
+use crate::{
+    cluster::{self, Drain},
+    host::{Api, ApiError, Host},
+    model::{Action, Record, Undo},
+};
+use anyhow::{Context as _, Result, bail};
+use std::time::Duration;
+
+/// Between two attempts to reach an API server.
+const AGAIN: Duration = Duration::from_secs(2);
+/// How long taking back waits for the API server, which may have moved with the node and need a minute.
+const BACK: Duration = Duration::from_secs(120);
+
+/// Works out how a step is taken back.
+pub fn prepare(host: &Host, action: &Action) -> Result<Undo> {
+    let only = |reason: &str| Ok(Undo::None { reason: reason.to_owned() });
+    match action {
+        Action::CordonNode { node, kubeconfig } => {
+            let api = cluster::open(host, kubeconfig)?;
+            if cluster::is_cordoned(&cluster::node(&*api, node)?) {
+                return only("it took no new pods before");
+            }
+            Ok(Undo::Uncordon { node: node.clone(), kubeconfig: kubeconfig.clone() })
+        }
+        Action::AnnotateNode { node, kubeconfig, key, .. } => {
+            let (node, kubeconfig, key) = (node.clone(), kubeconfig.clone(), key.clone());
+            // Away now, it may be back when the step acts: the plan says what was there.
+            let found = cluster::open(host, &kubeconfig).and_then(|api| cluster::node(&*api, &node));
+            match found {
+                Ok(found) => {
+                    let value = cluster::annotation(&found, &key);
+                    Ok(Undo::RestoreAnnotation { node, kubeconfig, key, value })
+                }
+                Err(error) if ApiError::is_away(&error) => only("the API server was away"),
+                Err(error) => Err(error),
+            }
+        }
+        Action::DrainNode { .. } => only("controllers made other pods elsewhere"),
+        _ => only("it only looks, or is the end of a drain"),
+    }
+}
+
+/// Does a step of the cluster's.
+pub fn act(work: &mut Work<'_>, action: &Action) -> Result<Option<String>> {
+    match action {
+        Action::CordonNode { node, kubeconfig } => {
+            cluster::cordon(&*cluster::open(work.host, kubeconfig)?, node, true)?;
+            Ok(None)
+        }
+        Action::DrainNode { node, kubeconfig, force, delete_emptydir_data, grace } => {
+            let timeout = work.timeouts.drain.duration();
+            let how = Drain { force: *force, delete_emptydir_data: *delete_emptydir_data, grace: *grace, timeout };
+            let api = cluster::open(work.host, kubeconfig)?;
+            let clock = &*work.host.clock;
+            let gone = cluster::drain(&*api, node, how, clock, &mut |what| {
+                work.observer.waiting(what);
+                work.check_interrupt()
+            })?;
+            Ok(Some(format!("{gone} pods left")))
+        }
+        Action::AwaitNode { node, kubeconfig } => {
+            let since = work.host.clock.timestamp()?;
+            or_later(work, kubeconfig, &mut |api| cluster::not_ready(api, node, since))
+        }
+        Action::AnnotateNode { node, kubeconfig, key, value } => {
+            or_later(work, kubeconfig, &mut |api| cluster::annotate(api, node, key, Some(value)).map(|()| None))
+        }
+        Action::UncordonNode { node, kubeconfig } => {
+            or_later(work, kubeconfig, &mut |api| cluster::cordon(api, node, false).map(|()| None))
+        }
+        other => bail!("{} is nothing of the cluster's", other.word()),
+    }
+}
+
+/// Does something with an API server that may be on its way back; where it does not come in time, later will do. What it
+/// answers counts: a node that is not Ready in time is a failure.
+fn or_later(
+    work: &mut Work<'_>,
+    kubeconfig: &str,
+    act: &mut dyn FnMut(&dyn Api) -> Result<Option<String>>,
+) -> Result<Option<String>> {
+    let deadline = work.timeouts.node.duration();
+    match until(work, kubeconfig, deadline, act) {
+        Ok(()) => Ok(None),
+        Err(error) if ApiError::is_away(&error) => {
+            let why = format!("{error:#}");
+            work.observer.warn(&format!("put off until `castoff resume --cluster`: {why}"));
+            work.put_off = Some(why);
+            Ok(Some("put off: the API server does not answer".to_owned()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn until(
+    work: &mut Work<'_>,
+    kubeconfig: &str,
+    deadline: Duration,
+    act: &mut dyn FnMut(&dyn Api) -> Result<Option<String>>,
+) -> Result<()> {
+    let start = work.host.clock.monotonic();
+    loop {
+        let asked = cluster::open(work.host, kubeconfig).and_then(|api| act(&*api));
+        let waits = match &asked {
+            Ok(None) => return Ok(()),
+            Ok(Some(missing)) => missing.clone(),
+            Err(error) if ApiError::is_away(error) => format!("{error:#}"),
+            Err(_) => return asked.map(drop),
+        };
+        work.check_interrupt()?;
+        if work.host.clock.monotonic().saturating_sub(start) >= deadline {
+            return match asked {
+                Ok(_) => bail!("still waiting after {} s: {waits}", deadline.as_secs()),
+                Err(error) => Err(error),
+            };
+        }
+        work.observer.waiting(&waits);
+        work.host.clock.sleep(AGAIN);
+    }
+}
+
+/// Takes a step of the cluster's back. An API server that is away keeps no node from being as it was: what is left is said.
+pub fn undo(work: &mut Work<'_>, undo: &Undo) -> Result<Option<String>> {
+    let (kubeconfig, by_hand) = match undo {
+        Undo::Uncordon { node, kubeconfig } => {
+            expect(work, kubeconfig, &|action| matches!(action, Action::CordonNode { node: n, .. } if n == node))?;
+            (kubeconfig, format!("kubectl uncordon {node}"))
+        }
+        Undo::RestoreAnnotation { node, kubeconfig, key, value } => {
+            let planned = |action: &Action| matches!(action, Action::AnnotateNode { node: n, key: k, .. } if (n, k) == (node, key));
+            expect(work, kubeconfig, &planned)?;
+            let value = value.as_ref().map_or_else(|| format!("{key}-"), |value| format!("{key}={value}"));
+            (kubeconfig, format!("kubectl annotate node {node} --overwrite {value}"))
+        }
+        _ => return Ok(None),
+    };
+    let done = until(work, kubeconfig, BACK, &mut |api| {
+        match undo {
+            Undo::Uncordon { node, .. } => cluster::cordon(api, node, false)?,
+            Undo::RestoreAnnotation { node, key, value, .. } => cluster::annotate(api, node, key, value.as_deref())?,
+            _ => {}
+        }
+        Ok(None)
+    });
+    match done {
+        Err(error) if ApiError::is_away(&error) => {
+            let left = format!("the API server does not answer; when it does: {by_hand}");
+            work.observer.warn(&left);
+            Ok(Some(left))
+        }
+        done => done.map(|()| None),
+    }
+}
+
+/// A tampered journal must not make us speak to somebody else, or change another node.
+fn expect(work: &Work<'_>, kubeconfig: &str, planned: &dyn Fn(&Action) -> bool) -> Result<()> {
+    let with = |action: &Action| match action {
+        Action::CordonNode { kubeconfig: k, .. } | Action::AnnotateNode { kubeconfig: k, .. } => k == kubeconfig,
+        _ => false,
+    };
+    if work.plan.steps.iter().any(|step| planned(&step.action) && with(&step.action)) {
+        return Ok(());
+    }
+    bail!("the journal names a node or {kubeconfig}, with which its plan has nothing to do")
+}
+
+/// Does what was put off, in order; gives how much that was.
+///
+/// # Errors
+/// When the API server still does not answer, or refuses.
+pub fn make_up(work: &mut Work<'_>, journal: &mut super::Journal) -> Result<usize> {
+    let mut done = 0;
+    for index in super::records::put_off(journal.entries()) {
+        let step = work.plan.steps.iter().find(|step| step.index == index);
+        let step = step.with_context(|| format!("the journal puts step {index} off, and the plan has none"))?;
+        work.put_off = None;
+        act(work, &step.action).with_context(|| format!("{} failed", step.id))?;
+        if let Some(why) = work.put_off.take() {
+            bail!("{} is still put off: {why}", step.id);
+        }
+        journal.add(work.host, Record::PutOffDone { index })?;
+        done += 1;
+    }
+    Ok(done)
+}

@@ -1,0 +1,113 @@
+//! What the cluster says of the node and its pods.
+
+use super::{CRI_SOCKET, annotation, is_cordoned, node, open};
+use crate::{
+    host::{Api, ApiError, Host, Verb},
+    model::{Facts, MemberFacts, MemberPod, Membership, PodKind},
+};
+use anyhow::Result;
+use serde_json::{Value, json};
+
+/// Asks the cluster about a running node. Never fails: a cluster that does not answer is a fact too.
+pub fn look(host: &Host, facts: &Facts, kubeconfig: Option<&str>) -> Membership {
+    if !host.is_live() {
+        return Membership::Unasked;
+    }
+    let own = facts.kubelet.flag("kubeconfig").map(|flag| flag.value.clone());
+    // Without the flag kubelet speaks to no API server, whatever files are there.
+    let (Some(_), Some(path)) = (&own, kubeconfig.map(str::to_owned).or_else(|| own.clone())) else {
+        return Membership::Standalone;
+    };
+    let name = name_of(facts);
+    match open(host, &path).and_then(|api| member(&*api, &path, &name)) {
+        Ok(member) => Membership::Member(Box::new(member)),
+        Err(error) => Membership::Away { server: path, why: format!("{error:#}") },
+    }
+}
+
+/// The node's name in the cluster: kubelet makes it lower case (`--hostname-override`, else the host's name).
+fn name_of(facts: &Facts) -> String {
+    facts.kubelet.setting_text("hostnameOverride").unwrap_or(facts.name()).to_lowercase()
+}
+
+fn member(api: &dyn Api, kubeconfig: &str, name: &str) -> Result<MemberFacts> {
+    let object = node(api, name)?;
+    let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+    let is = |condition: &Value, key: &str, word: &str| condition.get(key).and_then(Value::as_str) == Some(word);
+    let ready = conditions.is_some_and(|all| all.iter().any(|c| is(c, "type", "Ready") && is(c, "status", "True")));
+    let runtime = object.pointer("/status/nodeInfo/containerRuntimeVersion").and_then(Value::as_str);
+    Ok(MemberFacts {
+        server: api.server().to_owned(),
+        kubeconfig: kubeconfig.to_owned(),
+        node: name.to_owned(),
+        unschedulable: is_cordoned(&object),
+        ready,
+        runtime: runtime.unwrap_or_default().to_owned(),
+        cri_socket: annotation(&object, CRI_SOCKET),
+        pods: pods(api, name)?,
+        denied: denied(api, name)?,
+    })
+}
+
+/// The pods that the cluster has on a node, by name.
+///
+/// # Errors
+/// When the API server does not answer or does not let us.
+pub fn pods(api: &dyn Api, node: &str) -> Result<Vec<MemberPod>> {
+    let all = api.list(&format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{node}"))?;
+    let here = |pod: &&Value| pod.pointer("/spec/nodeName").and_then(Value::as_str) == Some(node);
+    let mut pods: Vec<MemberPod> = all.iter().filter(here).map(pod).collect();
+    pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+    Ok(pods)
+}
+
+fn pod(pod: &Value) -> MemberPod {
+    let text = |at: &str| pod.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let owners = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array).into_iter().flatten();
+    let controller = owners
+        .filter(|owner| owner.get("controller") == Some(&Value::Bool(true)))
+        .find_map(|owner| Some((owner.get("kind")?.as_str()?.to_owned(), owner.get("name")?.as_str()?.to_owned())));
+    let mirror = pod.pointer("/metadata/annotations/kubernetes.io~1config.mirror").is_some();
+    let kind = match (&controller, text("/status/phase").as_str()) {
+        _ if mirror => PodKind::Static,
+        (Some((kind, _)), _) if kind == "DaemonSet" => PodKind::DaemonSet,
+        (_, "Succeeded" | "Failed") => PodKind::Finished,
+        (Some(_), _) => PodKind::Controlled,
+        (None, _) => PodKind::Bare,
+    };
+    let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array).into_iter().flatten();
+    MemberPod {
+        namespace: text("/metadata/namespace"),
+        name: text("/metadata/name"),
+        uid: text("/metadata/uid"),
+        kind,
+        owner: controller.map(|(kind, name)| format!("{kind}/{name}")).unwrap_or_default(),
+        local_data: volumes.into_iter().any(|volume| volume.get("emptyDir").is_some()),
+    }
+}
+
+/// What a drain needs and we may not do. Asked for each by itself, as `kubectl auth can-i` does.
+fn denied(api: &dyn Api, node: &str) -> Result<Vec<String>> {
+    const NEEDED: [(&str, &str, &str); 2] = [("patch", "nodes", ""), ("create", "pods", "eviction")];
+    let mut denied = Vec::new();
+    for (verb, resource, sub) in NEEDED {
+        let name = if resource == "nodes" { node } else { "" };
+        let attributes = json!({ "verb": verb, "resource": resource, "subresource": sub, "name": name });
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+            "spec": { "resourceAttributes": attributes },
+        });
+        let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+        let asked = match api.request(Verb::Post, path, Some(&review)) {
+            // A cluster may keep even that question from nodes: then doing it tells.
+            Err(error) if matches!(ApiError::in_chain(&error), Some(ApiError::Forbidden { .. })) => continue,
+            asked => asked?,
+        };
+        let allowed = asked.as_ref().and_then(|review| review.pointer("/status/allowed")).and_then(Value::as_bool);
+        if allowed == Some(false) {
+            let of = if sub.is_empty() { resource.to_owned() } else { format!("{resource}/{sub}") };
+            denied.push(format!("{verb} {of}"));
+        }
+    }
+    Ok(denied)
+}

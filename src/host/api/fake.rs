@@ -1,0 +1,164 @@
+//! An API server in memory: objects by path, evictions as the real one judges them.
+
+use super::{Api, ApiError, Verb};
+use anyhow::Result;
+use serde_json::{Value, json};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+};
+
+/// What becomes of an eviction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FakeEviction {
+    /// The pod is gone at once.
+    Gone,
+    /// So many times a budget forbids it first.
+    Later(u32),
+    /// It is let, and the pod stays: kubelet is not there to end it.
+    Stays,
+    /// It is not let.
+    Forbidden,
+}
+
+/// An API server in memory. Clones are the same one.
+#[derive(Clone, Debug, Default)]
+pub struct FakeApi {
+    objects: Rc<RefCell<BTreeMap<String, Value>>>,
+    evictions: Rc<RefCell<BTreeMap<String, FakeEviction>>>,
+    /// Requests that act, in order.
+    pub acts: Rc<RefCell<Vec<String>>>,
+    /// True while it does not answer.
+    pub away: Rc<Cell<bool>>,
+}
+
+impl FakeApi {
+    /// Puts an object at its path.
+    pub fn put(&self, path: &str, object: Value) {
+        self.objects.borrow_mut().insert(path.to_owned(), object);
+    }
+
+    /// The object at a path.
+    pub fn object(&self, path: &str) -> Option<Value> {
+        self.objects.borrow().get(path).cloned()
+    }
+
+    /// Says what becomes of evictions of that pod (`namespace/name`).
+    pub fn evict(&self, pod: &str, becomes: FakeEviction) {
+        self.evictions.borrow_mut().insert(pod.to_owned(), becomes);
+    }
+
+    fn listed(&self, path: &str) -> Vec<Value> {
+        // `/api/v1/pods`: those of every namespace.
+        let all = path == "/api/v1/pods";
+        let is_in = |at: &str| {
+            if all { at.contains("/pods/") } else { at.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')) }
+        };
+        self.objects.borrow().iter().filter(|(at, _)| is_in(at)).map(|(_, object)| object.clone()).collect()
+    }
+
+    fn evicted(&self, pod: &str, path: &str) -> Result<Option<Value>> {
+        let becomes = self.evictions.borrow().get(pod).copied().unwrap_or(FakeEviction::Gone);
+        let message = format!("Cannot evict pod {pod}");
+        match becomes {
+            FakeEviction::Gone => drop(self.objects.borrow_mut().remove(path)),
+            FakeEviction::Later(0) => {
+                self.evict(pod, FakeEviction::Gone);
+                return self.evicted(pod, path);
+            }
+            FakeEviction::Later(times) => {
+                self.evict(pod, FakeEviction::Later(times - 1));
+                return Err(ApiError::Later { message }.into());
+            }
+            FakeEviction::Stays => {}
+            FakeEviction::Forbidden => return Err(ApiError::Forbidden { message }.into()),
+        }
+        Ok(Some(json!({ "kind": "Status", "status": "Success" })))
+    }
+}
+
+/// RFC 7386.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(fields) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (key, value) in fields {
+        if value.is_null() {
+            if let Some(object) = target.as_object_mut() {
+                object.remove(key);
+            }
+        } else {
+            merge(&mut target[key.as_str()], value);
+        }
+    }
+}
+
+impl Api for FakeApi {
+    #[allow(clippy::unnecessary_literal_bound, reason = "the trait's servers have names of their own")]
+    fn server(&self) -> &str {
+        "https://fake:6443"
+    }
+
+    fn request(&self, verb: Verb, path: &str, body: Option<&Value>) -> Result<Option<Value>> {
+        let what = format!("{} {path}", verb.word());
+        if self.away.get() {
+            let why = "connection refused".to_owned();
+            return Err(ApiError::Away { server: self.server().to_owned(), what, why }.into());
+        }
+        let at = path.split('?').next().unwrap_or(path);
+        if verb.acts() {
+            self.acts.borrow_mut().push(what.clone());
+        }
+        match verb {
+            Verb::Get => match self.object(at) {
+                Some(object) => Ok(Some(object)),
+                None if at.ends_with('s') => Ok(Some(json!({ "items": self.listed(at) }))),
+                None => Ok(None),
+            },
+            Verb::Patch => {
+                let mut objects = self.objects.borrow_mut();
+                let Some(object) = objects.get_mut(at) else { return Ok(None) };
+                merge(object, body.unwrap_or(&Value::Null));
+                Ok(Some(object.clone()))
+            }
+            Verb::Post if at.ends_with("/eviction") => {
+                let pod = at.trim_end_matches("/eviction");
+                let parts: Vec<&str> = pod.split('/').collect();
+                if self.object(pod).is_none() {
+                    return Ok(None);
+                }
+                match parts.as_slice() {
+                    ["", "api", "v1", "namespaces", namespace, "pods", name] => {
+                        self.evicted(&format!("{namespace}/{name}"), pod)
+                    }
+                    _ => Ok(None),
+                }
+            }
+            Verb::Post if at.ends_with("selfsubjectaccessreviews") => {
+                Ok(Some(json!({ "status": { "allowed": self.object("/forbidden").is_none() } })))
+            }
+            Verb::Post => Ok(body.cloned()),
+            Verb::Delete => Ok(self.objects.borrow_mut().remove(at)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_patches_as_the_real_one() {
+        let api = FakeApi::default();
+        api.put("/api/v1/nodes/n", json!({ "spec": { "unschedulable": true, "podCIDR": "10.0.0.0/24" } }));
+        let patch = json!({ "spec": { "unschedulable": null }, "metadata": { "annotations": { "a": "b" } } });
+        let node = api.request(Verb::Patch, "/api/v1/nodes/n", Some(&patch)).unwrap().unwrap();
+        assert_eq!(node, json!({ "spec": { "podCIDR": "10.0.0.0/24" }, "metadata": { "annotations": { "a": "b" } } }));
+        assert!(api.request(Verb::Patch, "/api/v1/nodes/m", Some(&patch)).unwrap().is_none());
+    }
+}
