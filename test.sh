@@ -10,7 +10,7 @@ usage: ./test.sh                    every gate, then the lab's smoke tier
        ./test.sh lab --smoke|--full all scenarios of the smoke tier, or all there are
        ./test.sh --help
 
-Gates: format, shell scripts, clippy, tests, real containerd, docs, dependencies, install. Missing tools are installed:
+Gates: format, shell scripts, clippy, tests, real containerd, docs, dependencies, install, Ansible collection. Missing tools are installed:
 Debian packages with apt when this is root, cargo-deny with cargo into the cache. What cannot be done here is skipped,
 with the reason, and counted; the last line adds up gates, tests and lab checks. Exit code 1 if anything failed.
 
@@ -115,6 +115,7 @@ all_gates() {
     RUSTDOCFLAGS="${RUSTDOCFLAGS:-} -D warnings" gate docs cargo doc --locked --no-deps
     deny_gate
     gate install check_install
+    ansible_gate
 }
 
 # -- how a gate is run and counted ------------------------------------------------------------------------------------
@@ -290,6 +291,34 @@ deny_gate() {
     else
         skip advisories "NOT CHECKED: the advisory database cannot be fetched from this machine"
         grep -m 2 -i -e 'fatal' -e 'error' "$logs/advisories-fetch.log" | cut -c 1-200 | sed 's/^/      /' || true
+    fi
+}
+
+# The collection with two releases of ansible-core, on files; its nodes are in the lab scenario `fleet`.
+ansible_gate() {
+    local from=$EPOCHREALTIME code=0 line p f s bin
+    bin=$(cargo metadata --locked --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/debug/castoff
+    logged ansible env CASTOFF_BIN="$bin" CASTOFF_CACHE="$cache" ansible/tests/run.sh || code=$?
+    if [ $code = 3 ]; then
+        unavailable ansible "$(grep -m 1 -o 'CANNOT RUN HERE.*' "$logs/ansible.log" || echo "ansible/tests/run.sh says so")"
+        return 0
+    fi
+    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$logs/ansible.log" | tail -n 1) || true
+    if [ -z "$line" ]; then
+        tail -n 20 "$logs/ansible.log" | sed 's/^/      /'
+        fail ansible "$(took "$from"): ended without its closing line, exit code $code"
+        return 0
+    fi
+    read -r p _ f _ s _ <<<"$line"
+    if [ $code != 0 ] && [ "$f" = 0 ]; then f=1; fi
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    if [ "$s" != 0 ]; then skips+=("ansible: $s, see its log"); fi
+    if [ "$f" = 0 ]; then
+        printf 'ok    %-12s %s: %s\n' ansible "$(took "$from")" "$line"
+    else
+        sed 's/^/      /' "$logs/ansible.log" | tail -n 80
+        failures+=("ansible")
+        printf 'FAIL  %-12s %s: %s\n' ansible "$(took "$from")" "$line"
     fi
 }
 

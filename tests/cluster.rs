@@ -213,6 +213,16 @@ fn pods_leave_first_and_come_back_last() {
 }
 
 #[test]
+fn a_drain_makes_no_other_plan_of_a_reviewed_one() {
+    let member = Member::new();
+    let before = member.plan(&member.desired(false));
+    member.sim.engine.change(|daemon| daemon.containers.retain(|container| !container.id.contains("app-5d7c")));
+    let after = member.plan(&member.desired(false));
+    assert_ne!(before.steps, after.steps);
+    assert_eq!(before.digest, after.digest);
+}
+
+#[test]
 fn a_node_that_took_no_pods_before_takes_none_after() {
     let member = Member::new();
     let mut node = member.api.object(NODE).unwrap();

@@ -410,13 +410,14 @@ impl Plan {
             .for_reading()
             .steps
             .into_iter()
+            // Pods come and go, and with them what they need: a drain must not make another plan of a reviewed one.
+            .filter(|step| !matches!(step.action, Action::AwaitPods { .. } | Action::AwaitDockerPods { .. }))
             .map(|step| match step.action {
                 Action::WriteFile { path, before, after, .. } => {
                     Action::WriteFile { path, before, after, diff: String::new(), content: None }
                 }
-                // Image sizes change by reporting, not by decision.
-                Action::ImportImages { images, root, new_root, source, from_containerd, sandbox, options, .. } => {
-                    Action::ImportImages { images, bytes: 0, root, new_root, source, from_containerd, sandbox, options }
+                Action::ImportImages { root, new_root, source, from_containerd, sandbox, options, .. } => {
+                    Action::ImportImages { images: Vec::new(), bytes: 0, root, new_root, source, from_containerd, sandbox, options }
                 }
                 action => action,
             })
