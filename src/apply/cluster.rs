@@ -85,32 +85,34 @@ fn or_later(
     kubeconfig: &str,
     act: &mut dyn FnMut(&dyn Api) -> Result<Option<String>>,
 ) -> Result<Option<String>> {
-    let deadline = work.timeouts.node.duration();
-    match until(work, kubeconfig, deadline, act) {
+    let limit = work.timeouts.node.duration();
+    let away = if work.api_gone { Duration::ZERO } else { limit };
+    match until(work, kubeconfig, (limit, away), act) {
         Ok(()) => Ok(None),
         Err(error) if ApiError::is_away(&error) => {
             let why = format!("{error:#}");
             work.observer.warn(&format!("put off until `castoff resume --cluster`: {why}"));
-            work.put_off = Some(why);
+            (work.put_off, work.api_gone) = (Some(why), true);
             Ok(Some("put off: the API server does not answer".to_owned()))
         }
         Err(error) => Err(error),
     }
 }
 
+/// Tries until it is done: so long for what the API server answers, and so long for one that does not answer.
 fn until(
     work: &mut Work<'_>,
     kubeconfig: &str,
-    deadline: Duration,
+    (limit, away): (Duration, Duration),
     act: &mut dyn FnMut(&dyn Api) -> Result<Option<String>>,
 ) -> Result<()> {
     let start = work.host.clock.monotonic();
     loop {
         let asked = cluster::open(work.host, kubeconfig).and_then(|api| act(&*api));
-        let waits = match &asked {
+        let (waits, deadline) = match &asked {
             Ok(None) => return Ok(()),
-            Ok(Some(missing)) => missing.clone(),
-            Err(error) if ApiError::is_away(error) => format!("{error:#}"),
+            Ok(Some(missing)) => (missing.clone(), limit),
+            Err(error) if ApiError::is_away(error) => (format!("{error:#}"), away),
             Err(_) => return asked.map(drop),
         };
         work.check_interrupt()?;
@@ -140,7 +142,8 @@ pub fn undo(work: &mut Work<'_>, undo: &Undo) -> Result<Option<String>> {
         }
         _ => return Ok(None),
     };
-    let done = until(work, kubeconfig, BACK, &mut |api| {
+    let away = if work.api_gone { Duration::ZERO } else { BACK };
+    let done = until(work, kubeconfig, (BACK, away), &mut |api| {
         match undo {
             Undo::Uncordon { node, .. } => cluster::cordon(api, node, false)?,
             Undo::RestoreAnnotation { node, key, value, .. } => cluster::annotate(api, node, key, value.as_deref())?,
@@ -150,6 +153,7 @@ pub fn undo(work: &mut Work<'_>, undo: &Undo) -> Result<Option<String>> {
     });
     match done {
         Err(error) if ApiError::is_away(&error) => {
+            work.api_gone = true;
             let left = format!("the API server does not answer; when it does: {by_hand}");
             work.observer.warn(&left);
             Ok(Some(left))
@@ -179,7 +183,7 @@ pub fn make_up(work: &mut Work<'_>, journal: &mut super::Journal) -> Result<usiz
     for index in super::records::put_off(journal.entries()) {
         let step = work.plan.steps.iter().find(|step| step.index == index);
         let step = step.with_context(|| format!("the journal puts step {index} off, and the plan has none"))?;
-        work.put_off = None;
+        (work.put_off, work.api_gone) = (None, true);
         act(work, &step.action).with_context(|| format!("{} failed", step.id))?;
         if let Some(why) = work.put_off.take() {
             bail!("{} is still put off: {why}", step.id);

@@ -203,6 +203,7 @@ pub(super) fn work<'a>(
         keep_unproven: options.keep_on_verify_failure,
         started: Vec::new(),
         put_off: None,
+        api_gone: false,
         guarding: Duration::ZERO,
         settling: Duration::ZERO,
     }

@@ -38,6 +38,8 @@ pub struct Work<'a> {
     pub started: Vec<(UnitState, Duration)>,
     /// Why the step that acts now is put off.
     pub put_off: Option<String>,
+    /// True when an API server was waited for in vain: it is not waited for again.
+    pub api_gone: bool,
     /// Time for what outlives castoff.
     pub guarding: Duration,
     /// Time for getting onto disk what the daemons wrote.

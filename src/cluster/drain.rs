@@ -111,6 +111,12 @@ fn eviction_version(api: &dyn Api) -> Result<&'static str> {
 
 fn evict(api: &dyn Api, pod: &MemberPod, grace: Option<u32>, version: &str) -> Result<Leaving> {
     let (namespace, name) = (&pod.namespace, &pod.name);
+    // An eviction whose precondition fails is refused and yet uses the disruption budget up for two minutes (measured, 1.20):
+    // the precondition is the last guard, not the way to find out.
+    let there = api.get(&format!("/api/v1/namespaces/{namespace}/pods/{name}"))?;
+    if there.as_ref().and_then(|pod| pod.pointer("/metadata/uid")).and_then(Value::as_str) != Some(&pod.uid) {
+        return Ok(Leaving::Let);
+    }
     let mut options = json!({ "preconditions": { "uid": pod.uid } });
     if let Some(grace) = grace {
         options["gracePeriodSeconds"] = json!(grace);

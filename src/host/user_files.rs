@@ -90,7 +90,7 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
     if let Some((dir, _)) = name.rsplit_once('/').filter(|_| mode == 0o644) {
         root.make_dirs(dir, 0o755)?;
     }
-    let before = root.read(&name)?.map(|read| read.digest());
+    let before = root.read_own(&name)?.map(|read| read.digest());
     let expect = before.as_ref().map_or(Expect::Absent, Expect::Content);
     root.write_atomic(&name, text.as_bytes(), expect, Attributes::Keep { mode })
 }

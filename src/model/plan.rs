@@ -417,7 +417,16 @@ impl Plan {
                     Action::WriteFile { path, before, after, diff: String::new(), content: None }
                 }
                 Action::ImportImages { root, new_root, source, from_containerd, sandbox, options, .. } => {
-                    Action::ImportImages { images: Vec::new(), bytes: 0, root, new_root, source, from_containerd, sandbox, options }
+                    Action::ImportImages {
+                        images: Vec::new(),
+                        bytes: 0,
+                        root,
+                        new_root,
+                        source,
+                        from_containerd,
+                        sandbox,
+                        options,
+                    }
                 }
                 action => action,
             })

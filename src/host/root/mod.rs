@@ -44,6 +44,9 @@ use std::{
 /// Configuration files are small; anything larger is not one, and reading it would only cost memory.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 
+/// What castoff itself writes is larger only where it is about thousands of nodes.
+const MAX_OWN: u64 = 1024 * 1024 * 1024;
+
 /// As the kernel's own limit.
 const MAX_LINKS: u32 = 40;
 
@@ -189,6 +192,14 @@ impl Root {
     /// [`FileError`] when it cannot be read, is no regular file, or is larger than any configuration file.
     pub fn read(&self, path: &str) -> Result<Option<FileRead>, FileError> {
         self.read_inner(path, MAX_FILE).map_err(|source| FileError { action: "read", path: path.to_owned(), source })
+    }
+
+    /// The same for what castoff itself may have written there: the report of a large fleet is larger than that.
+    ///
+    /// # Errors
+    /// As [`Root::read`].
+    pub fn read_own(&self, path: &str) -> Result<Option<FileRead>, FileError> {
+        self.read_inner(path, MAX_OWN).map_err(|source| FileError { action: "read", path: path.to_owned(), source })
     }
 
     fn read_inner(&self, path: &str, limit: u64) -> std::io::Result<Option<FileRead>> {

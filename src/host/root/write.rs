@@ -79,7 +79,7 @@ impl Root {
         attributes: Attributes<'_>,
     ) -> Result<()> {
         let place = self.place(path, "write", true)?;
-        let current = self.read(path)?;
+        let current = self.read_own(path)?;
         match (&current, expect) {
             (None, Expect::Absent) => {}
             (Some(read), Expect::Content(digest)) if read.digest() == *digest => {}
@@ -97,7 +97,7 @@ impl Root {
             Attributes::Exactly(meta) => meta.mode,
         };
         self.replace(&place, path, content, meta, mode)?;
-        let back = self.read(path)?.ok_or_else(|| anyhow!("{path} is gone right after it was written"))?;
+        let back = self.read_own(path)?.ok_or_else(|| anyhow!("{path} is gone right after it was written"))?;
         if back.bytes != content {
             bail!("{path} reads back differently from what was written");
         }

@@ -3,7 +3,7 @@ import os
 import signal
 import sys
 
-from . import config, images, kubelet, node, scenario, shapes
+from . import config, control_plane, images, kubelet, node, scenario, shapes
 from .config import CannotRun, LabError, say
 
 USAGE = """usage: lab COMMAND
@@ -30,6 +30,9 @@ nodes (in $CASTOFF_LAB_RUN)
   ready NAME                 wait until the node is in its shape (again)
   down NAME | --all          throw away
   list
+
+a cluster's API server, on this machine's loopback
+  control-plane COMMAND      see `lab control-plane` and control-plane.md
 
 tests
   run SCENARIO... | --smoke | --full
@@ -79,6 +82,8 @@ def dispatch(command, args):
             shell = n.argv(["bash", "-l"])
             os.execvp(shell[0], shell)
         return n.exec(args[1:], check=False, stdin=None)
+    if command == "control-plane":
+        return control_plane.main(args)
     if command == "deps":
         config.need_root()
         config.deps()
@@ -150,6 +155,8 @@ def status():
     for c in kubelet.COMMANDS:
         path = kubelet.path(c)
         print("kube   %-24s %s" % (c, size(path) if path.exists() else "not built"))
+    path = control_plane.folder()
+    print("kube   %-24s %s" % ("control plane", size(path) if (path / "done").exists() else "not built"))
     for s in config.SUITES:
         path = images.folder(s)
         print("image  %-24s %s" % (s, size(path) if (path / "done").exists() else "not built"))

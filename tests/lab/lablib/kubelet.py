@@ -15,9 +15,9 @@ VERSION = "1.20.2"
 ORIG = "kubernetes_1.20.5+really1.20.2.orig.tar.gz"
 ORIG_SHA256 = "b83c0780efb182d928dc63d46488a847f161f04e40a94b96bf5247dd671ecdfc"
 
-# What can be built out of that tree. kube-apiserver needs `make generated_files` first (jq, rsync,
-# and a few more minutes); add it here together with that step when a scenario needs it.
-COMMANDS = ("kubelet", "kubeadm", "kube-scheduler", "standin")
+# What is built here out of that tree. The control plane comes out of the same tree, but has a key of its
+# own and is built only when asked for: see control_plane.py.
+COMMANDS = ("kubelet", "kubeadm", "standin")
 DEFAULT = ("kubelet",)
 
 # Ours, built inside that tree for its libraries: it stands in for a kubelet of a release that cannot be built.
@@ -76,6 +76,30 @@ def _fetch(work):
     return orig
 
 
+def unpack(work):
+    """Fetches and unpacks the source where GOPATH mode wants it; returns the tree."""
+    say("kubernetes %s: fetching Debian's source package" % VERSION)
+    orig = _fetch(work)
+    tree = work / "go" / "src" / "k8s.io" / "kubernetes"
+    tree.mkdir(parents=True)
+    config.run(["tar", "-xf", orig, "--strip-components=1", "-C", tree])
+    return tree
+
+
+def go_env(work):
+    return dict(os.environ, GOPATH=str(work / "go"), GOCACHE=str(work / "gocache"),
+                GO111MODULE="off", CGO_ENABLED="0", GOFLAGS="", HOME=str(work))
+
+
+def go_flags(*packages):
+    """Without these a binary calls itself v0.0.0 and refuses configs by version."""
+    return "-s -w " + " ".join(
+        "-X k8s.io/kubernetes/vendor/k8s.io/%s.%s=%s" % (package, k, v)
+        for package in packages for k, v in (
+            ("gitVersion", "v" + VERSION), ("gitMajor", "1"), ("gitMinor", "20"),
+            ("gitTreeState", "archive")))
+
+
 def build(commands=DEFAULT):
     for c in commands:
         if c not in COMMANDS:
@@ -90,19 +114,9 @@ def build(commands=DEFAULT):
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
         began = time.monotonic()
-        say("kubernetes %s: fetching Debian's source package" % VERSION)
-        orig = _fetch(work)
-        tree = work / "go" / "src" / "k8s.io" / "kubernetes"
-        tree.mkdir(parents=True)
-        config.run(["tar", "-xf", orig, "--strip-components=1", "-C", tree])
+        tree = unpack(work)
         shutil.copytree(STANDIN, tree / "cmd" / "standin")
-        version = "k8s.io/kubernetes/vendor/k8s.io/component-base/version"
-        flags = "-s -w " + " ".join("-X %s.%s=%s" % (version, k, v) for k, v in (
-            # Without these the binary calls itself v0.0.0 and refuses configs by version.
-            ("gitVersion", "v" + VERSION), ("gitMajor", "1"), ("gitMinor", "20"),
-            ("gitTreeState", "archive")))
-        env = dict(os.environ, GOPATH=str(work / "go"), GOCACHE=str(work / "gocache"),
-                   GO111MODULE="off", CGO_ENABLED="0", GOFLAGS="", HOME=str(work))
+        flags, env = go_flags("component-base/version"), go_env(work)
         folder().mkdir(parents=True, exist_ok=True)
         log = folder() / "build.log"
         for c in todo:

@@ -7,10 +7,10 @@ import time
 import tomllib
 from pathlib import Path
 
-from . import config, node, shapes
+from . import config, control_plane, node, shapes
 from .config import LAB, RESULTS, SCENARIOS, CannotRun, LabError, say
 
-KEYS = {"description", "tier", "shapes", "timeout"}
+KEYS = {"description", "tier", "shapes", "control-plane", "timeout"}
 TIERS = ("smoke", "full")
 
 
@@ -27,6 +27,8 @@ class Scenario:
         self.tier = spec["tier"]
         self.description = spec.get("description", "")
         self.shapes = spec.get("shapes", [])
+        # Built before the clock starts, as shapes are.
+        self.control_plane = bool(spec.get("control-plane", False))
         # A run of hours, which no CI asks for, says so itself.
         self.timeout = int(os.environ.get("CASTOFF_LAB_TIMEOUT") or spec.get("timeout", 1200))
 
@@ -94,7 +96,7 @@ def sweep():
         pid = place.name[len("run-"):]
         if pid.isdigit() and not node.alive(int(pid), "run"):
             say("sweeping up after run %s" % pid)
-            for n in node.every(place):
+            for n in node.every(place) + control_plane.every(place):
                 n.down()
             shutil.rmtree(place, ignore_errors=True)
 
@@ -110,11 +112,13 @@ def one(s):
     try:
         for shape in s.shapes:
             shapes.base(shape)
+        if s.control_plane:
+            control_plane.binaries()
     except CannotRun as e:
         print("skip - %s" % e)
         return {"ok": 0, "fail": 0, "skip": 1}
     except LabError as e:
-        print("FAIL - a shape of this scenario cannot be made: %s" % e)
+        print("FAIL - a shape of this scenario, or its control plane, cannot be made: %s" % e)
         return {"ok": 0, "fail": 1, "skip": 0}
     place = config.RUN / ("run-%d" % os.getpid())
     place.mkdir(parents=True, exist_ok=True)
@@ -141,7 +145,13 @@ def one(s):
                 pass
             child.wait()
         log.close()
-        for n in node.every(place):
+        bad = fail or child.returncode != 0 or "fail" in counts_file.read_text().split()
+        planes = control_plane.every(place)
+        if bad or os.environ.get("LAB_LOGS"):
+            # lib.sh gets the logs of nodes, out of the nodes; these are here.
+            for cp in planes:
+                cp.keep_logs(results / cp.name)
+        for n in node.every(place) + planes:
             try:
                 n.down()
             except LabError as e:
