@@ -298,7 +298,12 @@ fn what_an_api_server_that_is_gone_does_not_do_is_done_later() {
     let member = Member::new();
     let plan = member.plan(&member.desired(true));
     let api = member.api.clone();
-    member.sim.units.when("start kubelet.service", move || api.away.set(true));
+    let first = Cell::new(true);
+    member.sim.units.when("start kubelet.service", move || {
+        if first.take() {
+            api.away.set(true);
+        }
+    });
     let report = member.apply(&plan);
     assert_eq!(report.outcome, Outcome::Applied, "{report:#?}");
     assert_eq!(newest(&member.sim), Some(RunState::Committed));
@@ -309,6 +314,9 @@ fn what_an_api_server_that_is_gone_does_not_do_is_done_later() {
     assert_eq!(make_up().unwrap().1, 3);
     assert!(!member.cordoned() && member.noted().as_deref() == Some(sim::SOCKET));
     assert!(make_up().unwrap_err().to_string().contains("nothing that was put off"));
+    let report = apply::rollback(&member.host(), None, &Options::new(&NEVER), &mut Silent).unwrap();
+    assert_eq!(report.outcome, Outcome::RolledBack);
+    assert_eq!(member.noted().as_deref(), Some("/var/run/dockershim.sock"), "what was made up for is taken back too");
 }
 
 #[test]

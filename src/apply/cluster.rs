@@ -28,18 +28,16 @@ pub fn prepare(host: &Host, action: &Action) -> Result<Undo> {
             }
             Ok(Undo::Uncordon { node: node.clone(), kubeconfig: kubeconfig.clone() })
         }
-        Action::AnnotateNode { node, kubeconfig, key, .. } => {
+        Action::AnnotateNode { node, kubeconfig, key, before, .. } => {
+            let found = cluster::open(host, kubeconfig).and_then(|api| cluster::node(&*api, node));
+            let value = match found {
+                Ok(found) => cluster::annotation(&found, key),
+                // It may be made up for later, and taken back after that: then what the plan saw is what was there.
+                Err(error) if ApiError::is_away(&error) => before.clone(),
+                Err(error) => return Err(error),
+            };
             let (node, kubeconfig, key) = (node.clone(), kubeconfig.clone(), key.clone());
-            // Away now, it may be back when the step acts: the plan says what was there.
-            let found = cluster::open(host, &kubeconfig).and_then(|api| cluster::node(&*api, &node));
-            match found {
-                Ok(found) => {
-                    let value = cluster::annotation(&found, &key);
-                    Ok(Undo::RestoreAnnotation { node, kubeconfig, key, value })
-                }
-                Err(error) if ApiError::is_away(&error) => only("the API server was away"),
-                Err(error) => Err(error),
-            }
+            Ok(Undo::RestoreAnnotation { node, kubeconfig, key, value })
         }
         Action::DrainNode { .. } => only("controllers made other pods elsewhere"),
         _ => only("it only looks, or is the end of a drain"),
@@ -68,7 +66,7 @@ pub fn act(work: &mut Work<'_>, action: &Action) -> Result<Option<String>> {
             let since = work.host.clock.timestamp()?;
             or_later(work, kubeconfig, &mut |api| cluster::not_ready(api, node, since))
         }
-        Action::AnnotateNode { node, kubeconfig, key, value } => {
+        Action::AnnotateNode { node, kubeconfig, key, value, .. } => {
             or_later(work, kubeconfig, &mut |api| cluster::annotate(api, node, key, Some(value)).map(|()| None))
         }
         Action::UncordonNode { node, kubeconfig } => {

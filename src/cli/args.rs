@@ -161,7 +161,10 @@ pub struct CheckArgs {
     #[command(flatten)]
     pub node: NodeArgs,
     #[command(flatten)]
-    pub cluster: ClusterArgs,
+    pub of_cluster: ClusterArgs,
+    /// Look at the workload of the whole cluster instead of this node
+    #[arg(long, conflicts_with_all = ["drain", "no_cluster", "list", "root"])]
+    pub cluster: bool,
     /// List every finding there is
     #[arg(long)]
     pub list: bool,

@@ -5,25 +5,15 @@ use crate::{
     model::{ClusterOptions, Span},
 };
 use anyhow::{Context as _, Result};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use std::path::PathBuf;
-
-/// Whether the cluster is asked at all.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum ClusterArg {
-    /// Where kubelet has a kubeconfig and its API server answers
-    #[default]
-    Auto,
-    /// Never: only this node
-    Off,
-}
 
 /// Options of commands that plan something.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ClusterArgs {
-    /// Whether the cluster's API server is asked
-    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
-    pub cluster: ClusterArg,
+    /// Do not ask the cluster's API server; without it castoff does where kubelet has a kubeconfig
+    #[arg(long, conflicts_with = "drain")]
+    pub no_cluster: bool,
     /// Cordon the node and evict its pods before anything stops; uncordon it at the end
     #[arg(long)]
     pub drain: bool,

@@ -1,10 +1,6 @@
 //! What most commands need: the node, what is wanted of it, what is there.
 
-use super::{
-    args::NodeArgs,
-    cluster_args::{ClusterArg, ClusterArgs},
-    exit::Usage,
-};
+use super::{args::NodeArgs, cluster_args::ClusterArgs, exit::Usage};
 use crate::{
     apply::{self, Refusal},
     checks, cluster,
@@ -60,7 +56,7 @@ impl Context {
     /// # Errors
     /// When the kubeconfig's path cannot be used.
     pub fn with_cluster(mut self, args: &ClusterArgs) -> Result<Self> {
-        self.asks_cluster = args.cluster == ClusterArg::Auto || args.drain;
+        self.asks_cluster = !args.no_cluster;
         self.desired.cluster = args.options()?;
         if let Some(timeout) = args.drain_timeout {
             self.desired.timeouts.drain = timeout;
@@ -75,6 +71,12 @@ impl Context {
             facts.cluster = cluster::look(&self.host, &facts, self.desired.cluster.kubeconfig.as_deref());
         }
         facts
+    }
+
+    /// The kubeconfig that kubelet is started with.
+    pub fn kubelets_kubeconfig(&self) -> Option<String> {
+        let facts = inspect::inspect(&self.host, &self.assumptions, &self.desired.endpoint);
+        facts.kubelet.flag("kubeconfig").map(|flag| flag.value.clone())
     }
 
     /// Looks at the node, and reads one file more.

@@ -6,7 +6,7 @@ use super::{
     exit::Exit,
 };
 use crate::{
-    checks,
+    checks, cluster,
     host::user_files,
     model::{Finding, Severity},
     report,
@@ -34,20 +34,37 @@ pub fn check(args: &CheckArgs, printer: Printer) -> Result<Exit> {
         }
         return Ok(Exit::OK);
     }
-    let context = Context::open(&args.node, &args.skip_check)?.with_cluster(&args.cluster)?;
-    let plan = make_plan(&context, 0, Trying { wanted: !args.no_trial, printer });
+    let context = Context::open(&args.node, &args.skip_check)?.with_cluster(&args.of_cluster)?;
+    let findings = if args.cluster {
+        of_cluster(&context, printer)?
+    } else {
+        make_plan(&context, 0, Trying { wanted: !args.no_trial, printer }).findings
+    };
     match args.output {
-        Format::Text if plan.findings.is_empty() => printer.data("nothing to note\n"),
+        Format::Text if findings.is_empty() => printer.data("nothing to note\n"),
         Format::Text => {
-            printer.data(report::findings(&plan.findings, &context.desired.skip_checks, printer.look()).trim_start());
+            printer.data(report::findings(&findings, &context.desired.skip_checks, printer.look()).trim_start());
         }
-        Format::Json => printer.data(&list("Findings", "findings", &plan.findings)?),
+        Format::Json => printer.data(&list("Findings", "findings", &findings)?),
     }
     let fatal = |finding: &&Finding| {
         let worst = if args.fatal_warnings { Severity::Warn } else { Severity::Block };
         finding.severity <= worst && !context.desired.skip_checks.contains(&finding.id)
     };
-    Ok(if plan.findings.iter().any(|finding| fatal(&finding)) { Exit::BLOCKED } else { Exit::OK })
+    Ok(if findings.iter().any(|finding| fatal(&finding)) { Exit::BLOCKED } else { Exit::OK })
+}
+
+/// What of the cluster's workload would not like the move, by whatever credentials there are.
+fn of_cluster(context: &Context, printer: Printer) -> Result<Vec<Finding>> {
+    let named = context.desired.cluster.kubeconfig.clone();
+    let kubeconfig = named.or_else(|| context.kubelets_kubeconfig());
+    let kubeconfig = kubeconfig.context("kubelet has no kubeconfig here; name one with `--kubeconfig FILE`")?;
+    let api = cluster::open(&context.host, &kubeconfig)?;
+    let (pods, findings) = cluster::survey(&*api).with_context(|| {
+        format!("cannot look at the pods of the cluster with {kubeconfig}; `--kubeconfig FILE` names another")
+    })?;
+    printer.say(&format!("{pods} pods of {} looked at", api.server()));
+    Ok(findings)
 }
 
 /// `castoff explain`

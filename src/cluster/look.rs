@@ -21,7 +21,7 @@ pub fn look(host: &Host, facts: &Facts, kubeconfig: Option<&str>) -> Membership 
     let name = name_of(facts);
     match open(host, &path).and_then(|api| member(&*api, &path, &name)) {
         Ok(member) => Membership::Member(Box::new(member)),
-        Err(error) => Membership::Away { server: path, why: format!("{error:#}") },
+        Err(error) => Membership::Away { kubeconfig: path, why: format!("{error:#}") },
     }
 }
 
@@ -61,12 +61,16 @@ pub fn pods(api: &dyn Api, node: &str) -> Result<Vec<MemberPod>> {
     Ok(pods)
 }
 
+/// Kind and name of what made a pod and would make another one.
+pub(super) fn controller(pod: &Value) -> Option<(String, String)> {
+    let mut owners = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array)?.iter();
+    let owner = owners.find(|owner| owner.get("controller") == Some(&Value::Bool(true)))?;
+    Some((owner.get("kind")?.as_str()?.to_owned(), owner.get("name")?.as_str()?.to_owned()))
+}
+
 fn pod(pod: &Value) -> MemberPod {
     let text = |at: &str| pod.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let owners = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array).into_iter().flatten();
-    let controller = owners
-        .filter(|owner| owner.get("controller") == Some(&Value::Bool(true)))
-        .find_map(|owner| Some((owner.get("kind")?.as_str()?.to_owned(), owner.get("name")?.as_str()?.to_owned())));
+    let controller = controller(pod);
     let mirror = pod.pointer("/metadata/annotations/kubernetes.io~1config.mirror").is_some();
     let kind = match (&controller, text("/status/phase").as_str()) {
         _ if mirror => PodKind::Static,

@@ -5,9 +5,11 @@
 
 mod drain;
 mod look;
+mod workload;
 
 pub use drain::{Drain, drain};
 pub use look::{look, pods};
+pub use workload::survey;
 
 use crate::{
     formats::kubeconfig::Kubeconfig,

@@ -229,6 +229,9 @@ pub enum Action {
         kubeconfig: String,
         /// The annotation.
         key: String,
+        /// What it is; absent where it is not there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<String>,
         /// Its new value.
         value: String,
     },

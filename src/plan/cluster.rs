@@ -13,16 +13,17 @@ const CRI_SOCKET: &str = "kubeadm.alpha.kubernetes.io/cri-socket";
 /// Pods leave, where that is wanted.
 pub fn leave(draft: &mut Draft<'_>) {
     if !draft.desired.cluster.drain {
-        if let Membership::Away { server, why } = &draft.facts.cluster {
+        if let Membership::Away { kubeconfig, why } = &draft.facts.cluster {
             let what = "the cluster does not answer: only this node is looked at and changed";
-            let finding = Finding::new("cluster-local-only", Severity::Note, what).cause(why).at(Origin::path(server));
+            let finding =
+                Finding::new("cluster-local-only", Severity::Note, what).cause(why).at(Origin::path(kubeconfig));
             draft.findings.push(finding);
         }
         return;
     }
     let member = match &draft.facts.cluster {
         Membership::Member(member) => member,
-        Membership::Away { server, why } => return cannot_ask(draft, server, why),
+        Membership::Away { kubeconfig, why } => return cannot_ask(draft, kubeconfig, why),
         Membership::Standalone | Membership::Unasked => return,
     };
     forbid(draft, member);
@@ -78,7 +79,13 @@ pub fn arrive(draft: &mut Draft<'_>) {
             Risk::None,
             UndoKind::RestoreNode,
             "kubeadm's upgrade and reset ask the endpoint that is noted there",
-            Action::AnnotateNode { node, kubeconfig, key: CRI_SOCKET.to_owned(), value },
+            Action::AnnotateNode {
+                node,
+                kubeconfig,
+                key: CRI_SOCKET.to_owned(),
+                before: member.cri_socket.clone(),
+                value,
+            },
         );
     }
 }
@@ -115,11 +122,11 @@ pub fn stay(draft: &Draft<'_>, pods: Vec<String>) -> Vec<String> {
     pods.into_iter().filter(|name| !leaves(name)).collect()
 }
 
-fn cannot_ask(draft: &mut Draft<'_>, server: &str, why: &str) {
+fn cannot_ask(draft: &mut Draft<'_>, kubeconfig: &str, why: &str) {
     let finding = Finding::new("cluster-away", Severity::Block, "a drain was asked for, and the cluster does not answer")
         .cause(why)
         .fix("give a kubeconfig that works with `--kubeconfig FILE`, or leave `--drain` out: pods then stop here and start again here")
-        .at(Origin::path(server));
+        .at(Origin::path(kubeconfig));
     draft.findings.push(finding);
 }
 

@@ -87,8 +87,8 @@ pub enum Membership {
     Standalone,
     /// Its API server does not answer, or does not let us.
     Away {
-        /// What was asked.
-        server: String,
+        /// The kubeconfig it was asked with.
+        kubeconfig: String,
         /// Why not.
         why: String,
     },

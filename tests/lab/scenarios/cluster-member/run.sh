@@ -67,13 +67,31 @@ on_node >"$LAB_RESULTS/pods.before"
 
 check "the plan has the cluster's steps" on c 'castoff plan --drain --no-diff | tee /root/plan.txt | grep -c -E "cordon|drain|annotate|in the cluster" | grep -qx 5'
 check "without --drain it does not drain" on c '! castoff plan --no-diff | grep -q -w drain'
-check "nothing is asked with --cluster off" on c '! castoff plan --no-diff --cluster off | grep -E -q "^ +[0-9]+ . (wait|annotate) +node"'
+check "nothing is asked with --no-cluster" on c '! castoff plan --no-diff --no-cluster | grep -E -q "^ +[0-9]+ . (wait|annotate) +node"'
 check "nothing was changed there" open_to_pods
 k run lonely --image=castoff.test/web:1 --restart=Never >/dev/null
 check_eventually 60 "a pod that nothing makes again comes" count run=lonely 1
 check "a drain would end it, and is refused" on c 'castoff plan --drain >/root/blocked.txt; [ $? = 3 ] && grep -q "drain-bare-pods" /root/blocked.txt && grep -q default/lonely /root/blocked.txt'
 check "a kubeconfig that may do more is taken" put c "$CP_ADMIN_CONF" /root/admin.conf
 check "and used" on c 'castoff plan --drain --drain-force --kubeconfig /root/admin.conf -o json | tr -d " \n" | grep -q "\"kubeconfig\":\"/root/admin.conf\""'
+
+# -- the cluster's workload ------------------------------------------------------------------------------------------
+
+k apply -f - >/dev/null <<'END'
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: shipper, namespace: kube-system}
+spec:
+  selector: {matchLabels: {app: shipper}}
+  template:
+    metadata: {labels: {app: shipper}}
+    spec:
+      containers: [{name: a, image: "castoff.test/web:1", volumeMounts: [{name: logs, mountPath: /logs}]}]
+      volumes: [{name: logs, hostPath: {path: /var/lib/docker/containers}}]
+END
+check_eventually 60 "a log agent comes" count app=shipper 1
+check "the cluster's workload is looked through" on c 'castoff check --cluster >/root/workload.txt; [ $? = 0 ] && grep -q log-agents-read-docker /root/workload.txt && grep -q "kube-system/DaemonSet/shipper (1 pod on node)" /root/workload.txt'
+k -n kube-system delete daemonset shipper >/dev/null
 
 # -- there and back --------------------------------------------------------------------------------------------------
 

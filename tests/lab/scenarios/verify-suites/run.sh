@@ -12,9 +12,10 @@ judged() { # judged NODE: the ladder on a good node, by both drivers
     python3 "$FAULTS/judge.py" <"$LAB_RESULTS/$1.out" | tee "$LAB_RESULTS/$1.txt"
     return "${PIPESTATUS[0]}"
 }
+# The node's own pods have processes of that name too.
 traces() {
     on "$1" 'find /sys/fs/cgroup -name "castoff*"; ls -d /run/castoff/* /var/lib/castoff/verify-* /var/lib/castoff/live-* 2>/dev/null
-        pgrep -a "^(probe|pause)\$"; grep -E "/run/castoff|castoff-verify" /proc/self/mountinfo; true'
+        for p in $(pgrep "^(probe|pause)\$"); do grep -q kubepods /proc/$p/cgroup || tr "\0" " " </proc/$p/cmdline; done; grep -E "/run/castoff|castoff-verify" /proc/self/mountinfo; true'
 }
 
 # Where no kubelet of its age can be built, its files stand in for it: without a kubelet nothing is verified.
