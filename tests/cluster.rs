@@ -273,6 +273,17 @@ fn what_a_drain_would_lose_blocks_before_anything_begins() {
 }
 
 #[test]
+fn a_node_that_is_not_ready_anyway_is_said_before() {
+    let member = Member::new();
+    let found = |member: &Member| member.plan(&member.desired(false)).findings.iter().any(|f| f.id == "node-not-ready");
+    assert!(!found(&member));
+    let mut node = member.api.object(NODE).unwrap();
+    node["status"]["conditions"][0]["status"] = json!("False");
+    member.api.put(NODE, node);
+    assert!(found(&member));
+}
+
+#[test]
 fn a_cluster_that_does_not_answer_is_left_alone() {
     let member = Member::new();
     member.api.away.set(true);

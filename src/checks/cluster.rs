@@ -25,6 +25,15 @@ pub const CHECKS: &[CheckInfo] = &[
         run: None,
     },
     CheckInfo {
+        id: "node-not-ready",
+        severity: Severity::Warn,
+        summary: "the cluster does not see this node Ready",
+        explanation: "After the move the cluster must see the node Ready on containerd, or the run is taken back. It does not see it \
+            Ready now, so what is wrong already would look like a failed move. Look at its conditions (`kubectl describe node`) \
+            first. `--no-cluster` moves it without asking the cluster.",
+        run: None,
+    },
+    CheckInfo {
         id: "drain-not-allowed",
         severity: Severity::Block,
         summary: "this kubeconfig may not drain the node",

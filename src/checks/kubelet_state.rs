@@ -132,8 +132,8 @@ pub const CHECKS: &[CheckInfo] = &[
         summary: "kubeadm's note of this node's endpoint in the cluster must follow",
         explanation: "kubeadm keeps each node's endpoint in the annotation kubeadm.alpha.kubernetes.io/cri-socket of the node \
             object, and `kubeadm upgrade node` and `kubeadm reset` use it. Where the API server answers while castoff plans, \
-            a step changes it; here it did not, so run the `kubectl annotate` that is named when the node is back. From kubeadm 1.34 on the endpoint is in \
-            /var/lib/kubelet/instance-config.yaml instead, which castoff edits.",
+            a step changes it; here it did not, so run the `kubectl annotate` that is named when the node is back. \
+            From kubeadm 1.34 on the endpoint is in /var/lib/kubelet/instance-config.yaml instead, which castoff edits.",
         run: None,
     },
     CheckInfo {

@@ -61,6 +61,13 @@ pub fn leave(draft: &mut Draft<'_>) {
 pub fn arrive(draft: &mut Draft<'_>) {
     let Some(member) = draft.facts.cluster.member() else { return };
     let (node, kubeconfig) = (member.node.clone(), member.kubeconfig.clone());
+    if !member.ready {
+        let finding = Finding::new("node-not-ready", Severity::Warn, "the cluster does not see this node Ready")
+            .cause("a move after which it still is not Ready is taken back")
+            .fix(format!("look why first: kubectl describe node {node}; `--no-cluster` moves it without asking"))
+            .at(Origin::daemon(&member.server, format!("node {node}")));
+        draft.findings.push(finding);
+    }
     draft.step(
         "await-node",
         Phase::Start,
