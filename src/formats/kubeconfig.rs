@@ -236,7 +236,7 @@ mod tests {
             (BOTH, "exec: {command: aws}\n", "plugin"),
             (BOTH, "username: a\n    password: b\n", "password"),
             (BOTH, "{}\n", "no credentials"),
-            ("Q0E=", "%%%", "no base64"),
+            ("Q0E=", "Q0E!", "no base64"),
             ("clusters:", "clusters: {", "no kubeconfig"),
         ] {
             let error = with(from, to).unwrap_err();
