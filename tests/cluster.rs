@@ -346,7 +346,13 @@ fn taking_back_needs_no_cluster() {
         .map(|step| step.id.as_str())
         .collect();
     assert_eq!(left, ["cordon", "annotate"]);
-    member.api.away.set(false);
+    // Nor one that knows the node.
+    let member = Member::new();
+    let plan = member.plan(&member.desired(true));
+    assert_eq!(member.apply(&plan).outcome, Outcome::Applied);
+    member.api.request(castoff::host::Verb::Delete, NODE, None).unwrap();
+    let report = apply::rollback(&member.host(), None, &Options::new(&NEVER), &mut Silent).unwrap();
+    assert_eq!(report.outcome, Outcome::RolledBack, "{report:#?}");
     let member = Member::new();
     let plan = member.plan(&member.desired(true));
     assert_eq!(member.apply(&plan).outcome, Outcome::Applied);

@@ -125,7 +125,8 @@ fn until(
     }
 }
 
-/// Takes a step of the cluster's back. An API server that is away keeps no node from being as it was: what is left is said.
+/// Takes a step of the cluster's back. An API server that is away or refuses keeps no node from being as it was: what is left
+/// is said.
 pub fn undo(work: &mut Work<'_>, undo: &Undo) -> Result<Option<String>> {
     let (kubeconfig, by_hand) = match undo {
         Undo::Uncordon { node, kubeconfig } => {
@@ -149,15 +150,16 @@ pub fn undo(work: &mut Work<'_>, undo: &Undo) -> Result<Option<String>> {
         }
         Ok(None)
     });
-    match done {
-        Err(error) if ApiError::is_away(&error) => {
-            work.api_gone = true;
-            let left = format!("the API server does not answer; when it does: {by_hand}");
-            work.observer.warn(&left);
-            Ok(Some(left))
-        }
-        done => done.map(|()| None),
-    }
+    let Err(error) = done else { return Ok(None) };
+    // The node itself is as it was, whatever its cluster says: nobody is helped by a run that is stuck for that.
+    let left = if ApiError::is_away(&error) {
+        work.api_gone = true;
+        format!("the API server does not answer; when it does: {by_hand}")
+    } else {
+        format!("the cluster was left as it is: {error:#}; by hand: {by_hand}")
+    };
+    work.observer.warn(&left);
+    Ok(Some(left))
 }
 
 /// A tampered journal must not make us speak to somebody else, or change another node.

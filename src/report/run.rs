@@ -37,7 +37,7 @@ pub fn outcome_line(report: &RunReport) -> String {
 /// What a rollback left alone on purpose must not be passed over in the one line that people read.
 fn except(report: &RunReport) -> String {
     let left = report.steps.iter().filter(|step| step.status == StepStatus::Undone && step.detail.is_some()).count();
-    if left == 0 { String::new() } else { format!(" except for {} left alone", counted(left, "file")) }
+    if left == 0 { String::new() } else { format!(" except for {} left alone", counted(left, "thing")) }
 }
 
 /// A run report as text.
