@@ -6,7 +6,7 @@ usage() {
     cat <<'END'
 usage: ansible/tests/run.sh          build, install, documentation, syntax, unit tests, plays, sanity
        ansible/tests/run.sh --full   with all plays on the old ansible-core too, and the steps that ask an API server
-       ansible/tests/run.sh --ansible    only fetch the newest ansible-core, and print the folder it is in
+       ansible/tests/run.sh --ansible [old]   only fetch the newest (oldest) ansible-core, and print the folder it is in
        ansible/tests/run.sh --help
 
 Runs with the newest ansible-core for this Python and with 2.14, both fetched once by pip. The last line is
@@ -28,7 +28,7 @@ main() {
     local full='' only=''
     case ${1:-} in
     '') ;;
-    --ansible) only=yes ;;
+    --ansible) only=${2:-newest} ;;
     --full) full=yes ;;
     -h | --help)
         usage
@@ -48,12 +48,16 @@ main() {
     unset ANSIBLE_CONFIG ANSIBLE_COLLECTIONS_PATH ANSIBLE_COLLECTIONS_PATHS ANSIBLE_INVENTORY PYTHONPATH
     mkdir -p "$HOME"
 
-    new=$(environment newest ansible-core) || cannot "the newest ansible-core cannot be had (see above)"
+    if [ "$only" != old ]; then
+        new=$(environment newest ansible-core) || cannot "the newest ansible-core cannot be had (see above)"
+    fi
+    if [ "$only" != newest ]; then
+        old=$(environment "$OLD" "ansible-core==$OLD.*") || cannot "ansible-core $OLD cannot be had (see above)"
+    fi
     if [ -n "$only" ]; then
-        echo "$new"
+        if [ "$only" = old ]; then echo "$old"; else echo "$new"; fi
         exit 0
     fi
-    old=$(environment "$OLD" "ansible-core==$OLD.*") || cannot "ansible-core $OLD cannot be had (see above)"
 
     build
     local name

@@ -1,6 +1,6 @@
 # A rollout by Ansible, as a user would do it: real ssh to the nodes' own sshd, the collection as it is built from this
 # checkout, one castoff. Containers c1 to c4 (c3 is broken, c4 has no Python); then machines with pods: m1 without Python, m2 with.
-# FLEET_MACHINES=0 leaves the machines out.
+# FLEET_MACHINES=0 leaves the machines out; FLEET_ANSIBLE=old takes the oldest ansible-core that is supported, Debian 12's.
 #
 # What is told apart by which node: c1 canary, m1 control plane, the others workers.
 
@@ -24,7 +24,7 @@ all_sorted=$(echo "$nodes" | tr ' ' '\n' | grep -v '^$' | sort | tr '\n' ' ' | s
 
 # -- what it takes ----------------------------------------------------------------------------------------------------
 
-ANSIBLE=$("$COLLECTION/tests/run.sh" --ansible 2>"$LAB_RESULTS/ansible.log") ||
+ANSIBLE=$("$COLLECTION/tests/run.sh" --ansible "${FLEET_ANSIBLE:-newest}" 2>"$LAB_RESULTS/ansible.log") ||
     skip "no ansible-core: $ANSIBLE"
 
 # Python for some nodes, in packages: they reach no archive themselves.
