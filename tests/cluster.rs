@@ -10,7 +10,7 @@ use castoff::{
     cluster,
     formats::kubeconfig::Kubeconfig,
     host::{Api, Containerd, Cri, Doors, FakeApi, FakeEviction, FakeUnits, Faults, Host, LayerStore, Units as _},
-    model::{Action, ClusterOptions, Desired, Outcome, Plan, RunReport, RunState},
+    model::{Action, CRI_SOCKET, ClusterOptions, Desired, Outcome, Plan, RunReport, RunState},
     plan,
 };
 use common::{
@@ -98,7 +98,7 @@ impl Member {
         api.put(
             NODE,
             json!({
-                "metadata": { "name": "worker-3", "annotations": { cluster::CRI_SOCKET: "/var/run/dockershim.sock" } }, "spec": {},
+                "metadata": { "name": "worker-3", "annotations": { CRI_SOCKET: "/var/run/dockershim.sock" } }, "spec": {},
                 "status": { "nodeInfo": { "containerRuntimeVersion": "docker://20.10.24" },
                     "conditions": [{ "type": "Ready", "status": "True", "lastHeartbeatTime": "2026-01-01T00:00:00Z" }] },
             }),
@@ -148,7 +148,7 @@ impl Member {
     }
 
     fn noted(&self) -> Option<String> {
-        cluster::annotation(&self.api.object(NODE).unwrap(), cluster::CRI_SOCKET)
+        cluster::annotation(&self.api.object(NODE).unwrap(), CRI_SOCKET)
     }
 }
 

@@ -34,7 +34,7 @@ const FLEETING: &[&str] = &["/tmp", "/run", "/dev", "/var/run"];
 /// The units that end a run after a reboot start the very program that began it.
 fn fleeting_program(program: &Path) -> Option<Finding> {
     // As a module Ansible removes it as soon as it has ended.
-    let by_ansible = program.file_name().is_some_and(|name| name.to_string_lossy().starts_with("AnsiballZ_"));
+    let by_ansible = program.file_name().is_some_and(|name| name.to_string_lossy().starts_with(env::ANSIBLE_MODULE));
     (by_ansible || FLEETING.iter().any(|dir| program.starts_with(dir))).then(|| {
         let place = program.display();
         Finding::new("program-not-lasting", Severity::Warn, "after a reboot in the middle nobody would end the run")

@@ -84,7 +84,7 @@ fn expect_movable(pods: &[MemberPod], how: Drain) -> Result<()> {
     let names = |of: &dyn Fn(&MemberPod) -> bool| -> Vec<String> {
         pods.iter().filter(|pod| of(pod)).map(MemberPod::full_name).collect()
     };
-    let bare = names(&|pod| pod.owner.is_empty());
+    let bare = names(&MemberPod::is_bare);
     if !how.force && !bare.is_empty() {
         bail!("nothing makes these pods again: {}; `--drain-force` lets them go", bare.join(", "));
     }

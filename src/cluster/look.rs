@@ -1,9 +1,9 @@
 //! What the cluster says of the node and its pods.
 
-use super::{CRI_SOCKET, annotation, is_cordoned, node, open};
+use super::{annotation, is_cordoned, node, open};
 use crate::{
     host::{Api, ApiError, Host, Verb},
-    model::{Facts, MemberFacts, MemberPod, Membership, PodKind},
+    model::{CRI_SOCKET, Facts, MemberFacts, MemberPod, Membership, PodKind},
 };
 use anyhow::Result;
 use serde_json::{Value, json};

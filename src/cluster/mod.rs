@@ -18,9 +18,6 @@ use crate::{
 use anyhow::{Context as _, Result, anyhow};
 use serde_json::{Value, json};
 
-/// The annotation in which kubeadm before 1.34 keeps a node's endpoint (kubeadm `constants.go`, `AnnotationKubeadmCRISocket`).
-pub const CRI_SOCKET: &str = "kubeadm.alpha.kubernetes.io/cri-socket";
-
 /// A client for the API server that a kubeconfig on the node names.
 ///
 /// # Errors

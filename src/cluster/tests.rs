@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     host::{ApiError, Clock as _, FakeApi, FakeClock, FakeEviction},
-    model::PodKind,
+    model::{CRI_SOCKET, PodKind},
 };
 use std::time::Duration;
 

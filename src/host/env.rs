@@ -22,6 +22,9 @@ pub fn name() -> Option<String> {
     env::args_os().next().map(|name| name.to_string_lossy().into_owned())
 }
 
+/// How Ansible names a module that it copies to a node (ansible-core `plugins/action/__init__.py`).
+pub const ANSIBLE_MODULE: &str = "AnsiballZ_";
+
 /// What the program was started with, after its name.
 pub fn arguments() -> impl Iterator<Item = std::ffi::OsString> {
     env::args_os().skip(1)

@@ -62,6 +62,9 @@ pub const DAEMON_JSON: &str = "/etc/docker/daemon.json";
 /// crictl's configuration file unless `CRI_CONFIG_FILE` says otherwise (cri-tools).
 pub const CRICTL_YAML: &str = "/etc/crictl.yaml";
 
+/// The annotation in which kubeadm before 1.34 keeps a node's endpoint (kubeadm `constants.go`, `AnnotationKubeadmCRISocket`).
+pub const CRI_SOCKET: &str = "kubeadm.alpha.kubernetes.io/cri-socket";
+
 /// Where containerd's `hosts.toml` files are unless a setting says otherwise.
 pub const CERTS_D: &str = "/etc/containerd/certs.d";
 

@@ -321,7 +321,7 @@ pub struct Step {
     pub undo: UndoKind,
     /// Why: sentences for people; ids of findings where one is answered.
     pub why: Vec<String>,
-    /// The phase it is timed in: `images`, `stop`, `configure`, `start`, `verify`.
+    /// The phase it is timed in: `images`, `drain`, `stop`, `configure`, `start`, `verify`.
     pub phase: String,
     /// What is done.
     pub action: Action,

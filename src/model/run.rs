@@ -188,7 +188,7 @@ impl Verification {
 /// How long a phase took.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Phase {
-    /// `images`, `stop`, `configure`, `start`, `verify`, `rollback`.
+    /// `images`, `drain`, `stop`, `configure`, `start`, `verify`, `rollback`.
     pub name: String,
     /// Seconds.
     pub seconds: f64,

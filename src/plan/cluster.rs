@@ -4,11 +4,10 @@
 use super::draft::{Draft, Phase};
 use crate::{
     formats::package_db::version_pair,
-    model::{Action, Change, Finding, MemberFacts, MemberPod, Membership, Origin, Risk, Severity, UndoKind},
+    model::{
+        Action, CRI_SOCKET, Change, Finding, MemberFacts, MemberPod, Membership, Origin, Risk, Severity, UndoKind,
+    },
 };
-
-/// The annotation in which kubeadm before 1.34 keeps a node's endpoint (kubeadm `constants.go`, `AnnotationKubeadmCRISocket`).
-const CRI_SOCKET: &str = "kubeadm.alpha.kubernetes.io/cri-socket";
 
 /// Pods leave, where that is wanted.
 pub fn leave(draft: &mut Draft<'_>) {
@@ -152,7 +151,7 @@ fn forbid(draft: &mut Draft<'_>, member: &MemberFacts) {
                 .at(Origin::path(&member.kubeconfig)),
         );
     }
-    let bare = names(&|pod| pod.owner.is_empty());
+    let bare = names(&MemberPod::is_bare);
     if !options.force && !bare.is_empty() {
         found.push(
             Finding::new("drain-bare-pods", Severity::Block, "a drain would end pods that nothing makes again")

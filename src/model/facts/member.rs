@@ -44,6 +44,11 @@ impl MemberPod {
         format!("{}/{}", self.namespace, self.name)
     }
 
+    /// True when it would be gone for good.
+    pub const fn is_bare(&self) -> bool {
+        matches!(self.kind, PodKind::Bare)
+    }
+
     /// True when a drain makes it leave the node.
     pub const fn leaves(&self) -> bool {
         matches!(self.kind, PodKind::Controlled | PodKind::Bare)

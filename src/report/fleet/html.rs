@@ -56,7 +56,7 @@ fn cards(report: &FleetReport) -> String {
     }
     for (what, times) in [("kubelet away", &report.totals.kubelet), ("pods away", &report.totals.workload)] {
         if let Some(times) = times {
-            let rest = format!("median {what}; {}", spread(times));
+            let rest = format!("{what}: {}", spread(times));
             text.push_str(&format!("<li><b>{}</b>{}</li>", seconds(times.median), escape(&rest)));
         }
     }
