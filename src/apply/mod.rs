@@ -13,7 +13,7 @@
 //! | `steps` | how each kind of action is prepared, done and checked |
 //! | `tasks`, `undo` | in which order things are taken back, and how each is |
 //! | `guard`, `recover` | what brings order back after a reboot, or when nobody keeps a run in time |
-//! | `cluster` | steps that are the cluster's, and what of them is put off |
+//! | `cluster`, `leave` | steps that are the cluster's, and what of them is put off; pods leave before a rollback |
 //! | `pods`, `cni` | pods on either side, and giving their networks back |
 //! | `timing` | phases and downtime out of the journal |
 
@@ -25,6 +25,7 @@ mod executor;
 mod guard;
 mod hands;
 mod journal;
+mod leave;
 mod pods;
 mod ready;
 mod records;
@@ -43,6 +44,7 @@ pub use cleanup::{Leftovers, clean, leftovers};
 pub use executor::{Options, apply, make_up, prune, refuse_open_run, refuse_stale, resume};
 pub use guard::{EARLY, LATE, TIMER};
 pub use journal::Journal;
+pub use leave::Leaving;
 pub use ready::obstacles;
 pub use recover::{Recovered, recover};
 pub use report::{Extra, build as build_report};

@@ -1,9 +1,10 @@
 //! Pods on either side: stopping Docker's, waiting for them on the new runtime, removing ours again.
 
-use super::{cni, steps::Work};
+use super::{cni, leave, records, steps::Work};
 use crate::{
-    host::{ContainerState, Cri, DaemonError, EngineContainer, Host},
-    model::{Action, Entry, Plan, Record, Undo},
+    cluster,
+    host::{ContainerState, Cri, DaemonError, EngineContainer, Host, Sandbox},
+    model::{Action, Entry, Plan, PodKind, Record, RunState, Undo},
 };
 use anyhow::{Result, bail};
 use std::{collections::BTreeSet, time::Duration};
@@ -16,6 +17,9 @@ const NAMESPACE_LABEL: &str = "io.kubernetes.pod.namespace";
 const GRACE_LABEL: &str = "annotation.io.kubernetes.pod.terminationGracePeriod";
 /// The same as a CRI annotation (kubelet `kuberuntime/labels.go`).
 const CRI_GRACE: &str = "io.kubernetes.pod.terminationGracePeriod";
+
+/// Between two questions to the cluster whether pods that are missing are still wanted.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Kubernetes' own default for a pod that says nothing.
 const DEFAULT_GRACE: Duration = Duration::from_secs(30);
@@ -105,20 +109,72 @@ pub fn cri_pods(cri: &dyn Cri) -> Result<BTreeSet<String>> {
         .collect())
 }
 
+/// Pods on the new runtime, where a run is about to be taken back that had ended well; `None` where it cannot be asked.
+pub fn moved(work: &Work<'_>, entries: &[Entry]) -> Option<Vec<String>> {
+    if !matches!(records::state(entries), RunState::Applied | RunState::Committed) {
+        return None;
+    }
+    let endpoint = endpoint_of(work.plan)?;
+    let cri = work.host.cri(endpoint).ok()?;
+    // Those that were there before the run stay there.
+    let keep = work.begun.kept(work.host, endpoint).ok()?;
+    let stays = |sandbox: &Sandbox| keep.contains(&sandbox.id);
+    let stay: BTreeSet<String> =
+        cri.sandboxes().ok()?.iter().filter(|s| stays(s)).map(|s| format!("{}/{}", s.namespace, s.name)).collect();
+    Some(cri_pods(&*cri).ok()?.difference(&stay).cloned().collect())
+}
+
 /// Waits until all of `pods` run on the endpoint.
 pub fn await_on_cri(work: &mut Work<'_>, endpoint: &str, pods: &[String]) -> Result<Option<String>> {
-    let deadline = work.timeouts.pods.duration();
-    work.wait_until(deadline, |host| Ok(missing(pods, cri_pods(&*host.cri(endpoint)?), "containerd")))?;
-    Ok(Some(format!("{} pods run", pods.len())))
+    await_all(work, pods, "containerd", &|host| cri_pods(&*host.cri(endpoint)?))
 }
 
 /// Waits until all of `pods` run on Docker.
 pub fn await_on_docker(work: &mut Work<'_>, pods: &[String]) -> Result<Option<String>> {
+    await_all(work, pods, "Docker", &|host| running(host).map(|containers| docker_pods(&containers)))
+}
+
+/// Waits until pods run. Those that the cluster does not want here any more, or that have run to their end, are let go: a
+/// controller may have made another one elsewhere while this node was away.
+fn await_all(
+    work: &mut Work<'_>,
+    pods: &[String],
+    on: &str,
+    there: &dyn Fn(&Host) -> Result<BTreeSet<String>>,
+) -> Result<Option<String>> {
     let deadline = work.timeouts.pods.duration();
+    let plan = work.plan;
+    let mut wanted = pods.to_vec();
+    let mut asked: Option<Duration> = None;
     work.wait_until(deadline, |host| {
-        Ok(missing(pods, running(host).map(|containers| docker_pods(&containers)), "Docker"))
+        let missing = missing(&wanted, there(host), on);
+        let now = host.clock.monotonic();
+        if missing.is_err() && asked.is_none_or(|at| now.saturating_sub(at) >= ASK_AGAIN) {
+            asked = Some(now);
+            let unwanted = unwanted(host, plan);
+            wanted.retain(|pod| !unwanted(pod));
+        }
+        Ok(missing)
     })?;
-    Ok(Some(format!("{} pods run", pods.len())))
+    let left = pods.len() - wanted.len();
+    let gone = if left == 0 { String::new() } else { format!(", {left} left meanwhile") };
+    Ok(Some(format!("{} pods run{gone}", wanted.len())))
+}
+
+/// Tells pods that need not run here: the cluster has them on this node no more, or ended, or on their way out. Where it does not
+/// answer, all are wanted.
+fn unwanted(host: &Host, plan: &Plan) -> impl Fn(&str) -> bool {
+    let member = leave::member(plan);
+    let known = member.and_then(|(node, conf)| cluster::pods(&*cluster::open(host, conf).ok()?, node).ok());
+    let own = member.map(|(node, _)| format!("-{node}")).unwrap_or_default();
+    move |name| {
+        let Some(known) = &known else { return false };
+        match known.iter().find(|pod| pod.full_name() == name) {
+            Some(pod) => pod.going || pod.ends || pod.kind == PodKind::Finished,
+            // Of a static pod the cluster has a copy only, which may come later than the pod.
+            None => !name.ends_with(&own),
+        }
+    }
 }
 
 /// A daemon that does not answer yet is something to wait for, not an error.

@@ -176,6 +176,8 @@ impl Work<'_> {
             action @ (Action::CordonNode { .. }
             | Action::DrainNode { .. }
             | Action::AwaitNode { .. }
+            | Action::AwaitEtcd { .. }
+            | Action::SetKubeletMap { .. }
             | Action::AnnotateNode { .. }
             | Action::UncordonNode { .. }) => cluster::prepare(self.host, action)?,
             Action::AwaitPods { .. } | Action::AwaitDockerPods { .. } | Action::Verify { .. } => {
@@ -238,6 +240,8 @@ impl Work<'_> {
             action @ (Action::CordonNode { .. }
             | Action::DrainNode { .. }
             | Action::AwaitNode { .. }
+            | Action::AwaitEtcd { .. }
+            | Action::SetKubeletMap { .. }
             | Action::AnnotateNode { .. }
             | Action::UncordonNode { .. }) => return cluster::act(self, action),
             Action::AwaitCri { endpoint } => return self.await_cri(endpoint),

@@ -5,6 +5,7 @@ mod cluster;
 mod compat;
 mod containerd;
 mod containerd_config;
+mod control_plane;
 mod docker;
 mod docker_config;
 mod host;

@@ -1,6 +1,6 @@
 //! The command line.
 
-use super::cluster_args::ClusterArgs;
+use super::cluster_args::{BackArgs, ClusterArgs};
 use super::image_args::{CleanupArgs, ImagesCommand};
 use crate::{
     model::{CgroupDriver, Goal, Level, Span},
@@ -427,6 +427,8 @@ pub struct RollbackArgs {
     /// Also restore files that somebody else changed since (kept in backups)
     #[arg(long)]
     pub force: bool,
+    #[command(flatten)]
+    pub cluster: BackArgs,
 }
 
 #[derive(Debug, Args)]

@@ -68,7 +68,7 @@ impl Context {
     pub fn facts(&self) -> Facts {
         let mut facts = inspect::inspect(&self.host, &self.assumptions, &self.desired.endpoint);
         if self.asks_cluster {
-            facts.cluster = cluster::look(&self.host, &facts, self.desired.cluster.kubeconfig.as_deref());
+            facts.cluster = cluster::look(&self.host, &facts, &self.desired.cluster);
         }
         facts
     }

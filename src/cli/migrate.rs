@@ -26,9 +26,12 @@ pub fn run(args: &MigrateArgs, printer: Printer) -> Result<Exit> {
     apply::refuse_open_run(&context.host)?;
     let trying = Trying { wanted: !args.change.no_trial, printer };
     let facts = context.facts();
-    let is_member = facts.cluster.member().is_some();
+    let member = facts.cluster.member();
+    let is_member = member.is_some();
+    // Where no other node takes them, pods are away as long either way, and a budget may hold one back for ever.
+    let leads_anywhere = member.is_some_and(|member| member.others.takes_pods != Some(false));
     // Asked for on the command line, it is meant; otherwise it must not be what keeps the node from moving.
-    let by_default = is_member && !args.change.yes && !args.change.cluster.no_drain && !args.change.cluster.drain;
+    let by_default = leads_anywhere && !args.change.yes && !args.change.cluster.no_drain && !args.change.cluster.drain;
     context.desired.cluster.drain |= by_default;
     let mut plan = plan_from(&context, &facts, 3, trying);
     let forbids = plan.blocking().find(|finding| finding.id.starts_with("drain-")).cloned();

@@ -19,7 +19,7 @@ pub fn rollback(args: &RollbackArgs, printer: Printer) -> Result<Exit> {
     let context = Context::open(&args.run.node, &[])?;
     context.need_rights()?;
     let interrupt = watch_signals()?;
-    let options = Options { force: args.force, ..Options::new(&interrupt) };
+    let options = Options { force: args.force, leaving: args.cluster.leaving(), ..Options::new(&interrupt) };
     let mut progress = Progress::new(printer, &*context.host.clock);
     let report = apply::rollback(&context.host, args.run.run.as_deref(), &options, &mut progress)?;
     let exit = tell(&report, args.run.output, printer)?;

@@ -20,6 +20,7 @@ pub mod daemon_json;
 pub mod docker_images;
 pub mod dockerd;
 pub mod env_file;
+pub mod etcd;
 pub mod host_paths;
 pub mod hosts_toml;
 pub mod image_manifest;

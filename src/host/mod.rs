@@ -97,6 +97,14 @@ pub trait Doors: Debug {
         bail!("there is no API server at {}", config.server)
     }
 
+    /// What a daemon on the loopback tells over plain HTTP: status and text.
+    ///
+    /// # Errors
+    /// When nothing answers there, or it is not on the loopback.
+    fn told(&self, url: &str) -> Result<(u16, String)> {
+        bail!("nothing answers at {url}")
+    }
+
     /// A client of the store of containerd's layers.
     ///
     /// # Errors
@@ -247,6 +255,10 @@ impl Doors for Sockets {
 
     fn api(&self, config: &Kubeconfig, read: &dyn Fn(&str) -> Result<Vec<u8>>) -> Result<Box<dyn Api>> {
         Ok(Box::new(HttpsApi::new(self.aio.clone(), config, read, self.faults.clone())?))
+    }
+
+    fn told(&self, url: &str) -> Result<(u16, String)> {
+        api::plain_get(&self.aio, url)
     }
 
     fn layers(&self, endpoint: &str) -> Result<Box<dyn LayerStore>> {

@@ -183,6 +183,26 @@ pub struct Profile {
     pub history: Retention,
 }
 
+/// What becomes of kubeadm's configuration of all kubelets, a ConfigMap of the cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClusterConfig {
+    /// It is said what to change, and how.
+    #[default]
+    Print,
+    /// It is changed with the last node that leaves Docker.
+    Apply,
+    /// Nothing.
+    Skip,
+}
+
+impl ClusterConfig {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    fn is_print(&self) -> bool {
+        matches!(self, Self::Print)
+    }
+}
+
 /// What becomes of the node in its cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -201,12 +221,21 @@ pub struct ClusterOptions {
     /// Grace period in seconds; absent: each pod's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace: Option<u32>,
+    /// What becomes of kubeadm's ConfigMap.
+    #[serde(default, skip_serializing_if = "ClusterConfig::is_print")]
+    pub config: ClusterConfig,
 }
 
 impl ClusterOptions {
     /// As nobody has said anything about the cluster.
-    pub const NONE: Self =
-        Self { kubeconfig: None, drain: false, force: false, delete_emptydir_data: false, grace: None };
+    pub const NONE: Self = Self {
+        kubeconfig: None,
+        drain: false,
+        force: false,
+        delete_emptydir_data: false,
+        grace: None,
+        config: ClusterConfig::Print,
+    };
 
     fn is_none(&self) -> bool {
         *self == Self::NONE

@@ -152,6 +152,18 @@ pub enum Undo {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         value: Option<String>,
     },
+    /// Puts a field of kubeadm's configuration of all kubelets back.
+    RestoreKubeletMap {
+        /// The kubeconfig to speak with.
+        kubeconfig: String,
+        /// The ConfigMap in kube-system.
+        map: String,
+        /// The field.
+        key: String,
+        /// What it was; absent where it was not there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        value: Option<String>,
+    },
     /// Nothing to take back.
     None {
         /// Why not.
@@ -219,7 +231,15 @@ pub enum Record {
     RollbackStarted {
         /// Why.
         why: String,
+        /// Pods that ran on the new runtime then, `namespace/name` each, where a run is taken back that had ended well: those
+        /// have to run on Docker again, whatever ran there before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pods: Option<Vec<String>>,
     },
+    /// No new pods come to the node while it is taken back.
+    Cordoned,
+    /// They come again.
+    Uncordoned,
     /// A step was taken back.
     StepUndone {
         /// Place in the plan.

@@ -1,6 +1,7 @@
 //! The field's words as values. No I/O, no clock, no environment: everything here can be made in a test by hand,
 //! printed as JSON, and read back.
 
+mod action;
 mod bench;
 mod carry;
 mod desired;
@@ -19,21 +20,22 @@ mod state;
 mod verdict;
 mod words;
 
+pub use action::{Action, FileAfter, FileBefore};
 pub use bench::{Benchmark, Datapoint, Spread};
 pub use carry::{CarryCost, CarryImage, CarryMode, CarryOptions, Comparing, ContainerdImage, Images, ManifestSource};
 pub use desired::{
-    ClusterOptions, ConfigWay, DEFAULT_ENDPOINT, Desired, DockerFate, Goal, ImagePolicy, Profile, RecoverPolicy,
-    Retention, Timeouts, same_endpoint,
+    ClusterConfig, ClusterOptions, ConfigWay, DEFAULT_ENDPOINT, Desired, DockerFate, Goal, ImagePolicy, Profile,
+    RecoverPolicy, Retention, Timeouts, same_endpoint,
 };
 pub use digest::{Digest, Hasher};
 pub use duration::Span;
 pub use facts::{
     Assumptions, CgroupFacts, ClusterFacts, CniFacts, ContainerdFacts, CredentialFile, CrioFacts, Dependent, DiskFacts,
-    DiskUse, DockerContainer, DockerDrift, DockerFacts, DockerImage, DockerProblem, DockerSetting, DockerUser, Facts,
-    FileFacts, HandlerFacts, HostState, KernelSwitch, KubeletFacts, KubeletFlag, KubeletSetting, MemberFacts,
-    MemberPod, Membership, NodeFacts, PackageFacts, PodFacts, PodKind, ProblemKind, RegistryConfig, RegistryDir,
-    RegistryFacts, RegistryMirror, RegistryTls, ServiceFacts, StaticPod, Surroundings, Tie, UnitFacts, UnitNeed,
-    Unseen, UserKind,
+    DiskUse, DockerContainer, DockerDrift, DockerFacts, DockerImage, DockerProblem, DockerSetting, DockerUser,
+    EtcdFacts, EtcdHealth, Facts, FileFacts, HandlerFacts, HostState, KernelSwitch, KubeletFacts, KubeletFlag,
+    KubeletMap, KubeletSetting, MemberFacts, MemberPod, Membership, NodeFacts, OtherNodes, PackageFacts, PodFacts,
+    PodKind, ProblemKind, RegistryConfig, RegistryDir, RegistryFacts, RegistryMirror, RegistryTls, ServiceFacts,
+    StaticPod, Surroundings, Tie, UnitFacts, UnitNeed, Unseen, UserKind,
 };
 pub use finding::{Explanation, Finding, Severity};
 pub use fleet::{
@@ -42,7 +44,7 @@ pub use fleet::{
 };
 pub use journal::{Entry, LentLayer, Record, Seconds, Undo, UnitLink, UnitSnapshot};
 pub use origin::{Origin, OriginKind, Sourced};
-pub use plan::{Action, Change, FileAfter, FileBefore, Plan, Risk, Step, Summary, UndoKind};
+pub use plan::{Change, Plan, Risk, Step, Summary, UndoKind};
 pub use run::{
     Check, CheckStatus, Downtime, Evidence, Level, Outcome, Overhead, Phase, RunReport, Rung, StepResult, StepStatus,
     Verification,
