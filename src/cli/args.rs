@@ -20,6 +20,9 @@ pub struct Cli {
     /// Only the outcome
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
+    /// No lines that move on a terminal: one line for each event, as elsewhere
+    #[arg(long, global = true)]
+    pub no_progress: bool,
     /// More detail; twice for even more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,

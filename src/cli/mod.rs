@@ -47,7 +47,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error).into(),
     };
-    let printer = Printer::new(cli.color, cli.quiet, cli.verbose);
+    let printer = Printer::new(cli.color, cli.quiet, cli.verbose).without_progress(cli.no_progress);
     let result = run(&cli, printer);
     result.unwrap_or_else(|error| exit::report(&error, printer)).into()
 }

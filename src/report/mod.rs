@@ -21,4 +21,5 @@ pub use plan::{plan, verdicts};
 pub use run::{history, outcome_line, run_report};
 pub use runtime::runtime;
 pub use style::{Glyphs, Look, command, paint};
+pub use table::rows;
 pub use verification::verification;
