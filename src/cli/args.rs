@@ -2,6 +2,7 @@
 
 use super::cluster_args::ClusterArgs;
 use super::image_args::{CleanupArgs, ImagesCommand};
+use super::look_args::{CheckArgs, ExplainArgs, InspectArgs};
 use crate::{
     model::{CgroupDriver, Goal, Level, Span},
     runtime::oci::OciArgs,
@@ -100,8 +101,8 @@ pub enum Command {
 /// Options of every command that looks at a node.
 #[derive(Debug, Clone, Args)]
 pub struct NodeArgs {
-    /// A node's file tree instead of this machine; nothing live is touched
-    #[arg(long, value_name = "DIR")]
+    /// A node's file tree instead of this machine, or a support bundle; nothing live is touched
+    #[arg(long, value_name = "DIR|BUNDLE")]
     pub root: Option<PathBuf>,
     /// State what a file tree cannot tell: docker.version,
     /// docker.cgroup-driver, containerd.version, kubelet.version,
@@ -145,41 +146,6 @@ pub enum Format {
     Text,
     /// One JSON document
     Json,
-}
-
-#[derive(Debug, Args)]
-pub struct InspectArgs {
-    #[command(flatten)]
-    pub node: NodeArgs,
-    /// Output format
-    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub output: Format,
-}
-
-#[derive(Debug, Args)]
-pub struct CheckArgs {
-    #[command(flatten)]
-    pub node: NodeArgs,
-    #[command(flatten)]
-    pub of_cluster: ClusterArgs,
-    /// Look at the workload of the whole cluster instead of this node
-    #[arg(long, conflicts_with_all = ["drain", "no_cluster", "list", "root"])]
-    pub cluster: bool,
-    /// List every finding there is
-    #[arg(long)]
-    pub list: bool,
-    /// Let this finding not block (repeatable)
-    #[arg(long, value_name = "ID")]
-    pub skip_check: Vec<String>,
-    /// Warnings block too
-    #[arg(long)]
-    pub fatal_warnings: bool,
-    /// Do not try the planned configuration with the node's containerd
-    #[arg(long)]
-    pub no_trial: bool,
-    /// Output format
-    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub output: Format,
 }
 
 #[derive(Debug, Args)]
@@ -468,13 +434,6 @@ pub struct ConvertArgs {
     pub node: NodeArgs,
     #[command(flatten)]
     pub change: ChangeArgs,
-}
-
-#[derive(Debug, Args)]
-pub struct ExplainArgs {
-    /// A finding's id, as `castoff check` shows it
-    #[arg(value_name = "ID")]
-    pub id: String,
 }
 
 #[derive(Debug, Args)]

@@ -1,9 +1,12 @@
 //! Commands that only look: `inspect`, `check`, `explain`, and `man`.
 
 use super::{
-    args::{CheckArgs, ExplainArgs, Format, InspectArgs},
+    args::Format,
+    bundle,
+    cluster_args::ClusterArgs,
     context::{Context, Trying, json, known_check, list, make_plan},
     exit::Exit,
+    look_args::{CheckArgs, ExplainArgs, InspectArgs},
 };
 use crate::{
     checks, cluster,
@@ -17,7 +20,14 @@ use std::path::Path;
 
 /// `castoff inspect`
 pub fn inspect(args: &InspectArgs, printer: Printer) -> Result<Exit> {
-    let context = Context::open(&args.node, &[])?;
+    let mut context = Context::look(&args.node, &[])?;
+    if let Some(file) = &args.bundle {
+        let cluster =
+            ClusterArgs { no_cluster: args.no_cluster, kubeconfig: args.kubeconfig.clone(), ..ClusterArgs::default() };
+        context = context.with_cluster(&cluster)?;
+        bundle::make(&context, file, args.force, printer)?;
+        return Ok(Exit::OK);
+    }
     let facts = context.facts();
     match args.output {
         Format::Text => printer.data(&report::facts(&facts, printer.look())),
@@ -34,7 +44,7 @@ pub fn check(args: &CheckArgs, printer: Printer) -> Result<Exit> {
         }
         return Ok(Exit::OK);
     }
-    let context = Context::open(&args.node, &args.skip_check)?.with_cluster(&args.of_cluster)?;
+    let context = Context::look(&args.node, &args.skip_check)?.with_cluster(&args.of_cluster)?;
     let findings = if args.cluster {
         of_cluster(&context, printer)?
     } else {

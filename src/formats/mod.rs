@@ -27,6 +27,7 @@ pub mod kubeconfig;
 pub mod kubelet_config;
 pub mod kubelet_fields;
 pub mod kubelet_flags;
+pub mod mask;
 pub mod mentions;
 pub mod mounts;
 pub mod os_release;

@@ -2,6 +2,7 @@
 //! printed as JSON, and read back.
 
 mod bench;
+mod bundle;
 mod carry;
 mod desired;
 mod digest;
@@ -20,6 +21,7 @@ mod verdict;
 mod words;
 
 pub use bench::{Benchmark, Datapoint, Spread};
+pub use bundle::{Bundle, BundleFile, BundlePlan, BundleText, MaskedWrite};
 pub use carry::{CarryCost, CarryImage, CarryMode, CarryOptions, Comparing, ContainerdImage, Images, ManifestSource};
 pub use desired::{
     ClusterOptions, ConfigWay, DEFAULT_ENDPOINT, Desired, DockerFate, Goal, ImagePolicy, Profile, RecoverPolicy,
