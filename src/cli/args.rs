@@ -3,6 +3,7 @@
 use super::cluster_args::ClusterArgs;
 use super::image_args::{CleanupArgs, ImagesCommand};
 use super::look_args::{CheckArgs, ExplainArgs, InspectArgs};
+use super::schema::SchemaArgs;
 use crate::{
     model::{CgroupDriver, Goal, Level, Span},
     runtime::oci::OciArgs,
@@ -80,7 +81,7 @@ pub enum Command {
     },
     /// Rewrite containerd's configuration to another version
     Convert(ConvertArgs),
-    /// Explain a finding
+    /// Explain a finding, step, verdict or exit code
     Explain(ExplainArgs),
     /// Try it all on a sample node in a temporary folder
     Demo(DemoArgs),
@@ -91,6 +92,8 @@ pub enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Print the JSON Schema of a document
+    Schema(SchemaArgs),
     /// Write the man pages into a directory
     Man {
         /// The directory
@@ -148,6 +151,18 @@ pub enum Format {
     Json,
 }
 
+/// `-o` of commands that carry something out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum RunFormat {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON document at the end
+    Json,
+    /// An event a line, while it goes on
+    Jsonl,
+}
+
 #[derive(Debug, Args)]
 pub struct PlanArgs {
     #[command(flatten)]
@@ -203,7 +218,7 @@ pub struct ChangeArgs {
     pub keep_on_verify_failure: bool,
     /// Output format of the run's report
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub output: Format,
+    pub output: RunFormat,
 }
 
 /// How long somebody has to keep a run.
@@ -301,6 +316,9 @@ pub struct VerifyArgs {
     /// Samples at the same time
     #[arg(long, requires = "bench", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub parallel: u32,
+    /// Write metrics here too, for the node exporter's textfile collector
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
     /// Exit with 2 when the node is not as expected
     #[arg(long)]
     pub detailed_exitcode: bool,
@@ -374,7 +392,7 @@ pub struct RunArgs {
     pub node: NodeArgs,
     /// Output format
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub output: Format,
+    pub output: RunFormat,
 }
 
 #[derive(Debug, Args)]

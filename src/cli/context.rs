@@ -5,6 +5,7 @@ use super::{
     bundle::{self, FromBundle},
     cluster_args::ClusterArgs,
     exit::Usage,
+    explain::guess,
 };
 use crate::{
     apply::{self, Refusal},
@@ -58,7 +59,11 @@ impl Context {
     pub fn look(args: &NodeArgs, skip_checks: &[String]) -> Result<Self> {
         let mut assumptions = Assumptions::default();
         for pair in &args.assume {
-            assumptions.set(pair).map_err(|why| Usage::error(why, "for example `--assume kubelet.version=1.23.17`"))?;
+            assumptions.set(pair).map_err(|why| {
+                let key = pair.split('=').next().unwrap_or_default();
+                let close = guess(key, Assumptions::KEYS.into_iter().filter(|known| *known != key));
+                Usage::error(why, close.unwrap_or_else(|| "for example `--assume kubelet.version=1.23.17`".to_owned()))
+            })?;
         }
         for id in skip_checks {
             known_check(id)?;
@@ -145,11 +150,8 @@ impl Context {
 /// A usage error.
 pub fn known_check(id: &str) -> Result<&'static checks::CheckInfo> {
     checks::find(id).ok_or_else(|| {
-        let close = checks::suggestions(id);
-        let hint = match close.as_slice() {
-            [] => "`castoff check --list` shows all".to_owned(),
-            close => format!("did you mean {}?", close.join(" or ")),
-        };
+        let close = guess(id, checks::registry().map(|check| check.id));
+        let hint = close.unwrap_or_else(|| "`castoff check --list` shows all".to_owned());
         Usage::error(format!("there is no finding `{id}`"), hint)
     })
 }

@@ -1,12 +1,12 @@
-//! Commands that only look: `inspect`, `check`, `explain`, and `man`.
+//! Commands that only look: `inspect`, `check`, and `man`.
 
 use super::{
     args::Format,
     bundle,
     cluster_args::ClusterArgs,
-    context::{Context, Trying, json, known_check, list, make_plan},
+    context::{Context, Trying, json, list, make_plan},
     exit::Exit,
-    look_args::{CheckArgs, ExplainArgs, InspectArgs},
+    look_args::{CheckArgs, InspectArgs},
 };
 use crate::{
     checks, cluster,
@@ -75,12 +75,6 @@ fn of_cluster(context: &Context, printer: Printer) -> Result<Vec<Finding>> {
     })?;
     printer.say(&format!("{pods} pods of {} looked at", api.server()));
     Ok(findings)
-}
-
-/// `castoff explain`
-pub fn explain(args: &ExplainArgs, printer: Printer) -> Result<Exit> {
-    printer.data(&report::explanation(&known_check(&args.id)?.explain(), printer.look()));
-    Ok(Exit::OK)
 }
 
 /// `castoff man`

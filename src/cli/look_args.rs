@@ -57,7 +57,7 @@ pub struct CheckArgs {
 
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// A finding's id, as `castoff check` shows it
+    /// A finding, step, verdict, outcome or exit code [default: lists them]
     #[arg(value_name = "ID")]
-    pub id: String,
+    pub id: Option<String>,
 }

@@ -70,15 +70,10 @@ pub fn write(path: &Path, content: &BundleContent, force: bool) -> Result<()> {
     let name = path.to_str().ok_or_else(|| anyhow!("{} is not UTF-8", path.display()))?;
     let bytes = pack(name, content)?;
     let root = Root::open(Path::new("/"), Faults::none())?;
-    let mode = Attributes::Keep { mode: 0o600 };
-    if !force {
-        return root.write_atomic(name, &bytes, Expect::Absent, mode);
+    if force {
+        return user_files::replace(&path, &bytes, 0o600);
     }
-    // Replaced as a whole: what was there may be readable by everybody, or a link.
-    let new = format!("{name}.new");
-    root.remove_file(&new)?;
-    root.write_atomic(&new, &bytes, Expect::Absent, mode)?;
-    std::fs::rename(&new, name).with_context(|| format!("cannot replace {name}"))
+    root.write_atomic(name, &bytes, Expect::Absent, Attributes::Keep { mode: 0o600 })
 }
 
 /// The name that says how a bundle is packed.

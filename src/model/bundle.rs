@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 /// How the text of a file is in a bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum BundleText {
     /// As it is.
@@ -21,6 +22,7 @@ pub enum BundleText {
 
 /// One file that castoff read on the node. Owner, mode and real digest are in the facts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct BundleFile {
     /// Its path on the node.
@@ -37,6 +39,7 @@ pub struct BundleFile {
 
 /// A plan as it was on the node when the bundle was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BundlePlan {
     /// What it reaches.
     pub goal: Goal,
@@ -48,6 +51,7 @@ pub struct BundlePlan {
 
 /// What a plan writes over a masked file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MaskedWrite {
     /// The file.
     pub path: String,
@@ -59,6 +63,7 @@ pub struct MaskedWrite {
 
 /// A node in one file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Bundle {
     /// [`API_VERSION`].

@@ -7,6 +7,7 @@ mod carry;
 mod desired;
 mod digest;
 mod duration;
+mod event;
 mod facts;
 mod finding;
 mod fleet;
@@ -29,6 +30,7 @@ pub use desired::{
 };
 pub use digest::{Digest, Hasher};
 pub use duration::Span;
+pub use event::{EVENTS_VERSION, Event, EventLevel, What};
 pub use facts::{
     Assumptions, CgroupFacts, ClusterFacts, CniFacts, ContainerdFacts, CredentialFile, CrioFacts, Dependent, DiskFacts,
     DiskUse, DockerContainer, DockerDrift, DockerFacts, DockerImage, DockerProblem, DockerSetting, DockerUser, Facts,

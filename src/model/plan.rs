@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// What happens to a thing. One vocabulary for text symbols, JSON and Ansible's `changed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
     /// Something new.
@@ -35,6 +36,7 @@ impl Change {
 
 /// What a step may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Risk {
     /// Nothing that runs notices.
@@ -47,6 +49,7 @@ pub enum Risk {
 
 /// How a step is taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum UndoKind {
     /// The old content comes back with owner, mode and extended attributes.
@@ -71,6 +74,7 @@ pub enum UndoKind {
 
 /// What a file must look like before it is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FileBefore {
     /// Digest of its content.
     pub digest: Digest,
@@ -84,6 +88,7 @@ pub struct FileBefore {
 
 /// What a file will look like.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FileAfter {
     /// Digest of the new content.
     pub digest: Digest,
@@ -93,6 +98,7 @@ pub struct FileAfter {
 
 /// One primitive. Features compose them; there are few, so that each can be done, undone and redone with care.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Action {
     /// Writes a whole file.
@@ -308,6 +314,7 @@ const fn plural(count: usize) -> &'static str {
 
 /// One step of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Step {
     /// Kebab-case, unique in the plan.
     pub id: String,
@@ -329,6 +336,7 @@ pub struct Step {
 
 /// Counts over the steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Summary {
     /// Things created.
     pub create: usize,
@@ -344,6 +352,7 @@ pub struct Summary {
 
 /// What castoff would do to a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
     /// [`super::API_VERSION`].
