@@ -255,3 +255,46 @@ fn a_profile_comes_along_and_a_masked_plan_is_not_saved() {
     castoff(&["plan", "--root", shown, "--out", saved.to_str().unwrap()]).code(1).error(&["cannot be saved", &real]);
     assert!(!saved.exists());
 }
+
+/// Replaces the string number `at`; true when there was one.
+fn replace(value: &mut serde_json::Value, at: &mut usize, by: &str) -> bool {
+    match value {
+        serde_json::Value::String(text) if *at == 0 => {
+            by.clone_into(text);
+            true
+        }
+        serde_json::Value::String(_) => {
+            *at -= 1;
+            false
+        }
+        serde_json::Value::Array(items) => items.iter_mut().any(|item| replace(item, at, by)),
+        serde_json::Value::Object(fields) => fields.values_mut().any(|field| replace(field, at, by)),
+        _ => false,
+    }
+}
+
+#[test]
+fn planning_with_facts_that_somebody_made_up_does_not_panic() {
+    let sim = sim_with_secrets();
+    let desired = fixture::desired(&[]);
+    let (bundle, content, _) = through_a_file(&sim.host(&Faults::none()), &Assumptions::default(), &desired);
+    let document = serde_json::to_value(&bundle).unwrap();
+    let (mut read, mut planned) = (0, 0);
+    for by in ["", "é/../..\u{0}\n", "=[{\"'-:@.99999999999999999999"] {
+        for at in (0..).step_by(2) {
+            let (mut changed, mut left) = (document.clone(), at);
+            if !replace(&mut changed, &mut left, by) {
+                break;
+            }
+            // A word that stands for one of a few is an error where it is read.
+            let Ok(changed) = serde_json::from_value::<Bundle>(changed) else { continue };
+            read += 1;
+            let Ok(facts) = changed.facts(content.texts.clone()) else { continue };
+            for (_, mut plan) in both(&desired)(&facts) {
+                changed.settle(&mut plan);
+                planned += 1;
+            }
+        }
+    }
+    assert!(read > 200 && planned > 300, "{read} read, {planned} planned");
+}
