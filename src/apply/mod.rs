@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `store`, `retention` | the directories of runs: plan, journal, backups, report; which are kept |
 //! | `journal`, `records` | appending records; what they say |
+//! | `events` | a run as a stream of events |
 //! | `executor` | a run from lock to report; resume |
 //! | `ready` | whether a plan can be carried out at all |
 //! | `steps` | how each kind of action is prepared, done and checked |
@@ -21,6 +22,7 @@ mod carry;
 mod cleanup;
 mod cluster;
 mod cni;
+mod events;
 mod executor;
 mod guard;
 mod hands;
@@ -41,6 +43,7 @@ mod timing;
 mod undo;
 
 pub use cleanup::{Leftovers, clean, leftovers};
+pub use events::{Events, summary as summary_event};
 pub use executor::{Options, apply, make_up, prune, refuse_open_run, refuse_stale, resume};
 pub use guard::{EARLY, LATE, TIMER};
 pub use journal::Journal;
@@ -52,7 +55,7 @@ pub use retention::Pruned;
 pub use rollback::{commit, rollback};
 pub use store::{RUNS, Run, Store};
 
-use crate::model::{Plan, Step};
+use crate::model::{Check, Plan, Step};
 use std::time::Duration;
 
 /// For starting and stopping a timer.
@@ -74,6 +77,8 @@ pub trait Observer {
     fn step_done(&mut self, _step: &Step, _total: usize, _seconds: f64, _detail: Option<&str>) {}
     /// A step failed.
     fn step_failed(&mut self, _step: &Step, _total: usize, _error: &str) {}
+    /// A check of the node has its result.
+    fn checked(&mut self, _check: &Check) {}
     /// Taking back begins.
     fn rollback_started(&mut self, _run: &str, _steps: usize, _why: &str) {}
     /// One thing was taken back.

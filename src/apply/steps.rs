@@ -349,6 +349,9 @@ impl Work<'_> {
             return Ok(None);
         }
         let checks = verify::between(self.host, &self.plan.desired);
+        for check in &checks {
+            self.observer.checked(check);
+        }
         let told = told(&checks);
         self.checks.extend(checks);
         match told {
@@ -363,6 +366,9 @@ impl Work<'_> {
         // Pods were tried before kubelet was started.
         let options = verify::Options { extent: verify::Extent::None, ..verify::Options::gate(Level::Node) };
         let verification = verify::run(self.host, &options, &self.plan.desired)?;
+        for check in &verification.checks {
+            self.observer.checked(check);
+        }
         // After a boot this is asked again, and only its last answers count.
         self.checks.retain(|check| check.id.starts_with("live-"));
         self.checks.extend(verification.checks);

@@ -2,6 +2,7 @@
 
 use super::journal::Journal;
 use crate::{
+    formats::spelling::distance,
     host::{Attributes, EntryKind, Expect, FileRead, Host},
     model::{Digest, Plan, RunReport},
 };
@@ -82,7 +83,15 @@ impl<'h> Store<'h> {
             .collect();
         match (fitting.len(), fitting.pop()) {
             (1, Some(run)) => Ok(run),
-            (0, _) | (_, None) => bail!("there is no run `{wanted}`; `castoff history` lists them"),
+            (0, _) | (_, None) => {
+                // Ids are a time and the plan's id: a slip of the finger leaves most of it.
+                let all = self.runs()?;
+                let tail = |run: &Run| run.id.rsplit('-').next().unwrap_or_default().to_owned();
+                let far = |run: &Run| distance(&run.id, wanted).min(distance(&tail(run), wanted));
+                let close = all.iter().rev().find(|run| far(run) <= (wanted.len() / 4).max(1));
+                let hint = close.map(|run| format!("; did you mean {}?", run.id)).unwrap_or_default();
+                bail!("there is no run `{wanted}`{hint}; `castoff history` lists them")
+            }
             (count, _) => bail!("`{wanted}` fits {count} runs; give the full id from `castoff history`"),
         }
     }

@@ -2,6 +2,8 @@
 
 use super::cluster_args::{BackArgs, ClusterArgs};
 use super::image_args::{CleanupArgs, ImagesCommand};
+use super::look_args::{CheckArgs, ExplainArgs, InspectArgs};
+use super::schema::SchemaArgs;
 use crate::{
     model::{CgroupDriver, Goal, Level, Span},
     runtime::oci::OciArgs,
@@ -82,7 +84,7 @@ pub enum Command {
     },
     /// Rewrite containerd's configuration to another version
     Convert(ConvertArgs),
-    /// Explain a finding
+    /// Explain a finding, step, verdict or exit code
     Explain(ExplainArgs),
     /// Try it all on a sample node in a temporary folder
     Demo(DemoArgs),
@@ -93,6 +95,8 @@ pub enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Print the JSON Schema of a document
+    Schema(SchemaArgs),
     /// Write the man pages into a directory
     Man {
         /// The directory
@@ -103,8 +107,8 @@ pub enum Command {
 /// Options of every command that looks at a node.
 #[derive(Debug, Clone, Args)]
 pub struct NodeArgs {
-    /// A node's file tree instead of this machine; nothing live is touched
-    #[arg(long, value_name = "DIR")]
+    /// A node's file tree instead of this machine, or a support bundle; nothing live is touched
+    #[arg(long, value_name = "DIR|BUNDLE")]
     pub root: Option<PathBuf>,
     /// State what a file tree cannot tell: docker.version,
     /// docker.cgroup-driver, containerd.version, kubelet.version,
@@ -150,39 +154,16 @@ pub enum Format {
     Json,
 }
 
-#[derive(Debug, Args)]
-pub struct InspectArgs {
-    #[command(flatten)]
-    pub node: NodeArgs,
-    /// Output format
-    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub output: Format,
-}
-
-#[derive(Debug, Args)]
-pub struct CheckArgs {
-    #[command(flatten)]
-    pub node: NodeArgs,
-    #[command(flatten)]
-    pub of_cluster: ClusterArgs,
-    /// Look at the workload of the whole cluster instead of this node
-    #[arg(long, conflicts_with_all = ["drain", "no_cluster", "list", "root"])]
-    pub cluster: bool,
-    /// List every finding there is
-    #[arg(long)]
-    pub list: bool,
-    /// Let this finding not block (repeatable)
-    #[arg(long, value_name = "ID")]
-    pub skip_check: Vec<String>,
-    /// Warnings block too
-    #[arg(long)]
-    pub fatal_warnings: bool,
-    /// Do not try the planned configuration with the node's containerd
-    #[arg(long)]
-    pub no_trial: bool,
-    /// Output format
-    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub output: Format,
+/// `-o` of commands that carry something out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum RunFormat {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON document at the end
+    Json,
+    /// An event a line, while it goes on
+    Jsonl,
 }
 
 #[derive(Debug, Args)]
@@ -240,7 +221,7 @@ pub struct ChangeArgs {
     pub keep_on_verify_failure: bool,
     /// Output format of the run's report
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub output: Format,
+    pub output: RunFormat,
 }
 
 /// How long somebody has to keep a run.
@@ -338,6 +319,9 @@ pub struct VerifyArgs {
     /// Samples at the same time
     #[arg(long, requires = "bench", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub parallel: u32,
+    /// Write metrics here too, for the node exporter's textfile collector
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
     /// Exit with 2 when the node is not as expected
     #[arg(long)]
     pub detailed_exitcode: bool,
@@ -411,7 +395,7 @@ pub struct RunArgs {
     pub node: NodeArgs,
     /// Output format
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub output: Format,
+    pub output: RunFormat,
 }
 
 #[derive(Debug, Args)]
@@ -473,13 +457,6 @@ pub struct ConvertArgs {
     pub node: NodeArgs,
     #[command(flatten)]
     pub change: ChangeArgs,
-}
-
-#[derive(Debug, Args)]
-pub struct ExplainArgs {
-    /// A finding's id, as `castoff check` shows it
-    #[arg(value_name = "ID")]
-    pub id: String,
 }
 
 #[derive(Debug, Args)]

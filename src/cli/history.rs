@@ -1,8 +1,9 @@
 //! `castoff history` and `show`
 
 use super::{
-    args::{Format, HistoryArgs, ShowArgs},
+    args::{Format, HistoryArgs, RunFormat, ShowArgs},
     context::{Context, json, list},
+    events,
     exit::Exit,
 };
 use crate::{
@@ -43,8 +44,9 @@ pub fn show(args: &ShowArgs, printer: Printer) -> Result<Exit> {
     let run = store.find(args.run.run.as_deref())?;
     let document = store.report_or_so_far(&run)?;
     match args.run.output {
-        Format::Text => printer.data(&report::run_report(&document, printer.look())),
-        Format::Json => printer.data(&json(&document)?),
+        RunFormat::Text => printer.data(&report::run_report(&document, printer.look())),
+        RunFormat::Json => printer.data(&json(&document)?),
+        RunFormat::Jsonl => return Err(events::none_here("show")),
     }
     Ok(Exit::OK)
 }

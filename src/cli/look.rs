@@ -1,9 +1,12 @@
-//! Commands that only look: `inspect`, `check`, `explain`, and `man`.
+//! Commands that only look: `inspect`, `check`, and `man`.
 
 use super::{
-    args::{CheckArgs, ExplainArgs, Format, InspectArgs},
-    context::{Context, Trying, json, known_check, list, make_plan},
+    args::Format,
+    bundle,
+    cluster_args::ClusterArgs,
+    context::{Context, Trying, json, list, make_plan},
     exit::Exit,
+    look_args::{CheckArgs, InspectArgs},
 };
 use crate::{
     checks, cluster,
@@ -17,7 +20,14 @@ use std::path::Path;
 
 /// `castoff inspect`
 pub fn inspect(args: &InspectArgs, printer: Printer) -> Result<Exit> {
-    let context = Context::open(&args.node, &[])?;
+    let mut context = Context::look(&args.node, &[])?;
+    if let Some(file) = &args.bundle {
+        let cluster =
+            ClusterArgs { no_cluster: args.no_cluster, kubeconfig: args.kubeconfig.clone(), ..ClusterArgs::default() };
+        context = context.with_cluster(&cluster)?;
+        bundle::make(&context, file, args.force, printer)?;
+        return Ok(Exit::OK);
+    }
     let facts = context.facts();
     match args.output {
         Format::Text => printer.data(&report::facts(&facts, printer.look())),
@@ -34,7 +44,7 @@ pub fn check(args: &CheckArgs, printer: Printer) -> Result<Exit> {
         }
         return Ok(Exit::OK);
     }
-    let context = Context::open(&args.node, &args.skip_check)?.with_cluster(&args.of_cluster)?;
+    let context = Context::look(&args.node, &args.skip_check)?.with_cluster(&args.of_cluster)?;
     let findings = if args.cluster {
         of_cluster(&context, printer)?
     } else {
@@ -65,12 +75,6 @@ fn of_cluster(context: &Context, printer: Printer) -> Result<Vec<Finding>> {
     })?;
     printer.say(&format!("{pods} pods of {} looked at", api.server()));
     Ok(findings)
-}
-
-/// `castoff explain`
-pub fn explain(args: &ExplainArgs, printer: Printer) -> Result<Exit> {
-    printer.data(&report::explanation(&known_check(&args.id)?.explain(), printer.look()));
-    Ok(Exit::OK)
 }
 
 /// `castoff man`

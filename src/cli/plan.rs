@@ -2,6 +2,7 @@
 
 use super::{
     args::{Format, PlanArgs},
+    bundle::FromBundle,
     context::{Context, Trying, json, make_plan},
     exit::Exit,
 };
@@ -15,7 +16,7 @@ use anyhow::{Context as _, Result};
 
 /// Shows what would be done; saves it with `--out`. Writes nothing else.
 pub fn run(args: &PlanArgs, printer: Printer) -> Result<Exit> {
-    let context = Context::open(&args.node, &args.skip_check)?.with_cluster(&args.cluster)?;
+    let context = Context::look(&args.node, &args.skip_check)?.with_cluster(&args.cluster)?;
     let plan = make_plan(&context, args.context, Trying { wanted: !args.no_trial, printer });
     match args.output {
         Format::Text => printer.data(&report::plan(&plan, printer.look(), !args.no_diff)),
@@ -26,9 +27,17 @@ pub fn run(args: &PlanArgs, printer: Printer) -> Result<Exit> {
     {
         printer.insist(&format!("warning: {error}; `castoff resume {run}` or `castoff rollback {run}` first"));
     }
+    if let Some(bundle) = &context.bundle {
+        bundle.tell(&plan, printer);
+        if args.out.is_some() {
+            FromBundle::check_savable(&plan)?;
+        }
+    }
     if let Some(path) = &args.out {
         user_files::write_private(path, &json(&plan)?).context("cannot save the plan")?;
-        let root = args.node.root.as_ref().map(|root| format!(" --root {}", root.display())).unwrap_or_default();
+        // A bundle is no place to apply a plan at: that is done on the node.
+        let root = args.node.root.as_ref().filter(|_| context.bundle.is_none());
+        let root = root.map(|root| format!(" --root {}", root.display())).unwrap_or_default();
         printer.say(&format!("Saved. To run exactly this plan: castoff apply{root} {}", path.display()));
     }
     Ok(if plan.blocking().next().is_some() {

@@ -4,6 +4,7 @@
 
 mod aio;
 mod api;
+pub mod bundle_file;
 mod cage;
 mod clock;
 mod containerd;

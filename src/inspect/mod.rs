@@ -3,6 +3,7 @@
 //! Inspecting never fails: a node in a strange shape is data. A file that cannot be understood becomes a finding, a
 //! daemon that does not answer is something unseen.
 
+pub mod bundle;
 mod cluster;
 mod cni;
 mod containerd;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a file must look like before it is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FileBefore {
     /// Digest of its content.
     pub digest: Digest,
@@ -18,6 +19,7 @@ pub struct FileBefore {
 
 /// What a file will look like.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FileAfter {
     /// Digest of the new content.
     pub digest: Digest,
@@ -27,6 +29,7 @@ pub struct FileAfter {
 
 /// One primitive. Features compose them; there are few, so that each can be done, undone and redone with care.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Action {
     /// Writes a whole file.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// A symlink of a unit below `/etc/systemd/system`, as it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UnitLink {
     /// Absolute path of the link.
     pub path: String,
@@ -14,6 +15,7 @@ pub struct UnitLink {
 
 /// A unit as it was before a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct UnitSnapshot {
     /// Unit name.
@@ -28,6 +30,7 @@ pub struct UnitSnapshot {
 
 /// A layer of Docker's that containerd may get.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LentLayer {
     /// Its directory.
     pub dir: String,
@@ -37,6 +40,7 @@ pub struct LentLayer {
 
 /// How one step is taken back. Written and fsynced before the step acts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Undo {
     /// Writes the backup back.
@@ -173,6 +177,7 @@ pub enum Undo {
 
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "record", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Record {
     /// The run began.
@@ -273,6 +278,7 @@ pub enum Record {
 
 /// Seconds, kept to the millisecond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(from = "f64", into = "f64")]
 pub struct Seconds(u64);
 
@@ -292,6 +298,7 @@ impl From<Seconds> for f64 {
 
 /// A record with its time and number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Entry {
     /// RFC 3339, UTC.
     pub time: String,

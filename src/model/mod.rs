@@ -3,10 +3,12 @@
 
 mod action;
 mod bench;
+mod bundle;
 mod carry;
 mod desired;
 mod digest;
 mod duration;
+mod event;
 mod facts;
 mod finding;
 mod fleet;
@@ -22,6 +24,7 @@ mod words;
 
 pub use action::{Action, FileAfter, FileBefore};
 pub use bench::{Benchmark, Datapoint, Spread};
+pub use bundle::{Bundle, BundleFile, BundlePlan, BundleText, MaskedWrite};
 pub use carry::{CarryCost, CarryImage, CarryMode, CarryOptions, Comparing, ContainerdImage, Images, ManifestSource};
 pub use desired::{
     ClusterConfig, ClusterOptions, ConfigWay, DEFAULT_ENDPOINT, Desired, DockerFate, Goal, ImagePolicy, Profile,
@@ -29,6 +32,7 @@ pub use desired::{
 };
 pub use digest::{Digest, Hasher};
 pub use duration::Span;
+pub use event::{EVENTS_VERSION, Event, EventLevel, What};
 pub use facts::{
     Assumptions, CgroupFacts, ClusterFacts, CniFacts, ContainerdFacts, CredentialFile, CrioFacts, Dependent, DiskFacts,
     DiskUse, DockerContainer, DockerDrift, DockerFacts, DockerImage, DockerProblem, DockerSetting, DockerUser,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// What happens to a thing. One vocabulary for text symbols, JSON and Ansible's `changed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
     /// Something new.
@@ -35,6 +36,7 @@ impl Change {
 
 /// What a step may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Risk {
     /// Nothing that runs notices.
@@ -47,6 +49,7 @@ pub enum Risk {
 
 /// How a step is taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum UndoKind {
     /// The old content comes back with owner, mode and extended attributes.
@@ -73,6 +76,7 @@ pub enum UndoKind {
 
 /// One step of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Step {
     /// Kebab-case, unique in the plan.
     pub id: String,
@@ -94,6 +98,7 @@ pub struct Step {
 
 /// Counts over the steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Summary {
     /// Things created.
     pub create: usize,
@@ -109,6 +114,7 @@ pub struct Summary {
 
 /// What castoff would do to a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
     /// [`super::API_VERSION`].

@@ -6,6 +6,7 @@ mod findings;
 pub mod fleet;
 mod images;
 mod markup;
+mod metrics;
 mod plan;
 mod run;
 mod runtime;
@@ -15,8 +16,9 @@ mod verification;
 
 pub use bench::{benchmarks, comparison, pairs};
 pub use facts::facts;
-pub use findings::{explanation, findings};
+pub use findings::{explanation, findings, meaning};
 pub use images::{images, leftovers};
+pub use metrics::{MetricsOf, metrics};
 pub use plan::{plan, verdicts};
 pub use run::{history, outcome_line, run_report};
 pub use runtime::runtime;

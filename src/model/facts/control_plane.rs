@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What etcd says of itself at its metrics address.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct EtcdHealth {
     /// It can write: `/health` says so.
@@ -17,6 +18,7 @@ pub struct EtcdHealth {
 
 /// etcd on this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct EtcdFacts {
     /// Its pod's manifest.

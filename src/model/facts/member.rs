@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why a drain treats a pod as it does (kubectl `pkg/drain/filters.go` sorts the same way).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum PodKind {
     /// A static pod, of which the cluster only has a mirror: it moves with the node.
@@ -20,6 +21,7 @@ pub enum PodKind {
 
 /// A pod that the cluster has on the node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct MemberPod {
     /// Namespace.
@@ -63,6 +65,7 @@ impl MemberPod {
 
 /// kubeadm's configuration of all kubelets: the ConfigMap that `kubeadm upgrade node` writes over a kubelet's file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct KubeletMap {
     /// Its name in kube-system: `kubelet-config`, up to 1.23 `kubelet-config-1.NN`.
@@ -77,6 +80,7 @@ pub struct KubeletMap {
 
 /// Other nodes of the cluster. What these credentials may not see is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OtherNodes {
     /// Whether one of them is Ready and takes pods.
@@ -98,6 +102,7 @@ impl OtherNodes {
 
 /// A node of a cluster whose API server answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct MemberFacts {
     /// The API server.
@@ -133,6 +138,7 @@ pub struct MemberFacts {
 
 /// Whether the node belongs to a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Membership {
     /// Nobody asked: a file tree, or somebody who wants none of it.

@@ -35,6 +35,7 @@ use std::collections::BTreeMap;
 
 /// Everything castoff saw on a node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Facts {
     /// [`crate::model::API_VERSION`].
