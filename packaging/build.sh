@@ -179,3 +179,8 @@ build_castoff() {
     built=$target_dir/$build_target/$profile/castoff
     [ -x "$built" ] || { say "error: cargo built no $built" && return 1; }
 }
+
+# Versions of the tools that packages and the book are made with; others may lay out the same thing differently.
+CARGO_DEB=3.8.0
+CARGO_GENERATE_RPM=0.21.1
+MDBOOK=0.5.4
