@@ -193,10 +193,7 @@ fn install_takes_a_built_archive_whose_checksum_is_right() {
     let archive = archive(&folder);
     let prefix = folder.path().join("prefix");
     let install = |archive: &Path| {
-        run(
-            "./install.sh",
-            &["--from", archive.to_str().unwrap(), "--prefix", prefix.to_str().unwrap(), "--no-demo"],
-        )
+        run("./install.sh", &["--from", archive.to_str().unwrap(), "--prefix", prefix.to_str().unwrap(), "--no-demo"])
     };
     let output = install(&archive);
     assert!(output.status.success() && said(&output).contains("no SHA256SUMS"), "{output:?}");

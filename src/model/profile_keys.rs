@@ -251,15 +251,14 @@ mod tests {
         assert_eq!(profile, Profile::default());
         assert!(example.lines().all(|line| line.chars().count() <= 80), "{example}");
         // A line that sets something: a key, one equals sign.
-        let set: String = example
+        let set: Vec<&str> = example
             .lines()
             .map(|line| match line.strip_prefix("# ") {
                 Some(rest) if rest.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')) => rest,
                 _ => line,
             })
-            .map(|line| format!("{line}\n"))
             .collect();
-        let profile: Profile = toml::from_str(&set).unwrap();
+        let profile: Profile = toml::from_str(&set.join("\n")).unwrap();
         assert_eq!(profile.images, Some(ImagePolicy::Needed));
         assert_eq!(profile.timeouts, Timeouts::default());
     }
