@@ -10,8 +10,9 @@ usage: ./test.sh                    every gate, then the lab's smoke tier
        ./test.sh lab --smoke|--full all scenarios of the smoke tier, or all there are
        ./test.sh --help
 
-Gates: format, shell scripts, clippy, tests, real containerd, docs, dependencies, install, Ansible collection. Missing tools are installed:
-Debian packages with apt when this is root, cargo-deny with cargo into the cache. What cannot be done here is skipped,
+Gates: format, shell scripts, clippy, tests, real containerd, docs, dependencies, install, packages, book, Ansible collection. Missing
+tools are installed: Debian packages with apt when this is root, cargo-deny, cargo-deb, cargo-generate-rpm and mdbook with cargo into
+the cache. What cannot be done here is skipped,
 with the reason, and counted; the last line adds up gates, tests and lab checks. Exit code 1 if anything failed.
 
   CASTOFF_LAB=required  a lab that cannot run here is a failure (CI sets it)
@@ -115,6 +116,8 @@ all_gates() {
     RUSTDOCFLAGS="${RUSTDOCFLAGS:-} -D warnings" gate docs cargo doc --locked --no-deps
     deny_gate
     gate install check_install
+    packages_gate
+    book_gate
     ansible_gate
 }
 
@@ -349,6 +352,90 @@ holds_only_other() {
     say "error: $1:"
     find "$prefix" >&2
     return 1
+}
+
+# Packages of the debug build, hardly compressed: what they hold, not how small they are.
+packages_gate() {
+    if ! logged packages-tools env CASTOFF_CACHE="$cache" packaging/build --tools; then
+        tail -n 20 "$logs/packages-tools.log" | sed 's/^/      /'
+        unavailable packages "cargo-deb or cargo-generate-rpm cannot be built here"
+        return 0
+    fi
+    if ! command -v dpkg-deb >/dev/null || ! command -v strip >/dev/null; then
+        unavailable packages "dpkg-deb and strip are not installed (apt install dpkg binutils)"
+        return 0
+    fi
+    command -v lintian >/dev/null || apt_install lintian || true
+    gate packages check_packages
+}
+
+# One long `&&`, as in check_install.
+check_packages() {
+    local out=$scratch/packages prefix=$scratch/from bin archive
+    bin=$(cargo metadata --locked --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/debug/castoff
+    cargo build --locked --bin castoff &&
+        strip -o "$scratch/castoff" "$bin" &&
+        CASTOFF_CACHE=$cache packaging/build --binary "$scratch/castoff" --fast --only deb,rpm,archive --out "$out" &&
+        (cd "$out" && sha256sum --check SHA256SUMS) &&
+        dpkg-deb -c "$out"/castoff_*.deb >"$out/list" &&
+        holds_lines "$out/list" ./usr/bin/castoff ./usr/share/man/man8/castoff-migrate.8.gz ./usr/share/man/man5/castoff-profile.5.gz \
+            ./usr/share/bash-completion/completions/castoff ./usr/share/zsh/vendor-completions/_castoff \
+            ./usr/share/fish/vendor_completions.d/castoff.fish ./usr/share/doc/castoff/copyright \
+            ./usr/share/ansible/collections/ansible_collections/castoff/node/plugins/modules/runtime.py &&
+        check_lintian "$out"/castoff_*.deb &&
+        archive=$(echo "$out"/castoff-*-*.tar.gz) &&
+        ./install.sh --from "$archive" --prefix "$prefix" --no-demo &&
+        "$prefix/bin/castoff" --version &&
+        ./install.sh --uninstall --prefix "$prefix" && [ ! -e "$prefix" ]
+}
+
+# holds_lines LISTING PATH...
+holds_lines() {
+    local listing=$1 path
+    shift
+    for path in "$@"; do
+        awk '{ print $6 }' "$listing" | grep -qxF -- "$path" || { say "error: the package has no $path" && return 1; }
+    done
+}
+
+# The debug build may be linked dynamically, which its own dependencies would have to say; a package's never is.
+check_lintian() {
+    command -v lintian >/dev/null || { say "note: lintian is not installed" && return 0; }
+    local told
+    told=$(lintian --allow-root "$1" | grep -v -e undeclared-elf-prerequisites -e mismatched-override) || return 0
+    printf '%s\n' "$told"
+    return 1
+}
+
+# The pages as a book, and the recording in the README; what pages say is held by tests/pages.rs.
+book_gate() {
+    if ! logged mdbook-build mdbook_tool; then
+        tail -n 20 "$logs/mdbook-build.log" | sed 's/^/      /'
+        unavailable book "mdbook $MDBOOK cannot be built here"
+        return 0
+    fi
+    mdbook_tool
+    gate book check_book
+}
+
+mdbook_tool() { cached_tool mdbook "$MDBOOK" --no-default-features --features search; }
+
+check_book() {
+    "$tool" build --dest-dir "$scratch/book" docs 2>&1 | tee "$scratch/book.log" &&
+        if grep -e WARN -e ERROR "$scratch/book.log"; then return 1; fi &&
+        [ -s "$scratch/book/index.html" ] && [ -s "$scratch/book/migrate.html" ] && check_recording
+}
+
+check_recording() {
+    if ! command -v python3 >/dev/null && ! apt_install python3; then
+        # Whoever changes what castoff shows has a machine with it; CI has one.
+        [ "${CI:-}" != true ] || return 1
+        say "note: without python3 docs/recording.svg is not compared"
+        return 0
+    fi
+    local bin
+    bin=$(cargo metadata --locked --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/debug/castoff
+    cargo build --locked --bin castoff && docs/record --check "$bin"
 }
 
 # -- lab --------------------------------------------------------------------------------------------------------------

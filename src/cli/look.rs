@@ -7,6 +7,7 @@ use super::{
     context::{Context, Trying, json, list, make_plan},
     exit::Exit,
     look_args::{CheckArgs, InspectArgs},
+    pages,
 };
 use crate::{
     checks, cluster,
@@ -78,18 +79,10 @@ fn of_cluster(context: &Context, printer: Printer) -> Result<Vec<Finding>> {
 }
 
 /// `castoff man`
-pub fn man(dir: &Path, command: &clap::Command, printer: Printer) -> Result<Exit> {
-    let mut commands = vec![("castoff".to_owned(), command.clone())];
-    for sub in command.get_subcommands() {
-        let name = format!("castoff-{}", sub.get_name());
-        // clap wants a 'static name; the page is made once per process.
-        commands.push((name.clone(), sub.clone().name(name.clone().leak() as &'static str).version("")));
-    }
-    for (name, command) in commands {
-        let mut page = Vec::new();
-        clap_mangen::Man::new(command).section("8").render(&mut page).context("cannot make a man page")?;
-        let path = dir.join(format!("{name}.8"));
-        user_files::write_public(&path, &String::from_utf8_lossy(&page))?;
+pub fn man(dir: &Path, printer: Printer) -> Result<Exit> {
+    for (name, page) in pages::man_pages()? {
+        let path = dir.join(name);
+        user_files::write_public(&path, &page)?;
         printer.say(&format!("{}", path.display()));
     }
     Ok(Exit::OK)

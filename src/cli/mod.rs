@@ -7,6 +7,7 @@ mod bench;
 mod bundle;
 mod cleanup;
 mod cluster_args;
+mod completions;
 mod context;
 mod convert;
 mod demo;
@@ -21,6 +22,7 @@ mod images;
 mod look;
 mod look_args;
 mod migrate;
+pub mod pages;
 mod plan;
 mod recover;
 mod rollback;
@@ -33,7 +35,7 @@ use crate::{
     ui::{ColourChoice, Printer},
 };
 use args::{BenchCommand, Cli, Command, ReportCommand};
-use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
+use clap::{Parser as _, error::ErrorKind};
 use exit::Exit;
 use image_args::ImagesCommand;
 use std::process::ExitCode;
@@ -92,11 +94,9 @@ fn run(cli: &Cli, printer: Printer) -> anyhow::Result<Exit> {
         Command::Demo(args) => demo::run(args, printer),
         Command::Oci(args) => Ok(Exit(oci::main(args))),
         Command::Completions { shell } => {
-            let mut buffer = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), "castoff", &mut buffer);
-            printer.data(&String::from_utf8_lossy(&buffer));
+            printer.data(&completions::script(*shell));
             Ok(Exit::OK)
         }
-        Command::Man { dir } => look::man(dir, &Cli::command(), printer),
+        Command::Man { dir } => look::man(dir, printer),
     }
 }

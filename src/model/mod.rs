@@ -15,6 +15,7 @@ mod fleet;
 mod journal;
 mod origin;
 mod plan;
+mod profile_keys;
 mod run;
 mod runtime_view;
 mod secret;
@@ -49,6 +50,7 @@ pub use fleet::{
 pub use journal::{Entry, LentLayer, Record, Seconds, Undo, UnitLink, UnitSnapshot};
 pub use origin::{Origin, OriginKind, Sourced};
 pub use plan::{Change, Plan, Risk, Step, Summary, UndoKind};
+pub use profile_keys::{PROFILE_KEYS, ProfileKey, example_profile};
 pub use run::{
     Check, CheckStatus, Downtime, Evidence, Level, Outcome, Overhead, Phase, RunReport, Rung, StepResult, StepStatus,
     Verification,
