@@ -18,6 +18,8 @@ mod look;
 mod migrate;
 mod plan;
 mod recover;
+mod repeat;
+mod report_args;
 mod rollback;
 mod verify;
 
@@ -26,10 +28,11 @@ use crate::{
     runtime::oci::{self, OciArgs},
     ui::{ColourChoice, Printer},
 };
-use args::{BenchCommand, Cli, Command, ReportCommand};
+use args::{BenchCommand, Cli, Command};
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use exit::Exit;
 use image_args::ImagesCommand;
+use report_args::ReportCommand;
 use std::process::ExitCode;
 
 /// The whole program.

@@ -1,14 +1,15 @@
 //! `castoff plan`
 
 use super::{
-    args::{Format, PlanArgs},
     context::{Context, Trying, json, make_plan},
     exit::Exit,
+    repeat::{options_of_node, options_of_plan},
+    report_args::{PlanArgs, ReportFormat},
 };
 use crate::{
     apply::{self, Refusal},
     host::user_files,
-    report,
+    report::{self, Again},
     ui::Printer,
 };
 use anyhow::{Context as _, Result};
@@ -17,9 +18,13 @@ use anyhow::{Context as _, Result};
 pub fn run(args: &PlanArgs, printer: Printer) -> Result<Exit> {
     let context = Context::open(&args.node, &args.skip_check)?.with_cluster(&args.cluster)?;
     let plan = make_plan(&context, args.context, Trying { wanted: !args.no_trial, printer });
+    let (of_plan, of_node) = (options_of_plan(args), options_of_node(&args.node));
+    let again = Again { plan: &of_plan, node: &of_node };
     match args.output {
-        Format::Text => printer.data(&report::plan(&plan, printer.look(), !args.no_diff)),
-        Format::Json => printer.data(&json(&plan.for_reading())?),
+        ReportFormat::Text => printer.data(&report::plan(&plan, printer.look(), !args.no_diff)),
+        ReportFormat::Json => printer.data(&json(&plan.for_reading())?),
+        ReportFormat::Markdown => printer.data(&report::plan_markdown(&plan, again)),
+        ReportFormat::Html => printer.data(&report::plan_page(&plan, again)),
     }
     if let Err(error) = apply::refuse_open_run(&context.host)
         && let Some(Refusal::Dirty(run)) = error.downcast_ref()

@@ -1,0 +1,70 @@
+//! Pieces of Markdown out of text that others wrote.
+
+use crate::report::markup::{is_unseen, seen};
+
+/// Text on one line: what would end it, or begin something of Markdown's or HTML's own, is escaped. Fits into cells.
+pub fn cell(text: &str) -> String {
+    let mut cell = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '|' | '\\' | '`' | '*' | '_' | '<' | '>' | '[' | ']' | '~' | '#' => cell.extend(['\\', c]),
+            '&' => cell.push_str("&amp;"),
+            '\n' | '\r' | '\t' => cell.push(' '),
+            c if is_unseen(c) => cell.push_str(&seen(c).replace('[', "\\[").replace(']', "\\]")),
+            c => cell.push(c),
+        }
+    }
+    cell
+}
+
+/// The longest run of backticks in a text.
+fn ticks(text: &str) -> usize {
+    text.split(|c| c != '`').map(str::len).max().unwrap_or_default()
+}
+
+/// Text as code on one line, between more backticks than it has in a row. A bar in it would end a cell.
+pub fn code(text: &str) -> String {
+    let mut flat = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '|' => flat.push_str("\\|"),
+            '\n' | '\r' | '\t' => flat.push(' '),
+            c if is_unseen(c) => flat.push_str(&seen(c)),
+            c => flat.push(c),
+        }
+    }
+    let marks = "`".repeat(ticks(&flat) + 1);
+    // A blank beside the marks is taken away again where there is one on both sides.
+    let pad = if flat.starts_with(['`', ' ']) || flat.ends_with(['`', ' ']) { " " } else { "" };
+    if flat.is_empty() { String::new() } else { format!("{marks}{pad}{flat}{pad}{marks}") }
+}
+
+/// A block of text as it is, between more backticks than it has in a row.
+pub fn fence(language: &str, text: &str) -> String {
+    let mut block = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c != '\t' && is_unseen(c) { block.push_str(&seen(c)) } else { block.push(c) }
+    }
+    if !block.ends_with('\n') {
+        block.push('\n');
+    }
+    let marks = "`".repeat((ticks(&block) + 1).max(3));
+    format!("{marks}{language}\n{block}{marks}\n")
+}
+
+fn row(cells: &[String]) -> String {
+    format!("| {} |\n", cells.join(" | "))
+}
+
+/// A table; its cells are Markdown.
+pub fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let mut text = row(&head.iter().map(|title| (*title).to_owned()).collect::<Vec<_>>());
+    text.push_str(&row(&vec!["---".to_owned(); head.len()]));
+    rows.for_each(|cells| text.push_str(&row(&cells)));
+    text
+}
+
+/// Something that is folded; its body is Markdown.
+pub fn folded(summary: &str, body: &str) -> String {
+    format!("<details>\n<summary>{summary}</summary>\n\n{body}\n</details>\n")
+}
