@@ -42,6 +42,26 @@ pub fn escape(text: &str) -> String {
     out
 }
 
+/// Sentences as HTML: what stands between backticks is code.
+pub fn prose(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    // One without a partner is a backtick like any other letter.
+    if parts.len() % 2 == 0 {
+        return escape(text);
+    }
+    let one = |(place, part): (usize, &&str)| match place % 2 {
+        0 => escape(part),
+        _ if part.is_empty() => "``".to_owned(),
+        _ => format!("<code>{}</code>", escape(part)),
+    };
+    parts.iter().enumerate().map(one).collect()
+}
+
+/// A path as HTML that is broken behind its slashes first.
+pub fn path(text: &str) -> String {
+    escape(text).replace('/', "/<wbr>")
+}
+
 /// Fills `{{name}}` places of a template. Each is looked for in the template alone: what is filled in may hold braces.
 pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
     let room: usize = values.iter().map(|(_, value)| value.len()).sum();
@@ -68,6 +88,14 @@ mod tests {
     fn nothing_gets_out_of_its_place() {
         assert_eq!(escape("<a href=\"x\">'&'"), "&lt;a href=&quot;x&quot;&gt;&#39;&amp;&#39;");
         assert_eq!(fill("a {{b}} c {{d}}", &[("b", "{{d}}"), ("d", "1")]), "a {{d}} c 1");
+    }
+
+    #[test]
+    fn code_in_sentences_is_code() {
+        assert_eq!(prose("see `a <b>`; ok"), "see <code>a &lt;b&gt;</code>; ok");
+        assert_eq!(prose("one ` alone <"), "one ` alone &lt;");
+        assert_eq!(prose("``"), "``");
+        assert_eq!(path("/a/<b>"), "/<wbr>a/<wbr>&lt;b&gt;");
     }
 
     #[test]

@@ -114,7 +114,7 @@ fn downtime(report: &FleetReport) -> String {
 }
 
 fn to_look_at(report: &FleetReport) -> String {
-    let mut table = Table::new("look", &[("Node", ""), ("State", "short"), ("Why", "wide")]);
+    let mut table = Table::new("look", &[("Node", "name"), ("State", "short"), ("Why", "wide")]);
     for node in report.to_retry() {
         let message = node.message.as_deref().map(|text| escape(text).replace('\n', "<br>")).unwrap_or_default();
         table.row("", "", &[escape(&node.host), state(node.state), message]);
@@ -178,12 +178,12 @@ fn nodes(report: &FleetReport) -> String {
     let mut table = Table::new(
         "nodes",
         &[
-            ("Node", ""),
-            ("Wave", ""),
+            ("Node", "name"),
+            ("Wave", "name"),
             ("State", "short"),
             ("kubelet away", "number"),
             ("pods away", "number"),
-            ("Run", "mono"),
+            ("Run", "run"),
             ("Findings and causes", "wide"),
         ],
     )

@@ -9,10 +9,10 @@ use crate::{
     model::{Action, Change, Finding, Plan, Risk, SettingVerdict, Severity, Step, Verdict},
     report::{
         diff::Diff,
-        markup::escape,
+        markup::{escape, path, prose},
         plan::Again,
         stops::{self, Stop},
-        table::{bytes, counted},
+        table::bytes,
         words,
     },
 };
@@ -97,11 +97,11 @@ pub fn finding(finding: &Finding, skipped: bool, steps: &dyn Fn(&str) -> Option<
             facts.push_str(&format!("<dt>{name}</dt><dd>{html}</dd>\n"));
         }
     };
-    fact("Cause", escape(&finding.cause));
+    fact("Cause", prose(&finding.cause));
     let origins: Vec<String> =
-        finding.origins.iter().map(|at| format!("<code>{}</code>", escape(&at.to_string()))).collect();
+        finding.origins.iter().map(|at| format!("<code>{}</code>", path(&at.to_string()))).collect();
     fact("Seen at", origins.join("<br>"));
-    fact("What to do", escape(&finding.fix));
+    fact("What to do", prose(&finding.fix));
     let answered: Vec<String> = finding
         .steps
         .iter()
@@ -116,7 +116,7 @@ pub fn finding(finding: &Finding, skipped: bool, steps: &dyn Fn(&str) -> Option<
     format!(
         "<article class=\"finding\">\n<h3>{} <span>{}</span> <code>{}</code>{skipped}</h3>\n<dl class=\"facts\">{facts}</dl>\n</article>\n",
         badge(tone, tone.symbol(), finding.severity.word()),
-        escape(&finding.summary),
+        prose(&finding.summary),
         escape(&finding.id),
     )
     .replace("<dl class=\"facts\"></dl>\n", "")
@@ -155,7 +155,7 @@ pub fn object(step: &Step) -> String {
 fn steps(plan: &Plan) -> String {
     let mut table = Table::new(
         "steps",
-        &[("#", "number"), ("Change", "short"), ("What, and why", "wide"), ("Risk", ""), ("Taken back", "")],
+        &[("#", "number"), ("Change", "short"), ("What, and why", "wide"), ("Risk", "short"), ("Taken back", "name")],
     );
     let mut phase = "";
     for step in &plan.steps {
@@ -182,7 +182,7 @@ fn steps(plan: &Plan) -> String {
             &[
                 step.index.to_string(),
                 format!("<span class=\"sym {}\">{}</span> {}", tone.class(), step.change.symbol(), step.action.word()),
-                format!("{}<span class=\"why\">{}</span>", object(step), escape(&why.join("; "))),
+                format!("{}<span class=\"why\">{}</span>", object(step), prose(&why.join("; "))),
                 risk,
                 words::undo(step.undo).to_owned(),
             ],
@@ -252,7 +252,14 @@ fn settings(verdicts: &[SettingVerdict]) -> String {
         .collect();
     let mut table = Table::new(
         "settings",
-        &[("Setting", ""), ("Value", "wide"), ("Verdict", "short"), ("Goes to", ""), ("Why", "wide"), ("Set in", "")],
+        &[
+            ("Setting", "name"),
+            ("Value", "wide"),
+            ("Verdict", "short"),
+            ("Goes to", "name"),
+            ("Why", "wide"),
+            ("Set in", "name"),
+        ],
     )
     .id("table-settings");
     for one in verdicts {
@@ -264,9 +271,9 @@ fn settings(verdicts: &[SettingVerdict]) -> String {
                 format!("<code>{}</code>", escape(&one.setting)),
                 format!("<code>{}</code>", escape(&one.value.to_string())),
                 badge(tone, symbol, one.verdict.word()),
-                one.target.as_deref().map(escape).unwrap_or_default(),
-                escape(&one.note),
-                format!("<code class=\"faint\">{}</code>", escape(&one.origin.to_string())),
+                one.target.as_deref().map(path).unwrap_or_default(),
+                prose(&one.note),
+                format!("<code class=\"faint\">{}</code>", path(&one.origin.to_string())),
             ],
         );
     }
@@ -321,7 +328,6 @@ fn choices(plan: &Plan) -> String {
     }
     fact("Deadlines", &waits);
     format!(
-        "<dl class=\"facts\">\n{facts}</dl>\n<p class=\"faint\">{} of the plan follow from these; they come from the profile and the command line.</p>\n",
-        counted(plan.steps.len(), "step")
+        "<div class=\"choices\"><dl class=\"facts\">\n{facts}</dl></div>\n<p class=\"faint\">The plan follows from these and from the node; they come from the profile and the command line.</p>\n"
     )
 }

@@ -8,7 +8,7 @@ use crate::{
     model::{Action, Check, CheckStatus, Outcome, Plan, RunReport, Step, StepResult, StepStatus},
     report::{
         course::{self, Act, Course},
-        markup::escape,
+        markup::{escape, prose},
         run::{RunView, back, outcome},
         stops::away,
         style,
@@ -163,7 +163,7 @@ const fn status(status: StepStatus) -> (Tone, &'static str) {
 /// The step as the plan has it, with what it said of itself.
 fn what(result: &StepResult, plan: Option<&Plan>) -> String {
     let detail =
-        result.detail.as_deref().map(|text| format!("<span class=\"why\">{}</span>", escape(text))).unwrap_or_default();
+        result.detail.as_deref().map(|text| format!("<span class=\"why\">{}</span>", prose(text))).unwrap_or_default();
     match step_of(plan, result.index) {
         Some(step) => format!("{} {}{detail}", step.action.word(), object(step)),
         None => format!("<code>{}</code>{detail}", escape(&result.id)),
@@ -253,7 +253,7 @@ fn proof(checks: &[Check]) -> String {
     let mut table = Table::new("proof", &head).id("table-proof");
     for check in checks {
         let (tone, symbol) = result(check.status);
-        let mut seen = escape(&check.detail);
+        let mut seen = prose(&check.detail);
         let evidence = check.evidence.iter().fold(String::new(), |all, piece| {
             let error = piece.errno.map(|number| format!(" (errno {number})")).unwrap_or_default();
             all + &format!("<li><code>{}</code>: {}{error}</li>", escape(&piece.path), escape(&piece.value))
@@ -262,7 +262,7 @@ fn proof(checks: &[Check]) -> String {
             seen.push_str(&format!("<ul>{evidence}</ul>"));
         }
         if let Some(remedy) = check.remedy.as_deref().filter(|_| check.status == CheckStatus::Fail) {
-            seen.push_str(&format!("<p><strong>What to do:</strong> {}</p>", escape(remedy)));
+            seen.push_str(&format!("<p><strong>What to do:</strong> {}</p>", prose(remedy)));
         }
         table.row(
             "",
