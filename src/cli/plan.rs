@@ -9,6 +9,7 @@ use super::{
 use crate::{
     apply::{self, Refusal},
     host::user_files,
+    model::{Action, Plan},
     report::{self, Again},
     ui::Printer,
 };
@@ -18,13 +19,14 @@ use anyhow::{Context as _, Result};
 pub fn run(args: &PlanArgs, printer: Printer) -> Result<Exit> {
     let context = Context::open(&args.node, &args.skip_check)?.with_cluster(&args.cluster)?;
     let plan = make_plan(&context, args.context, Trying { wanted: !args.no_trial, printer });
+    let shown = if args.no_diff { without_diffs(&plan) } else { plan.for_reading() };
     let (of_plan, of_node) = (options_of_plan(args), options_of_node(&args.node));
     let again = Again { plan: &of_plan, node: &of_node };
     match args.output {
         ReportFormat::Text => printer.data(&report::plan(&plan, printer.look(), !args.no_diff)),
         ReportFormat::Json => printer.data(&json(&plan.for_reading())?),
-        ReportFormat::Markdown => printer.data(&report::plan_markdown(&plan, again)),
-        ReportFormat::Html => printer.data(&report::plan_page(&plan, again)),
+        ReportFormat::Markdown => printer.data(&report::plan_markdown(&shown, again)),
+        ReportFormat::Html => printer.data(&report::plan_page(&shown, again)),
     }
     if let Err(error) = apply::refuse_open_run(&context.host)
         && let Some(Refusal::Dirty(run)) = error.downcast_ref()
@@ -43,4 +45,14 @@ pub fn run(args: &PlanArgs, printer: Printer) -> Result<Exit> {
     } else {
         Exit::OK
     })
+}
+
+fn without_diffs(plan: &Plan) -> Plan {
+    let mut plan = plan.for_reading();
+    for step in &mut plan.steps {
+        if let Action::WriteFile { diff, .. } = &mut step.action {
+            diff.clear();
+        }
+    }
+    plan
 }

@@ -129,7 +129,7 @@ mod tests {
         assert_eq!((way.length, way.share(3.5)), (7.0, 0.5));
         let back = backward(&all);
         assert_eq!(back.acts, [Act { index: 2, from: 0.0, to: 2.0 }, Act { index: 1, from: 2.0, to: 3.0 }]);
-        assert_eq!(back.length, 4.0);
+        assert_eq!((back.length, back.share(1.0)), (4.0, 0.25));
         assert_eq!(backward(&all[..4]), Course::default());
         assert_eq!(forward(&[]), Course::default());
         // Times that cannot be read make a course without length, not a wrong one.

@@ -46,7 +46,7 @@ pub fn escape(text: &str) -> String {
 pub fn prose(text: &str) -> String {
     let parts: Vec<&str> = text.split('`').collect();
     // One without a partner is a backtick like any other letter.
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return escape(text);
     }
     let one = |(place, part): (usize, &&str)| match place % 2 {

@@ -144,3 +144,80 @@ pub fn amounts(plan: &Plan) -> String {
 pub fn away(time: Option<f64>) -> String {
     time.map_or_else(|| "-".to_owned(), seconds)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{API_VERSION, Change, Desired, Digest, Goal, Profile, Step, Summary, UndoKind};
+
+    fn plan(actions: Vec<Action>) -> Plan {
+        let step = |(place, action): (usize, Action)| Step {
+            id: format!("s{place}"),
+            index: place + 1,
+            change: Change::Run,
+            risk: if matches!(action, Action::StopDockerPods) { Risk::RestartsPods } else { Risk::None },
+            undo: UndoKind::None,
+            why: Vec::new(),
+            phase: "stop".to_owned(),
+            action,
+        };
+        Plan {
+            api_version: API_VERSION.to_owned(),
+            kind: "Plan".to_owned(),
+            id: "7f3a".to_owned(),
+            digest: Digest::of(b""),
+            tool: "0".to_owned(),
+            node: "n".to_owned(),
+            goal: Goal::Containerd,
+            desired: Desired::resolve(Goal::Containerd, &Profile::default(), &[]).unwrap(),
+            live: true,
+            summary: Summary::default(),
+            findings: Vec::new(),
+            verdicts: Vec::new(),
+            steps: actions.into_iter().enumerate().map(step).collect(),
+            deferred: Vec::new(),
+        }
+    }
+
+    fn stop(unit: &str) -> Action {
+        Action::StopUnit { unit: unit.to_owned() }
+    }
+
+    #[test]
+    fn what_stops_has_its_end_and_its_deadline() {
+        let endpoint = "unix:///x".to_owned();
+        let plan = plan(vec![
+            stop(KUBELET),
+            Action::StopDockerPods,
+            stop("docker.service"),
+            Action::DaemonReload,
+            Action::RestartUnit { unit: "containerd.service".to_owned() },
+            Action::StartUnit { unit: KUBELET.to_owned() },
+            Action::AwaitPods { pods: vec!["a/b".to_owned()], endpoint: endpoint.clone() },
+            Action::Verify { endpoint: Some(endpoint) },
+        ]);
+        let stops = stops(&plan);
+        let told: Vec<(String, String)> = stops.iter().map(|stop| (stop.between(), stop.deadline())).collect();
+        let told: Vec<(&str, &str)> = told.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                // Five units of 2 min each; pods 5 min more.
+                ("step 1 to 6", "10m at most"),
+                ("step 2 to 7", "13m at most"),
+                ("from step 3 on", "it stays so"),
+                ("step 5", "2m at most"),
+            ]
+        );
+        assert!(headline(&plan, &stops).starts_with("Pods are down from step 2 to step 7. castoff waits 13m at most"));
+    }
+
+    #[test]
+    fn a_restart_that_ends_a_stop_is_told_once() {
+        let plan =
+            plan(vec![stop("containerd.service"), Action::RestartUnit { unit: "containerd.service".to_owned() }]);
+        let stops = stops(&plan);
+        assert_eq!(stops.len(), 1);
+        assert_eq!(headline(&plan, &stops), "No pod stops or restarts.");
+    }
+}

@@ -1,6 +1,6 @@
 //! Words of documents, for people.
 
-use crate::model::{CheckStatus, DockerFate, Goal, ImagePolicy, Risk, Severity, StepStatus, UndoKind};
+use crate::model::{CheckStatus, DockerFate, Goal, ImagePolicy, Risk, Severity, Step, StepStatus, UndoKind};
 
 /// What a plan is for.
 pub const fn goal(goal: Goal) -> &'static str {
@@ -32,6 +32,17 @@ pub const fn undo(undo: UndoKind) -> &'static str {
         UndoKind::RestoreNode => "the node object is as it was",
         UndoKind::None => "nothing to take back",
     }
+}
+
+/// Why a step is done. The same reason twice says no more than once.
+pub fn reasons(step: &Step) -> String {
+    let mut why: Vec<&str> = Vec::new();
+    for reason in &step.why {
+        if !why.contains(&reason.as_str()) {
+            why.push(reason);
+        }
+    }
+    why.join("; ")
 }
 
 /// How a step of a run ended.

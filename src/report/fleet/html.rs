@@ -1,11 +1,11 @@
 //! One self-contained page: summary, plots, what to look at, every node with a filter.
 
-use super::{brief, headline, occurring, shown, spread};
+use super::{brief, occurring, shown, spread};
 use crate::{
     model::{Difference, FleetFinding, FleetNode, FleetReport, NodeState, Times, Wave},
     report::{
         html::{Choice, Page, Segment, Table, Tone, badge, bar, card, filter, finding_tone, histogram},
-        markup::escape,
+        markup::{escape, prose},
         stops::away,
         table::{counted, seconds},
     },
@@ -27,7 +27,8 @@ pub fn html(report: &FleetReport) -> String {
         Page::state(tone, &sentence),
         escape(&report.tool)
     );
-    let mut page = Page::new("castoff fleet report", &format!("Fleet: {}", headline(report)), tone, &lead);
+    let mut page =
+        Page::new("castoff fleet report", &format!("Fleet of {}", counted(report.totals.nodes, "node")), tone, &lead);
     page.section("summary", "Summary", None, &format!("<ul class=\"cards\">\n{}</ul>\n", cards(report)));
     page.section("waves", "States by wave", None, &waves(&report.totals.waves));
     page.section("downtime", "Downtime", None, &downtime(report));
@@ -102,9 +103,7 @@ fn downtime(report: &FleetReport) -> String {
     let mut plot = |title: &str, times: Vec<f64>, of: &Option<Times>| {
         let Some(of) = of.as_ref().filter(|_| times.len() > 1) else { return };
         let marks = [("median", of.median), ("95 %", of.p95)];
-        // Two marks on one spot could not be read.
-        let marks = if of.p95 - of.median < of.longest * 0.2 { &marks[..1] } else { &marks[..] };
-        text.push_str(&histogram(title, &times, marks, &format!("{}, {}", counted(of.nodes, "node"), spread(of))));
+        text.push_str(&histogram(title, &times, &marks, &format!("{}, {}", counted(of.nodes, "node"), spread(of))));
     };
     let workload = report.nodes.iter().filter_map(|node| node.downtime.workload_seconds).collect();
     plot("Pods away", workload, &report.totals.workload);
@@ -116,7 +115,7 @@ fn downtime(report: &FleetReport) -> String {
 fn to_look_at(report: &FleetReport) -> String {
     let mut table = Table::new("look", &[("Node", "name"), ("State", "short"), ("Why", "wide")]);
     for node in report.to_retry() {
-        let message = node.message.as_deref().map(|text| escape(text).replace('\n', "<br>")).unwrap_or_default();
+        let message = node.message.as_deref().map(|text| prose(text).replace('\n', "<br>")).unwrap_or_default();
         table.row("", "", &[escape(&node.host), state(node.state), message]);
     }
     table.html()
@@ -193,7 +192,7 @@ fn nodes(report: &FleetReport) -> String {
 }
 
 fn row(node: &FleetNode) -> [String; 7] {
-    let mut last = node.message.as_deref().map(|message| escape(&brief(message))).unwrap_or_default();
+    let mut last = node.message.as_deref().map(|message| prose(&brief(message))).unwrap_or_default();
     if !node.findings.is_empty() {
         let gap = if last.is_empty() { "" } else { "<br>" };
         last.push_str(&format!("{gap}<span class=\"mono faint\">{}</span>", escape(&node.findings.join(" "))));

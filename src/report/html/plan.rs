@@ -142,12 +142,14 @@ pub const fn change_tone(change: Change) -> Tone {
 pub fn object(step: &Step) -> String {
     let object = escape(&step.action.object());
     match &step.action {
-        Action::WriteFile { .. } => format!("<a href=\"#file-{}\"><code>{object}</code></a>", step.index),
+        Action::WriteFile { diff, .. } if !diff.is_empty() => {
+            format!("<a href=\"#file-{}\"><code>{object}</code></a>", step.index)
+        }
         Action::ImportImages { images, bytes: size, .. } => {
             let names: Vec<String> = images.iter().map(|image| format!("<code>{}</code>", escape(image))).collect();
             format!("{object} ({}): {}", bytes(*size), names.join(", "))
         }
-        Action::MakeDir { .. } | Action::AwaitCri { .. } => format!("<code>{object}</code>"),
+        Action::WriteFile { .. } | Action::MakeDir { .. } | Action::AwaitCri { .. } => format!("<code>{object}</code>"),
         _ => object,
     }
 }
@@ -156,20 +158,14 @@ fn steps(plan: &Plan) -> String {
     let mut table = Table::new(
         "steps",
         &[("#", "number"), ("Change", "short"), ("What, and why", "wide"), ("Risk", "short"), ("Taken back", "name")],
-    );
+    )
+    .class("stack numbered");
     let mut phase = "";
     for step in &plan.steps {
         if step.phase != phase {
             phase = &step.phase;
             table.group(words::phase(phase));
         }
-        // The same reason twice says no more than once.
-        let mut why: Vec<&str> = Vec::new();
-        step.why.iter().for_each(|one| {
-            if !why.contains(&one.as_str()) {
-                why.push(one)
-            }
-        });
         let risk = match step.risk {
             Risk::None => String::new(),
             Risk::RestartsPods => badge(Tone::Care, "!", words::risk(step.risk)),
@@ -182,13 +178,13 @@ fn steps(plan: &Plan) -> String {
             &[
                 step.index.to_string(),
                 format!("<span class=\"sym {}\">{}</span> {}", tone.class(), step.change.symbol(), step.action.word()),
-                format!("{}<span class=\"why\">{}</span>", object(step), prose(&why.join("; "))),
+                format!("{}<span class=\"why\">{}</span>", object(step), prose(&words::reasons(step))),
                 risk,
                 words::undo(step.undo).to_owned(),
             ],
         );
     }
-    let later: String = plan.deferred.iter().map(|line| format!("<li>{}</li>\n", escape(line))).collect();
+    let later = plan.deferred.iter().fold(String::new(), |all, line| all + "<li>" + &escape(line) + "</li>\n");
     let later =
         if later.is_empty() { later } else { format!("<p><strong>Afterwards</strong></p>\n<ul>\n{later}</ul>\n") };
     table.html() + &later
@@ -281,10 +277,10 @@ fn settings(verdicts: &[SettingVerdict]) -> String {
     filter + &table.html()
 }
 
-/// The files a plan writes: step, path and diff.
+/// The files a plan writes: step, path and diff; those without a diff are left out.
 pub fn written(plan: &Plan) -> impl Iterator<Item = (&Step, &str, &str)> {
     plan.steps.iter().filter_map(|step| match &step.action {
-        Action::WriteFile { path, diff, .. } => Some((step, path.as_str(), diff.as_str())),
+        Action::WriteFile { path, diff, .. } if !diff.is_empty() => Some((step, path.as_str(), diff.as_str())),
         _ => None,
     })
 }

@@ -39,6 +39,8 @@ pub fn bar(segments: &[Segment]) -> String {
 const CLASSES: usize = 16;
 /// Height of its bars in points.
 const HEIGHT: f64 = 110.0;
+/// Room above them for the names of two marks.
+const TOP: f64 = 32.0;
 
 /// How many of `times` (seconds) lie where, with the median and the 95th percentile marked. Equal classes from nothing to
 /// the longest, so that two pages can be compared by eye. The figures are in a table below.
@@ -62,34 +64,38 @@ pub fn histogram(title: &str, times: &[f64], marks: &[(&str, f64)], summary: &st
             bars.push_str(&format!(
                 "<rect class=\"wait\" x=\"{:.2}%\" y=\"{:.1}\" width=\"{:.2}%\" height=\"{height:.1}\"><title>{what}</title></rect>",
                 place as f64 * 100.0 / CLASSES as f64 + 0.3,
-                20.0 + HEIGHT - height,
+                TOP + HEIGHT - height,
                 100.0 / CLASSES as f64 - 0.6,
             ));
             rows.push_str(&format!("<li>{what}</li>"));
         }
     }
-    for (name, at) in marks {
+    for (row, (name, at)) in marks.iter().enumerate() {
         let x = (at / longest).clamp(0.0, 1.0) * 100.0;
         // Beside its line, on the side where there is room.
         let (shift, anchor) = if x > 70.0 { ("-4", "end") } else { ("4", "start") };
         bars.push_str(&format!(
-            "<line class=\"mark\" x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"4\" y2=\"{:.0}\"/>\
-             <text x=\"{x:.2}%\" dx=\"{shift}\" y=\"13\" text-anchor=\"{anchor}\">{name}</text>",
-            20.0 + HEIGHT
+            "<line class=\"mark\" x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"{}\" y2=\"{:.0}\"/>\
+             <text x=\"{x:.2}%\" dx=\"{shift}\" y=\"{}\" text-anchor=\"{anchor}\">{name}</text>",
+            3 + row * 14,
+            TOP + HEIGHT,
+            12 + row * 14
         ));
     }
     let title = escape(title);
     format!(
         "<figure><figcaption>{title} <span class=\"faint\">{}</span></figcaption>\
-         <svg width=\"100%\" height=\"152\" role=\"img\" aria-label=\"{title}: {}\">{bars}\
+         <svg width=\"100%\" height=\"{}\" role=\"img\" aria-label=\"{title}: {}\">{bars}\
          <line class=\"axis\" x1=\"0\" x2=\"100%\" y1=\"{base:.0}.5\" y2=\"{base:.0}.5\"/>\
-         <text x=\"0\" y=\"147\">0 s</text><text x=\"50%\" y=\"147\" text-anchor=\"middle\">{}</text>\
-         <text x=\"100%\" y=\"147\" text-anchor=\"end\">{}</text></svg>\
+         <text x=\"0\" y=\"{feet:.0}\">0 s</text><text x=\"50%\" y=\"{feet:.0}\" text-anchor=\"middle\">{}</text>\
+         <text x=\"100%\" y=\"{feet:.0}\" text-anchor=\"end\">{}</text></svg>\
          <details><summary>The same in figures</summary><ul>{rows}</ul></details></figure>\n",
         escape(summary),
+        TOP + HEIGHT + 22.0,
         escape(summary),
         seconds(longest / 2.0),
         seconds(longest),
-        base = 20.0 + HEIGHT,
+        base = TOP + HEIGHT,
+        feet = TOP + HEIGHT + 17.0,
     )
 }

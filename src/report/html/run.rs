@@ -95,9 +95,9 @@ fn summary(report: &RunReport) -> String {
 
 fn go_back(report: &RunReport, options: &str) -> String {
     let (sentences, commands) = back(report, options);
-    let mut text: String = sentences.iter().map(|sentence| format!("<p>{}</p>\n", escape(sentence))).collect();
+    let mut text = sentences.iter().fold(String::new(), |all, sentence| all + "<p>" + &escape(sentence) + "</p>\n");
     if !commands.is_empty() {
-        let lines: String = commands.iter().map(|line| format!("<code>{}</code>", escape(line))).collect();
+        let lines = commands.iter().fold(String::new(), |all, line| all + "<code>" + &escape(line) + "</code>");
         text.push_str(&format!("<pre>{lines}</pre>\n"));
     }
     format!("<div class=\"box\">\n{text}</div>\n")
@@ -172,7 +172,7 @@ fn what(result: &StepResult, plan: Option<&Plan>) -> String {
 
 fn steps(report: &RunReport, plan: Option<&Plan>, course: &Course) -> String {
     let head = [("#", "number"), ("Result", "short"), ("What", "wide"), ("When", "plot"), ("Time", "number")];
-    let mut table = Table::new("steps", &head).class("stack bars");
+    let mut table = Table::new("steps", &head).class("stack bars numbered");
     for result in &report.steps {
         let (tone, symbol) = status(result.status);
         let tone_of_bar = if result.status == StepStatus::Failed { Tone::Bad } else { Tone::Wait };
@@ -202,16 +202,18 @@ fn taken_back(report: &RunReport, plan: Option<&Plan>, course: &Course) -> Strin
     let mut table = Table::new("rollback", &head).class("stack bars");
     for act in &course.acts {
         let Some(result) = report.steps.iter().find(|step| step.index == act.index) else { continue };
-        let undo = step_of(plan, act.index).map_or("", |step| words::undo(step.undo));
+        let what = match step_of(plan, act.index) {
+            Some(step) => {
+                format!("{} {}<span class=\"why\">{}</span>", step.action.word(), object(step), words::undo(step.undo))
+            }
+            None => format!("<code>{}</code>", escape(&result.id)),
+        };
         table.row(
             "",
             "",
             &[
                 act.index.to_string(),
-                format!(
-                    "{}<span class=\"why\">{undo}</span>",
-                    step_of(plan, act.index).map_or_else(|| escape(&result.id), object)
-                ),
+                what,
                 bar(&[segment(course, Tone::Wait, *act, &result.id)]),
                 seconds(act.to - act.from),
             ],
@@ -221,10 +223,7 @@ fn taken_back(report: &RunReport, plan: Option<&Plan>, course: &Course) -> Strin
     if table.is_empty() {
         return table;
     }
-    format!(
-        "{table}<p class=\"faint\">The bars span {}. Steps are taken back in the opposite order.</p>\n",
-        seconds(course.length)
-    )
+    format!("{table}<p class=\"faint\">The bars span {}.</p>\n", seconds(course.length))
 }
 
 const fn result(status: CheckStatus) -> (Tone, &'static str) {

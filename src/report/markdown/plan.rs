@@ -76,18 +76,12 @@ fn steps(steps: &[Step]) -> String {
             }
             action => cell(&action.object()),
         };
-        let mut why: Vec<&str> = Vec::new();
-        step.why.iter().for_each(|one| {
-            if !why.contains(&one.as_str()) {
-                why.push(one)
-            }
-        });
         let risk = words::risk(step.risk);
         vec![
             step.index.to_string(),
             format!("`{}`", step.change.symbol()),
             format!("{} {object}", step.action.word()),
-            cell(&why.join("; ")),
+            cell(&words::reasons(step)),
             if risk.is_empty() { String::new() } else { format!("**{risk}**") },
             words::undo(step.undo).to_owned(),
         ]
@@ -129,6 +123,9 @@ pub fn diffs(plan: &Plan, remark: impl Fn(&Step) -> String) -> String {
     let mut text = String::new();
     for step in &plan.steps {
         let Action::WriteFile { path, diff, .. } = &step.action else { continue };
+        if diff.is_empty() {
+            continue;
+        }
         let (added, cut) = Diff::read(diff).counts();
         let summary = format!("{} <code>{}</code> +{added} −{cut}{}", step.change.symbol(), escape(path), remark(step));
         text.push_str(&folded(&summary.replace('\n', " "), &fence("diff", diff)));
