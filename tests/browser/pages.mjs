@@ -21,6 +21,8 @@ function check(what, good, detail = '') {
 }
 
 const WIDE = { width: 1280, height: 900 }, NARROW = { width: 360, height: 740 };
+// The width of A4 within its margins, in the pixels that style sheets count in.
+const PAPER = { width: 703, height: 1009 }, MIDDLE = { width: 768, height: 1024 };
 // What a page must have; each name is a file in the folder.
 const EXPECTED = ['fleet.html', 'plan-evil.html', 'plan-of-files.html', 'plan.html', 'run-cut-off.html', 'run-rolled-back.html', 'run.html'];
 
@@ -84,6 +86,11 @@ async function look(name) {
       check(`${what}: asks for nothing, and nothing goes wrong`, trouble.length === 0, trouble.join('\n'));
       await close();
     }
+  }
+  for (const viewport of [MIDDLE, { ...MIDDLE, width: 1000 }]) {
+    const { page, close } = await open(name, { viewport });
+    check(`${name} ${viewport.width} wide: does not overflow sideways`, (await overflow(page)) === '', await overflow(page));
+    await close();
   }
   await printed(name);
   await withoutScripts(name);
@@ -173,11 +180,12 @@ async function printed(name) {
   check(`${name} print: and have a height`, heights);
   const rows = await page.locator('main table tbody tr').count();
   check(`${name} print: filtered rows are there`, (await visible(page, 'main table:not(.side) tbody tr')) + (await page.locator('table.side tbody tr').count()) === rows);
+  await page.setViewportSize(PAPER);
+  check(`${name} print: fits the paper`, (await overflow(page)) === '', await overflow(page));
   check(`${name} print: black on white`, (await page.evaluate(() => getComputedStyle(document.body).backgroundColor)) === 'rgb(255, 255, 255)');
   check(`${name} print: no navigation`, (await visible(page, 'nav, form.filter, .views')) === 0);
   if (pictures && name !== 'plan-evil.html') {
     await page.pdf({ path: join(pictures, `${name.replace('.html', '')}.pdf`), format: 'A4' });
-    await page.setViewportSize({ width: 720, height: 1000 });
     await page.screenshot({ path: join(pictures, `${name.replace('.html', '')}-print.png`), fullPage: true });
   }
   await close();
