@@ -1,6 +1,6 @@
 //! A plan for a merge request.
 
-use super::words::{cell, code, fence, folded, table};
+use super::words::{cell, code, fence, folded, prose, table};
 use crate::{
     model::{Action, Finding, Plan, Step},
     report::{
@@ -54,7 +54,7 @@ pub fn plan(plan: &Plan, again: Again<'_>) -> String {
                 code(&one.value.to_string()),
                 one.verdict.word().to_owned(),
                 cell(one.target.as_deref().unwrap_or_default()),
-                cell(&one.note),
+                prose(&one.note),
                 code(&one.origin.to_string()),
             ]
         });
@@ -81,7 +81,7 @@ fn steps(steps: &[Step]) -> String {
             step.index.to_string(),
             format!("`{}`", step.change.symbol()),
             format!("{} {object}", step.action.word()),
-            cell(&words::reasons(step)),
+            prose(&words::reasons(step)),
             if risk.is_empty() { String::new() } else { format!("**{risk}**") },
             words::undo(step.undo).to_owned(),
         ]
@@ -102,17 +102,17 @@ pub fn findings(findings: &[Finding], skipped: &[String]) -> String {
             "- **{}** {}{off}: {}\n",
             finding.severity.word(),
             code(&finding.id),
-            cell(&finding.summary)
+            prose(&finding.summary)
         ));
         if !finding.cause.is_empty() {
-            text.push_str(&format!("  - cause: {}\n", cell(&finding.cause)));
+            text.push_str(&format!("  - cause: {}\n", prose(&finding.cause)));
         }
         let origins: Vec<String> = finding.origins.iter().map(|origin| code(&origin.to_string())).collect();
         if !origins.is_empty() {
             text.push_str(&format!("  - seen at: {}\n", origins.join(", ")));
         }
         if !finding.fix.is_empty() {
-            text.push_str(&format!("  - what to do: {}\n", cell(&finding.fix)));
+            text.push_str(&format!("  - what to do: {}\n", prose(&finding.fix)));
         }
     }
     text

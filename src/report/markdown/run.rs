@@ -2,7 +2,7 @@
 
 use super::{
     plan::{diffs, findings},
-    words::{cell, code, fence, folded, table},
+    words::{cell, code, fence, folded, prose, table},
 };
 use crate::{
     model::{CheckStatus, Plan, RunReport},
@@ -70,7 +70,7 @@ fn steps(report: &RunReport, plan: Option<&Plan>) -> String {
             what,
             words::step(result.status).to_owned(),
             result.seconds.map(seconds).unwrap_or_default(),
-            cell(result.detail.as_deref().unwrap_or_default()),
+            prose(result.detail.as_deref().unwrap_or_default()),
         ]
     });
     table(&["#", "what", "result", "time", "remark"], rows)
@@ -89,7 +89,7 @@ fn proof(report: &RunReport) -> String {
             .map(|check| {
                 let remedy = check.remedy.as_deref().filter(|_| check.status == CheckStatus::Fail);
                 let hint = remedy.map(|text| format!(" To do: {text}")).unwrap_or_default();
-                let seen = cell(&format!("{}{hint}", check.detail));
+                let seen = prose(&format!("{}{hint}", check.detail));
                 vec![code(&check.id), words::check(check.status).to_owned(), seen, seconds(check.seconds)]
             })
             .collect();

@@ -1,4 +1,4 @@
-use super::words::{cell, code, fence, table};
+use super::words::{cell, code, fence, prose, table};
 
 #[test]
 fn cells_hold_what_would_end_them() {
@@ -12,7 +12,15 @@ fn code_has_more_marks_than_its_text() {
     assert_eq!(code("a`b"), "``a`b``");
     assert_eq!(code("``x`"), "``` ``x` ```");
     assert_eq!(code("a|b\nc"), "`a\\|b c`");
+    assert_eq!(code("a\\|b"), "a\\\\\\|b");
     assert_eq!(code(""), "");
+}
+
+#[test]
+fn code_in_sentences_is_code() {
+    assert_eq!(prose("`a_b` and c_d"), "`a_b` and c\\_d");
+    assert_eq!(prose("one ` alone"), "one \\` alone");
+    assert_eq!(prose("```"), "\\`\\`\\`");
 }
 
 #[test]

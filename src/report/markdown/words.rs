@@ -17,6 +17,21 @@ pub fn cell(text: &str) -> String {
     cell
 }
 
+/// Sentences on one line, escaped as in a cell: what stands between backticks is code.
+pub fn prose(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    // One without a partner is a backtick like any other letter.
+    if parts.len().is_multiple_of(2) {
+        return cell(text);
+    }
+    let one = |(place, part): (usize, &&str)| match place % 2 {
+        0 => cell(part),
+        _ if part.is_empty() => "\\`\\`".to_owned(),
+        _ => code(part),
+    };
+    parts.iter().enumerate().map(one).collect()
+}
+
 /// The longest run of backticks in a text.
 fn ticks(text: &str) -> usize {
     text.split(|c| c != '`').map(str::len).max().unwrap_or_default()
@@ -24,6 +39,10 @@ fn ticks(text: &str) -> usize {
 
 /// Text as code on one line, between more backticks than it has in a row. A bar in it would end a cell.
 pub fn code(text: &str) -> String {
+    // Code knows no escapes, so a cell's bar behind a backslash could not be told from one that ends the cell.
+    if text.contains("\\|") {
+        return cell(text);
+    }
     let mut flat = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
