@@ -10,9 +10,9 @@ usage: ./test.sh                    every gate, then the lab's smoke tier
        ./test.sh lab --smoke|--full all scenarios of the smoke tier, or all there are
        ./test.sh --help
 
-Gates: format, shell scripts, clippy, tests, real containerd, docs, dependencies, install, packages, book, Ansible collection. Missing
-tools are installed: Debian packages with apt when this is root, cargo-deny, cargo-deb, cargo-generate-rpm and mdbook with cargo into
-the cache. What cannot be done here is skipped,
+Gates: format, shell scripts, clippy, tests, real containerd, docs, dependencies, install, packages, book, Ansible collection, pages in a
+browser. Missing tools are installed: Debian packages with apt when this is root, cargo-deny, cargo-deb, cargo-generate-rpm and mdbook with
+cargo, and packages of npm, all into the cache. What cannot be done here is skipped,
 with the reason, and counted; the last line adds up gates, tests and lab checks. Exit code 1 if anything failed.
 
   CASTOFF_LAB=required  a lab that cannot run here is a failure (CI sets it)
@@ -119,6 +119,7 @@ all_gates() {
     packages_gate
     book_gate
     ansible_gate
+    browser_gate
 }
 
 # -- how a gate is run and counted ------------------------------------------------------------------------------------
@@ -322,6 +323,37 @@ ansible_gate() {
         sed 's/^/      /' "$logs/ansible.log" | tail -n 80
         failures+=("ansible")
         printf 'FAIL  %-12s %s: %s\n' ansible "$(took "$from")" "$line"
+    fi
+}
+
+# The HTML reports, made by a test, in Chromium: tests/browser.
+browser_gate() {
+    local from=$EPOCHREALTIME code=0 line p f s
+    if ! logged browser-pages env CASTOFF_PAGES="$logs/pages" cargo test --locked --test html_pages; then
+        tail -n 40 "$logs/browser-pages.log" | sed 's/^/      /'
+        fail browser "$(took "$from"): the pages cannot be made"
+        return 0
+    fi
+    logged browser env CASTOFF_CACHE="$cache" tests/browser/run.sh "$logs/pages" "$logs/screenshots" || code=$?
+    if [ $code = 3 ]; then
+        unavailable browser "$(grep -m 1 -o 'CANNOT RUN HERE.*' "$logs/browser.log" || echo "tests/browser/run.sh says so")"
+        return 0
+    fi
+    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$logs/browser.log" | tail -n 1) || true
+    if [ -z "$line" ]; then
+        tail -n 20 "$logs/browser.log" | sed 's/^/      /'
+        fail browser "$(took "$from"): ended without its closing line, exit code $code"
+        return 0
+    fi
+    read -r p _ f _ s _ <<<"$line"
+    if [ $code != 0 ] && [ "$f" = 0 ]; then f=1; fi
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    if [ "$f" = 0 ]; then
+        printf 'ok    %-12s %s: %s\n' browser "$(took "$from")" "$line"
+    else
+        sed 's/^/      /' "$logs/browser.log" | tail -n 80
+        failures+=("browser")
+        printf 'FAIL  %-12s %s: %s\n' browser "$(took "$from")" "$line"
     fi
 }
 

@@ -599,3 +599,21 @@ fn etcd_has_to_be_well_before_and_complete_after() {
     let plan = member.plan(&member.desired(false));
     assert!(found(&plan, "etcd-unseen").is_some() && !ids(&plan).contains(&"await-etcd"));
 }
+
+#[test]
+fn a_kubelet_without_an_api_server_is_asked_for_static_pods_only() {
+    let member = Member::new();
+    let plan = member.plan(&member.desired(false));
+    // It goes away for good when kubelet starts, and kubelet knows of nothing but its manifests then.
+    let (api, sim) = (member.api.clone(), member.sim.clone());
+    member.sim.units.when("stop kubelet.service", move || {
+        api.away.set(true);
+        sim.forget_pod("app-5d7c");
+    });
+    let report = member.apply(&plan);
+    assert_eq!(report.outcome, Outcome::Applied, "{report:#?}");
+    let awaited = report.steps.iter().find(|step| step.id == "await-pods").unwrap();
+    assert!(awaited.detail.as_deref().unwrap().contains("1 come when the API server is back"), "{awaited:?}");
+    let report = apply::rollback(&member.host(), None, &Options::new(&NEVER), &mut Silent).unwrap();
+    assert_eq!(report.outcome, Outcome::RolledBack, "{report:#?}");
+}

@@ -3,8 +3,8 @@
 use super::{cni, leave, records, steps::Work};
 use crate::{
     cluster,
-    host::{ContainerState, Cri, DaemonError, EngineContainer, Host, Sandbox},
-    model::{Action, Entry, Plan, PodKind, Record, RunState, Undo},
+    host::{ApiError, ContainerState, Cri, DaemonError, EngineContainer, Host, Sandbox},
+    model::{Action, Entry, MemberPod, Plan, PodKind, Record, RunState, Undo},
 };
 use anyhow::{Result, bail};
 use std::{collections::BTreeSet, time::Duration};
@@ -136,6 +136,8 @@ pub fn await_on_docker(work: &mut Work<'_>, pods: &[String]) -> Result<Option<St
 
 /// Waits until pods run. Those that the cluster does not want here any more, or that have run to their end, are let go: a
 /// controller may have made another one elsewhere while this node was away.
+///
+/// A kubelet that starts while the API server is away knows static pods only. They decide then: the others come when it is back.
 fn await_all(
     work: &mut Work<'_>,
     pods: &[String],
@@ -143,38 +145,46 @@ fn await_all(
     there: &dyn Fn(&Host) -> Result<BTreeSet<String>>,
 ) -> Result<Option<String>> {
     let deadline = work.timeouts.pods.duration();
-    let plan = work.plan;
-    let mut wanted = pods.to_vec();
-    let mut asked: Option<Duration> = None;
+    let member = leave::member(work.plan);
+    let is_static = |pod: &str| member.is_some_and(|(node, _)| pod.ends_with(&format!("-{node}")));
+    let start = work.host.clock.monotonic();
+    // An API server that was waited for in vain is not waited for again.
+    let patience = if work.api_gone { Duration::ZERO } else { deadline.saturating_sub(ASK_AGAIN) };
+    let (mut wanted, mut later, mut asked) = (pods.to_vec(), Vec::new(), None);
     work.wait_until(deadline, |host| {
         let missing = missing(&wanted, there(host), on);
         let now = host.clock.monotonic();
-        if missing.is_err() && asked.is_none_or(|at| now.saturating_sub(at) >= ASK_AGAIN) {
-            asked = Some(now);
-            let unwanted = unwanted(host, plan);
-            wanted.retain(|pod| !unwanted(pod));
+        let is_time = asked.is_none_or(|at: Duration| now.saturating_sub(at) >= ASK_AGAIN);
+        let (true, true, Some((node, conf))) = (missing.is_err(), is_time, member) else { return Ok(missing) };
+        asked = Some(now);
+        match cluster::open(host, conf).and_then(|api| cluster::pods(&*api, node)) {
+            Ok(known) => wanted.retain(|pod| is_static(pod) || is_wanted(&known, pod)),
+            Err(error) if ApiError::is_away(&error) && now.saturating_sub(start) >= patience => {
+                let (stay, wait): (Vec<_>, Vec<_>) = wanted.drain(..).partition(|pod| is_static(pod));
+                (wanted, later) = (stay, wait);
+            }
+            Err(_) => {}
         }
         Ok(missing)
     })?;
-    let left = pods.len() - wanted.len();
-    let gone = if left == 0 { String::new() } else { format!(", {left} left meanwhile") };
-    Ok(Some(format!("{} pods run{gone}", wanted.len())))
+    let mut detail = format!("{} pods run", wanted.len());
+    let left = pods.len() - wanted.len() - later.len();
+    if left > 0 {
+        detail.push_str(&format!(", {left} left meanwhile"));
+    }
+    if !later.is_empty() {
+        work.api_gone = true;
+        detail.push_str(&format!(", {} come when the API server is back", later.len()));
+        work.observer
+            .warn(&format!("kubelet cannot know of these pods while the API server is away: {}", later.join(", ")));
+    }
+    Ok(Some(detail))
 }
 
-/// Tells pods that need not run here: the cluster has them on this node no more, or ended, or on their way out. Where it does not
-/// answer, all are wanted.
-fn unwanted(host: &Host, plan: &Plan) -> impl Fn(&str) -> bool {
-    let member = leave::member(plan);
-    let known = member.and_then(|(node, conf)| cluster::pods(&*cluster::open(host, conf).ok()?, node).ok());
-    let own = member.map(|(node, _)| format!("-{node}")).unwrap_or_default();
-    move |name| {
-        let Some(known) = &known else { return false };
-        match known.iter().find(|pod| pod.full_name() == name) {
-            Some(pod) => pod.going || pod.ends || pod.kind == PodKind::Finished,
-            // Of a static pod the cluster has a copy only, which may come later than the pod.
-            None => !name.ends_with(&own),
-        }
-    }
+/// True for a pod that the cluster has on this node, not ended and not on its way out.
+fn is_wanted(known: &[MemberPod], name: &str) -> bool {
+    let pod = known.iter().find(|pod| pod.full_name() == name);
+    pod.is_some_and(|pod| !pod.going && !pod.ends && pod.kind != PodKind::Finished)
 }
 
 /// A daemon that does not answer yet is something to wait for, not an error.

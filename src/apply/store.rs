@@ -4,7 +4,7 @@ use super::journal::Journal;
 use crate::{
     formats::spelling::distance,
     host::{Attributes, EntryKind, Expect, FileRead, Host},
-    model::{Digest, Plan, RunReport},
+    model::{Digest, Entry, Plan, RunReport},
 };
 use anyhow::{Context as _, Result, anyhow, bail};
 
@@ -125,6 +125,14 @@ impl<'h> Store<'h> {
         let plan: Plan = serde_json::from_str(&text).with_context(|| format!("{path} is damaged"))?;
         plan.validate().map_err(|why| anyhow!("{path} cannot be used: {why}"))?;
         Ok(plan)
+    }
+
+    /// Reads a run's journal and leaves it as it is.
+    ///
+    /// # Errors
+    /// When it is damaged in the middle.
+    pub fn look(&self, run: &Run) -> Result<Vec<Entry>> {
+        Journal::look(self.host, &run.path("journal.jsonl"))
     }
 
     /// Opens a run's journal for reading and appending.

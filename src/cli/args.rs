@@ -3,6 +3,7 @@
 use super::cluster_args::{BackArgs, ClusterArgs};
 use super::image_args::{CleanupArgs, ImagesCommand};
 use super::look_args::{CheckArgs, ExplainArgs, InspectArgs};
+use super::report_args::{PlanArgs, ReportCommand, ShowArgs};
 use super::schema::SchemaArgs;
 use crate::{
     model::{CgroupDriver, Goal, Level, Span},
@@ -166,35 +167,6 @@ pub enum RunFormat {
     Jsonl,
 }
 
-#[derive(Debug, Args)]
-pub struct PlanArgs {
-    #[command(flatten)]
-    pub node: NodeArgs,
-    #[command(flatten)]
-    pub cluster: ClusterArgs,
-    /// Save the plan, to be applied later exactly as it is
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-    /// Exit with 2 when there is something to do
-    #[arg(long)]
-    pub detailed_exitcode: bool,
-    /// Lines around each change in diffs
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub context: usize,
-    /// Steps only, no diffs
-    #[arg(long)]
-    pub no_diff: bool,
-    /// Let this finding not block (repeatable)
-    #[arg(long, value_name = "ID")]
-    pub skip_check: Vec<String>,
-    /// Do not try the planned configuration with the node's containerd
-    #[arg(long)]
-    pub no_trial: bool,
-    /// Output format
-    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub output: Format,
-}
-
 /// Options of commands that change a node.
 #[derive(Debug, Clone, Args)]
 pub struct ChangeArgs {
@@ -336,46 +308,6 @@ pub enum BenchCommand {
     Compare(CompareArgs),
 }
 
-#[derive(Debug, Subcommand)]
-pub enum ReportCommand {
-    /// One report out of many nodes' documents: runs, plans, verifications, results of the Ansible collection
-    Merge(MergeArgs),
-}
-
-/// `-o` of fleet reports.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum FleetFormat {
-    /// For people
-    #[default]
-    Text,
-    /// One JSON document
-    Json,
-    /// For a merge request
-    Markdown,
-    /// One page without anything from elsewhere
-    Html,
-}
-
-#[derive(Debug, Args)]
-pub struct MergeArgs {
-    /// Documents, or directories of them (files `*.json`, `*.jsonl`)
-    #[arg(value_name = "FILE|DIR", required = true)]
-    pub inputs: Vec<PathBuf>,
-    /// Write the report here instead of standard output
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-    /// Write the names of the nodes that need another try here, one a line,
-    /// as `ansible-playbook --limit @FILE` takes them
-    #[arg(long, value_name = "FILE")]
-    pub retry_file: Option<PathBuf>,
-    /// Exit with 2 when a node is not where it should be
-    #[arg(long)]
-    pub detailed_exitcode: bool,
-    /// Output format
-    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub output: FleetFormat,
-}
-
 #[derive(Debug, Args)]
 pub struct CompareArgs {
     /// The first
@@ -431,12 +363,6 @@ pub struct HistoryArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
-}
-
-#[derive(Debug, Args)]
-pub struct ShowArgs {
-    #[command(flatten)]
-    pub run: RunArgs,
 }
 
 #[derive(Debug, Args)]

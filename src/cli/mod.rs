@@ -25,6 +25,8 @@ mod migrate;
 pub mod pages;
 mod plan;
 mod recover;
+mod repeat;
+mod report_args;
 mod rollback;
 mod schema;
 mod verify;
@@ -34,10 +36,11 @@ use crate::{
     runtime::oci::{self, OciArgs},
     ui::{ColourChoice, Printer},
 };
-use args::{BenchCommand, Cli, Command, ReportCommand};
+use args::{BenchCommand, Cli, Command};
 use clap::{Parser as _, error::ErrorKind};
 use exit::Exit;
 use image_args::ImagesCommand;
+use report_args::ReportCommand;
 use std::process::ExitCode;
 
 /// The whole program.

@@ -1,15 +1,17 @@
 //! `castoff plan`
 
 use super::{
-    args::{Format, PlanArgs},
     bundle::FromBundle,
     context::{Context, Trying, json, make_plan},
     exit::Exit,
+    repeat::{options_of_node, options_of_plan},
+    report_args::{PlanArgs, ReportFormat},
 };
 use crate::{
     apply::{self, Refusal},
     host::user_files,
-    report,
+    model::{Action, Plan},
+    report::{self, Again},
     ui::Printer,
 };
 use anyhow::{Context as _, Result};
@@ -18,9 +20,14 @@ use anyhow::{Context as _, Result};
 pub fn run(args: &PlanArgs, printer: Printer) -> Result<Exit> {
     let context = Context::look(&args.node, &args.skip_check)?.with_cluster(&args.cluster)?;
     let plan = make_plan(&context, args.context, Trying { wanted: !args.no_trial, printer });
+    let shown = if args.no_diff { without_diffs(&plan) } else { plan.for_reading() };
+    let (of_plan, of_node) = (options_of_plan(args), options_of_node(&args.node));
+    let again = Again { plan: &of_plan, node: &of_node };
     match args.output {
-        Format::Text => printer.data(&report::plan(&plan, printer.look(), !args.no_diff)),
-        Format::Json => printer.data(&json(&plan.for_reading())?),
+        ReportFormat::Text => printer.data(&report::plan(&plan, printer.look(), !args.no_diff)),
+        ReportFormat::Json => printer.data(&json(&plan.for_reading())?),
+        ReportFormat::Markdown => printer.data(&report::plan_markdown(&shown, again)),
+        ReportFormat::Html => printer.data(&report::plan_page(&shown, again)),
     }
     if let Err(error) = apply::refuse_open_run(&context.host)
         && let Some(Refusal::Dirty(run)) = error.downcast_ref()
@@ -47,4 +54,14 @@ pub fn run(args: &PlanArgs, printer: Printer) -> Result<Exit> {
     } else {
         Exit::OK
     })
+}
+
+fn without_diffs(plan: &Plan) -> Plan {
+    let mut plan = plan.for_reading();
+    for step in &mut plan.steps {
+        if let Action::WriteFile { diff, .. } = &mut step.action {
+            diff.clear();
+        }
+    }
+    plan
 }
