@@ -270,8 +270,22 @@ const STEPS: &[Word] = &[
     word(
         "await-pods",
         "castoff waits until the node's pods run again",
-        "The pods that ran before must run on the new runtime, each of their \
-         containers. The time limit is `timeouts.pods` of the profile. This is where downtime of the workload ends.",
+        "The pods that ran before must run on the new runtime. Those that the \
+         cluster does not want here any more, and those that have run to their end, are let go; while the API server is away kubelet \
+         knows static pods only, and they decide. The time limit is `timeouts.pods` of the profile. This is where downtime of the workload ends.",
+    ),
+    word(
+        "await-etcd",
+        "castoff waits until etcd is well and has all it had",
+        "On a control plane node with etcd in a static pod: healthy, with a leader, and at no lower revision of its store than \
+         when the plan was made. Asked at its metrics address on the loopback. Else the run is taken back.",
+    ),
+    word(
+        "kubelet-config-map",
+        "kubeadm's configuration of all kubelets names systemd's driver",
+        "With `--cluster-config apply`, on the last node that leaves Docker: the ConfigMap kube-system/kubelet-config, which \
+         `kubeadm upgrade node` writes over kubelet's own file. Comments and other fields stay. Taken back: the old value. What the \
+         cluster refuses takes no node back; `castoff resume --cluster` tries again.",
     ),
     word(
         "await-node",

@@ -90,6 +90,7 @@ pub const WORDS: &[Words] = &[
             ("castoff inspect", "this node"),
             ("castoff inspect -o json", "the Facts document"),
             ("castoff inspect --root /mnt/node --assume kubelet.version=1.23.17", "a copy of a node's files"),
+            ("castoff inspect --bundle node.tar.zst", "what a plan needs, in one file for somebody else"),
         ],
         codes: LOOKS,
         files: &[PROFILE],
@@ -124,6 +125,8 @@ pub const WORDS: &[Words] = &[
         examples: &[
             ("castoff plan", "what would be done"),
             ("castoff plan --no-diff", "steps only"),
+            ("castoff plan -o html >plan.html", "one page for those who review it"),
+            ("castoff plan --root node.tar.zst", "for a node whose bundle this is"),
             ("castoff plan --out plan.json", "save it, to be applied exactly as it is"),
             ("castoff plan --detailed-exitcode", "end with 2 when there is something to do"),
             ("castoff plan --goal cgroup-driver", "stay on Docker, unify the cgroup driver only"),
@@ -248,10 +251,28 @@ pub const WORDS: &[Words] = &[
             "Shows one run in full: steps, times, proof, findings, and for a run that is stuck the commands that are left \
                  to do by hand.",
         ],
-        examples: &[("castoff show", "the newest run"), ("castoff show dbe9 -o json", "its RunReport document")],
+        examples: &[
+            ("castoff show", "the newest run"),
+            ("castoff show dbe9 -o json", "its RunReport document"),
+            ("castoff show -o html >run.html", "one page, with a timeline"),
+        ],
         codes: LOOKS,
         files: &[RUNS],
         see: &["castoff-history(8)", "castoff-report(5)"],
+    },
+    Words {
+        command: "schema",
+        text: &[
+            "Prints the JSON Schema (draft 2020-12) of a document that castoff writes, or of a line of `-o jsonl`. The same are in the \
+                 folder `schemas` of the sources.",
+        ],
+        examples: &[
+            ("castoff schema plan", "what `castoff plan -o json` writes"),
+            ("castoff schema events >events.schema.json", "for whoever reads a run while it goes on"),
+        ],
+        codes: &[0, 64],
+        files: &[],
+        see: &["castoff-report(5)"],
     },
     Words {
         command: "images",
