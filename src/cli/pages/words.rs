@@ -125,7 +125,7 @@ pub const WORDS: &[Words] = &[
         examples: &[
             ("castoff plan", "what would be done"),
             ("castoff plan --no-diff", "steps only"),
-            ("castoff plan -o html >plan.html", "one page for those who review it"),
+            ("castoff plan -o html", "one page for those who review it"),
             ("castoff plan --root node.tar.zst", "for a node whose bundle this is"),
             ("castoff plan --out plan.json", "save it, to be applied exactly as it is"),
             ("castoff plan --detailed-exitcode", "end with 2 when there is something to do"),
@@ -254,7 +254,7 @@ pub const WORDS: &[Words] = &[
         examples: &[
             ("castoff show", "the newest run"),
             ("castoff show dbe9 -o json", "its RunReport document"),
-            ("castoff show -o html >run.html", "one page, with a timeline"),
+            ("castoff show -o html", "one page, with a timeline"),
         ],
         codes: LOOKS,
         files: &[RUNS],
@@ -268,7 +268,7 @@ pub const WORDS: &[Words] = &[
         ],
         examples: &[
             ("castoff schema plan", "what `castoff plan -o json` writes"),
-            ("castoff schema events >events.schema.json", "for whoever reads a run while it goes on"),
+            ("castoff schema events", "for whoever reads a run while it goes on"),
         ],
         codes: &[0, 64],
         files: &[],
