@@ -413,6 +413,7 @@ check_packages() {
         holds_lines "$out/list" ./usr/bin/castoff ./usr/share/man/man8/castoff-migrate.8.gz ./usr/share/man/man5/castoff-profile.5.gz \
             ./usr/share/bash-completion/completions/castoff ./usr/share/zsh/vendor-completions/_castoff \
             ./usr/share/fish/vendor_completions.d/castoff.fish ./usr/share/doc/castoff/copyright \
+            ./usr/lib/systemd/system/castoff-verify.service ./usr/lib/systemd/system/castoff-verify.timer \
             ./usr/share/ansible/collections/ansible_collections/castoff/node/plugins/modules/runtime.py &&
         check_lintian "$out"/castoff_*.deb &&
         archive=$(echo "$out"/castoff-*-*.tar.gz) &&

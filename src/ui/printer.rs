@@ -37,7 +37,7 @@ pub struct Printer {
 /// Columns of the terminal: where results go, else where talk does.
 fn width() -> usize {
     let terms = [console::Term::stdout(), console::Term::stderr()];
-    let columns = terms.iter().find_map(|term| term.size_checked()).map_or(80, |(_, columns)| usize::from(columns));
+    let columns = terms.iter().find_map(console::Term::size_checked).map_or(80, |(_, columns)| usize::from(columns));
     columns.clamp(NARROWEST, MAX_WIDTH)
 }
 

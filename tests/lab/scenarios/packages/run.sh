@@ -16,7 +16,7 @@ note "$(basename "$DEB"), $(stat -c %s "$DEB") bytes, of an unoptimised castoff"
 # -- what is in them ---------------------------------------------------------------------------------------------------
 
 UNPACKED=$LAB_RESULTS/unpacked
-WANTED="usr/bin/castoff usr/share/man/man8/castoff.8.gz usr/share/man/man8/castoff-migrate.8.gz
+WANTED="usr/bin/castoff usr/lib/systemd/system/castoff-verify.timer usr/share/man/man8/castoff.8.gz usr/share/man/man8/castoff-migrate.8.gz
     usr/share/man/man5/castoff-profile.5.gz usr/share/man/man5/castoff-report.5.gz
     usr/share/bash-completion/completions/castoff usr/share/fish/vendor_completions.d/castoff.fish
     usr/share/doc/castoff/copyright usr/share/doc/castoff/examples/profile.toml
