@@ -96,15 +96,7 @@ fn every_other_word_is_explained() {
         let word = serde_json::to_value(verdict).unwrap();
         assert!(listed.contains(word.as_str().unwrap()), "{word}");
     }
-    let outcomes = [
-        Outcome::NoChange,
-        Outcome::Applied,
-        Outcome::Blocked,
-        Outcome::RolledBack,
-        Outcome::Stuck,
-        Outcome::Interrupted,
-    ];
-    for outcome in outcomes {
+    for outcome in Outcome::ALL {
         assert!(listed.contains(outcome.word()), "{}", outcome.word());
         assert!(listed.contains(&outcome.exit_code().to_string()));
     }

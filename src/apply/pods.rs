@@ -157,15 +157,18 @@ fn await_all(
         let is_time = asked.is_none_or(|at: Duration| now.saturating_sub(at) >= ASK_AGAIN);
         let (true, true, Some((node, conf))) = (missing.is_err(), is_time, member) else { return Ok(missing) };
         asked = Some(now);
-        match cluster::open(host, conf).and_then(|api| cluster::pods(&*api, node)) {
+        let answer = cluster::open(host, conf).and_then(|api| cluster::pods(&*api, node));
+        // One that stands still takes half a minute not to answer, which counts.
+        let waited = host.clock.monotonic().saturating_sub(start);
+        match answer {
             Ok(known) => wanted.retain(|pod| is_static(pod) || is_wanted(&known, pod)),
-            Err(error) if ApiError::is_away(&error) && now.saturating_sub(start) >= patience => {
+            Err(error) if ApiError::is_away(&error) && waited >= patience => {
                 let (stay, wait): (Vec<_>, Vec<_>) = wanted.drain(..).partition(|pod| is_static(pod));
                 (wanted, later) = (stay, wait);
             }
-            Err(_) => {}
+            Err(_) => return Ok(missing),
         }
-        Ok(missing)
+        Ok(self::missing(&wanted, there(host), on))
     })?;
     let mut detail = format!("{} pods run", wanted.len());
     let left = pods.len() - wanted.len() - later.len();

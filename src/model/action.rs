@@ -1,6 +1,6 @@
 //! What a step does: one of few primitives, in a form that can be saved and read back.
 
-use super::{CarryOptions, Digest};
+use super::{CarryOptions, Digest, Span, Timeouts};
 use serde::{Deserialize, Serialize};
 
 /// What a file must look like before it is written.
@@ -236,6 +236,22 @@ impl Action {
             Self::UncordonNode { .. } => "uncordon",
             Self::Verify { .. } => "verify",
         }
+    }
+
+    /// How long it may take, where it waits for something at all; a proof has limits of its own.
+    pub const fn limit(&self, timeouts: &Timeouts) -> Option<Span> {
+        Some(match self {
+            Self::StopUnit { .. }
+            | Self::StartUnit { .. }
+            | Self::RestartUnit { .. }
+            | Self::StopDockerPods
+            | Self::AwaitCri { .. } => timeouts.unit,
+            Self::AwaitPods { .. } | Self::AwaitDockerPods { .. } => timeouts.pods,
+            Self::ImportImages { .. } => timeouts.images,
+            Self::DrainNode { .. } => timeouts.drain,
+            Self::AwaitNode { .. } | Self::AwaitEtcd { .. } => timeouts.node,
+            _ => return None,
+        })
     }
 
     /// What it acts on, for people.

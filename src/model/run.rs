@@ -24,6 +24,10 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All there are.
+    pub const ALL: [Self; 6] =
+        [Self::NoChange, Self::Applied, Self::Blocked, Self::RolledBack, Self::Stuck, Self::Interrupted];
+
     /// The word used in every output.
     pub const fn word(self) -> &'static str {
         match self {

@@ -135,15 +135,7 @@ fn runs(page: &mut Page, of: MetricsOf<'_>) {
     let Some(last) = of.last else { return };
     let name = "castoff_last_run_outcome";
     page.metric(name, "How the newest run ended: 1 for that outcome.");
-    let all = [
-        Outcome::NoChange,
-        Outcome::Applied,
-        Outcome::Blocked,
-        Outcome::RolledBack,
-        Outcome::Stuck,
-        Outcome::Interrupted,
-    ];
-    for outcome in all {
+    for outcome in Outcome::ALL {
         // A run that was cut off has not ended yet.
         let is_it = outcome == last.outcome && !last.cut_off;
         page.sample(name, &[("outcome", outcome.word())], u8::from(is_it));

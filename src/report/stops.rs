@@ -92,20 +92,11 @@ fn waits(plan: &Plan, from: usize, to: usize) -> Option<Span> {
     let timeouts = &plan.desired.timeouts;
     let mut total = 0;
     for step in plan.steps.iter().filter(|step| (from..=to).contains(&step.index)) {
-        let span = match step.action {
-            Action::StopUnit { .. }
-            | Action::StartUnit { .. }
-            | Action::RestartUnit { .. }
-            | Action::StopDockerPods
-            | Action::AwaitCri { .. } => timeouts.unit,
-            Action::AwaitPods { .. } | Action::AwaitDockerPods { .. } => timeouts.pods,
-            Action::ImportImages { .. } => timeouts.images,
-            Action::DrainNode { .. } => timeouts.drain,
-            Action::AwaitNode { .. } => timeouts.node,
-            // Its checks have limits of their own, which depend on what there is to check.
-            Action::Verify { .. } => return None,
-            _ => continue,
-        };
+        // The checks of a proof depend on what there is to check.
+        if matches!(step.action, Action::Verify { .. }) {
+            return None;
+        }
+        let Some(span) = step.action.limit(timeouts) else { continue };
         total += span.duration().as_secs();
     }
     Some(Span::seconds(total))

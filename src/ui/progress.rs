@@ -4,7 +4,7 @@ use super::Printer;
 use crate::{
     apply::Observer,
     host::Clock,
-    model::{Action, Plan, Step, Timeouts},
+    model::{Plan, Span, Step, Timeouts},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::Duration;
@@ -69,23 +69,6 @@ fn moving(bytes: u64, total: u64, took: Duration) -> String {
     format!("{so_far}, {left:.0} s left")
 }
 
-/// How long a step may take, where it has a limit.
-fn deadline(action: &Action, timeouts: &Timeouts) -> Option<Duration> {
-    let span = match action {
-        Action::StartUnit { .. }
-        | Action::StopUnit { .. }
-        | Action::RestartUnit { .. }
-        | Action::StopDockerPods
-        | Action::AwaitCri { .. } => timeouts.unit,
-        Action::AwaitPods { .. } | Action::AwaitDockerPods { .. } => timeouts.pods,
-        Action::ImportImages { .. } => timeouts.images,
-        Action::DrainNode { .. } => timeouts.drain,
-        Action::AwaitNode { .. } | Action::AwaitEtcd { .. } => timeouts.node,
-        _ => return None,
-    };
-    Some(span.duration())
-}
-
 fn named(step: &Step, total: usize) -> String {
     format!("{}/{total} {} {}", step.index, step.action.word(), step.action.object())
 }
@@ -102,7 +85,7 @@ impl Observer for Progress<'_> {
         if self.printer.verbose() > 0 {
             self.printer.say(&format!("{} step {text} ({})", self.clock.now(), step.why.join("; ")));
         }
-        let limit = deadline(&step.action, &self.timeouts);
+        let limit = step.action.limit(&self.timeouts).map(Span::duration);
         self.begin(&text, limit);
     }
 
