@@ -159,10 +159,10 @@ fn await_all(
         asked = Some(now);
         let answer = cluster::open(host, conf).and_then(|api| cluster::pods(&*api, node));
         // One that stands still takes half a minute not to answer, which counts.
-        let waited = host.clock.monotonic().saturating_sub(start);
+        let so_far = host.clock.monotonic().saturating_sub(start);
         match answer {
             Ok(known) => wanted.retain(|pod| is_static(pod) || is_wanted(&known, pod)),
-            Err(error) if ApiError::is_away(&error) && waited >= patience => {
+            Err(error) if ApiError::is_away(&error) && so_far >= patience => {
                 let (stay, wait): (Vec<_>, Vec<_>) = wanted.drain(..).partition(|pod| is_static(pod));
                 (wanted, later) = (stay, wait);
             }
