@@ -164,6 +164,11 @@ class Node:
             raise LabError("%s: cannot read %s" % (self.name, src))
         new.rename(dst)
 
+    def forward(self, port):
+        raise LabError("%s is no machine: only machines have ports forwarded (tests/lab/relay serves containers)" % self.name)
+
+    reach = forward
+
     def wait_settled(self, deadline=600):
         """Until systemd is done with the boot; returns its word (running or degraded)."""
         word = [""]
