@@ -52,6 +52,13 @@ away() {
          END { if (!seen) print "no answer"; else if (bad) print "never back"; else printf "%.1f\n", total }' "$DOWNTIME/$1/$2"
 }
 
+# told LOG: what castoff itself says of that, in the report of a run.
+told() {
+    awk '/^Downtime/ { what = $0; next }
+         what && /^ +kubelet/ { sub(/^ +kubelet +/, ""); kubelet = $0; next }
+         what && /^ +workload/ { sub(/^ +workload +/, ""); printf "     castoff says: %s: kubelet %s, workload %s\n", what, kubelet, $0; what = "" }' "$1"
+}
+
 # least TAG NAME: the smallest number that was printed, and after how many looks.
 least() { awk '$2 == "ok" && $3 ~ /^[0-9]+$/ { if (!n || $3 < m) m = $3; n++ } END { print n ? m : "none", n + 0 }' "$DOWNTIME/$1/$2"; }
 # never_below TAG NAME NUMBER: it was looked at, and never less than that.

@@ -79,7 +79,6 @@ goes_back() {
     took[$tag]=$(_since "$from")
     [ $code = 0 ] || { tail -n 30 "$LAB_RESULTS/$tag.log"; return 1; }
 }
-told() { grep -h '^ *Downtime' "$LAB_RESULTS/$1.log" | sed 's/^ */     castoff says: /'; }
 
 # -- a cluster -------------------------------------------------------------------------------------------------------
 
@@ -119,7 +118,7 @@ pods_watched n drained
 downtime_end
 check "the budget was kept all the time" budget_kept drained
 note "drained: took ${took[drained]} s: $(steps n cordon drain stop-kubelet await-pods await-node annotate uncordon | awk '{ printf "%s %s s, ", $1, $3 }')"
-told drained
+told "$LAB_RESULTS/drained.log"
 check "kubectl get node -o wide shows containerd" bash -c '"$0" --kubeconfig "$1" get node node -o wide | grep -w Ready | grep containerd://1.6' "$CP_KUBECTL" "$CP_ADMIN_CONF"
 k get node -o wide | cut -c1-200 | sed 's/^/     /'
 check "the node is Ready" ready
@@ -144,7 +143,7 @@ check_eventually 180 "every pod is Ready on Docker" all_on docker "$([ -n "$back
 pods_watched n drained-back
 downtime_end
 [ -z "$back" ] || check "the budget was kept all the time" budget_kept drained-back
-told drained-back
+told "$LAB_RESULTS/drained-back.log"
 check_eventually 60 "the node is Ready" ready
 check_out "kubeadm's old note" /var/run/dockershim.sock noted
 check "it takes pods" open_to_pods
@@ -164,7 +163,7 @@ check "it moves, with its pods" moves place --no-drain
 check_eventually 180 "every pod is Ready on containerd" all_on containerd 7
 check_eventually 120 "all pods answer" on n "for i in /var/tmp/poll-place/*; do case \$i in *stop) ;; *) tail -n 1 \$i | grep -q ok || exit 1 ;; esac; done"
 pods_watched n place
-told place
+told "$LAB_RESULTS/place.log"
 note "in place: took ${took[place]} s: $(steps n stop-kubelet stop-docker-pods start-kubelet await-pods await-node | awk '{ printf "%s %s s, ", $1, $3 }')"
 check "they are the same pods" diff "$LAB_RESULTS/uids.place" <(uids)
 check "  in scopes of containerd's" scopes 7
@@ -176,7 +175,7 @@ check "rollback" goes_back place-back
 check_eventually 180 "the cluster sees Docker" runtime_is docker://
 check_eventually 180 "every pod is Ready on Docker" all_on docker 7
 pods_watched n place-back
-told place-back
+told "$LAB_RESULTS/place-back.log"
 check "they are the same pods still" diff "$LAB_RESULTS/uids.place" <(uids)
 
 # -- an API server that goes away ------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ moves() {
     took[$tag]=$(_since "$from")
     [ $code = 0 ] || { tail -n 40 "$LAB_RESULTS/$tag.log"; return 1; }
 }
-moved() { pods_watched n "$1"; watched "$1"; grep -h '^ *Downtime' "$LAB_RESULTS/$1.log" | sed 's/^ */     castoff says: /'; }
+moved() { pods_watched n "$1"; watched "$1"; told "$LAB_RESULTS/$1.log"; }
 state() { on n castoff history -o json | python3 -c 'import json,sys; r=json.load(sys.stdin)["runs"]; print(r[0]["state"] if r else "none")'; }
 ended() { case $(state) in none | committed | rolled-back) ;; *) state; return 1 ;; esac; }
 
