@@ -2,9 +2,11 @@
 //! library for the same kind of machine.
 #![allow(clippy::disallowed_methods, reason = "a build script reads its environment and runs the compiler")]
 
-use std::{env, path::PathBuf, process::Command};
+use flate2::{Compression, write::GzEncoder};
+use std::{env, fs, io::Write as _, path::PathBuf, process::Command};
 
 fn main() {
+    schemas();
     println!("cargo::rerun-if-changed=probe");
     let variable = |name: &str| env::var(name).unwrap_or_else(|_| panic!("cargo did not set {name}"));
     let out = PathBuf::from(variable("OUT_DIR")).join("probe");
@@ -33,4 +35,26 @@ fn main() {
     rustc.arg("-o").arg(&out).arg("probe/main.rs");
     let status = rustc.status().unwrap_or_else(|error| panic!("cannot run the compiler: {error}"));
     assert!(status.success(), "the workload in probe/ does not build");
+}
+
+/// Packs `schemas/*.json` into one object: they are text that hardly anybody asks for.
+fn schemas() {
+    println!("cargo::rerun-if-changed=schemas");
+    let mut files: Vec<PathBuf> =
+        fs::read_dir("schemas").into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.retain(|path| path.extension().is_some_and(|kind| kind == "json"));
+    files.sort();
+    let mut all = String::from("{");
+    for (number, path) in files.iter().enumerate() {
+        let name = path.file_stem().and_then(|name| name.to_str()).expect("a schema's name is text");
+        let text = fs::read_to_string(path).expect("a schema can be read");
+        // Indentation says nothing; no text in a schema goes over a line's end.
+        let lines: String = text.lines().map(str::trim_start).collect();
+        all.push_str(&format!("{}\"{name}\":{lines}", if number > 0 { "," } else { "" }));
+    }
+    all.push('}');
+    let out = PathBuf::from(env::var("OUT_DIR").expect("cargo did not set OUT_DIR")).join("schemas.json.gz");
+    let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+    packed.write_all(all.as_bytes()).expect("memory can be written");
+    fs::write(out, packed.finish().expect("memory can be written")).expect("the schemas can be packed");
 }

@@ -6,10 +6,13 @@ usage() {
     cat <<'END'
 usage: ./install.sh [OPTION...]
 
-Builds castoff from this checkout, installs it, and shows it on a sample node.
+Builds castoff from this checkout, installs it, and shows it on a sample node. In an unpacked archive nothing is built:
+the castoff in it is installed.
 
   --prefix DIR    where to: DIR/bin/castoff, and man pages and shell completions below DIR/share
                   (default: /usr/local as root, ~/.local otherwise)
+  --from ARCHIVE  install from castoff-VERSION-ARCH.tar.gz, which packaging/build makes, instead of building; its checksum
+                  is compared where a SHA256SUMS lies beside it
   --binary FILE   install this castoff instead of building one
   --no-demo       do not run `castoff demo` at the end
   --dry-run       say what would be done, and do nothing
@@ -34,16 +37,21 @@ main() {
     # shellcheck source=packaging/build.sh
     . "$root/packaging/build.sh"
 
-    prefix='' binary='' demo=yes dry_run='' uninstall=''
+    prefix='' binary='' from='' demo=yes dry_run='' uninstall=''
     while [ $# -gt 0 ]; do
         case $1 in
-        --prefix | --binary)
+        --prefix | --binary | --from)
             [ -n "${2:-}" ] || usage_error "$1 needs a value"
-            if [ "$1" = --prefix ]; then prefix=$2; else binary=$2; fi
+            case $1 in
+            --prefix) prefix=$2 ;;
+            --binary) binary=$2 ;;
+            --from) from=$2 ;;
+            esac
             shift
             ;;
         --prefix=?*) prefix=${1#*=} ;;
         --binary=?*) binary=${1#*=} ;;
+        --from=?*) from=${1#*=} ;;
         --no-demo) demo='' ;;
         --dry-run) dry_run=yes ;;
         --uninstall) uninstall=yes ;;
@@ -59,6 +67,9 @@ main() {
         esac
         shift
     done
+    if [ -n "$from" ] && [ -n "$binary" ]; then usage_error "--from and --binary: one of them, please"; fi
+    # An archive that was unpacked brings its own.
+    if [ -z "$from$binary" ] && [ -x "$root/bin/castoff" ] && [ ! -d "$root/src" ]; then binary=$root/bin/castoff; fi
     choose_prefix
     umask 022
     record=share/castoff/installed-files
@@ -93,9 +104,13 @@ choose_prefix() {
 
 install_castoff() {
     check_prefix
+    trap 'rm -rf "${stage:-}" "${unpacked:-}"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    if [ -n "$from" ]; then unpack; fi
     if [ -n "$binary" ]; then
         if [ ! -x "$binary" ] || [ ! -f "$binary" ]; then die "$binary is not a program"; fi
-        say "castoff:    $binary, as it is"
+        say "castoff:    ${from:-$binary}, as it is"
     else
         prepare_build
     fi
@@ -112,9 +127,6 @@ install_castoff() {
         binary=$built
     fi
     stage=$(mktemp -d)
-    trap 'rm -rf "$stage"' EXIT
-    trap 'exit 130' INT
-    trap 'exit 143' TERM
     collect
     check_foreign
     put_in_place
@@ -126,6 +138,28 @@ install_castoff() {
         "$prefix/bin/castoff" demo ||
             die "castoff is installed, but \`castoff demo\` failed here; please report what it says above"
     fi
+}
+
+# unpack: takes castoff out of the archive `from`; sets `binary`.
+unpack() {
+    [ -f "$from" ] || die "there is no archive $from"
+    sums=$(dirname "$from")/SHA256SUMS name=$(basename "$from")
+    if [ -f "$sums" ]; then
+        wanted=$(awk -v name="$name" '$2 == name || $2 == "*" name { print $1 }' "$sums")
+        [ -n "$wanted" ] || die "$sums does not name $name"
+        found=$(sha256sum <"$from" | cut -d' ' -f1)
+        [ "$found" = "$wanted" ] || die "$from is damaged or another one: its SHA-256 is $found, $sums says $wanted"
+        say "checksum:   as in $sums"
+    else
+        say "note: no SHA256SUMS lies beside $from; its checksum is not compared"
+    fi
+    unpacked=$(mktemp -d)
+    # One member by name: nothing else in the archive is written anywhere.
+    member=$(tar -tzf "$from" 2>/dev/null | grep -x 'castoff-[^/]*/bin/castoff' | head -n 1) || true
+    [ -n "$member" ] || die "$from is no archive with a castoff in it"
+    tar -xzOf "$from" "$member" >"$unpacked/castoff" || die "$from cannot be unpacked"
+    chmod 755 "$unpacked/castoff"
+    binary=$unpacked/castoff
 }
 
 # Found out before minutes of building, not after.

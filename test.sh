@@ -10,8 +10,9 @@ usage: ./test.sh                    every gate, then the lab's smoke tier
        ./test.sh lab --smoke|--full all scenarios of the smoke tier, or all there are
        ./test.sh --help
 
-Gates: format, shell scripts, clippy, tests, real containerd, docs, dependencies, install, Ansible collection. Missing tools are installed:
-Debian packages with apt when this is root, cargo-deny with cargo into the cache. What cannot be done here is skipped,
+Gates: format, shell scripts, clippy, tests, real containerd, docs, dependencies, install, packages, book, Ansible collection, pages in a
+browser. Missing tools are installed: Debian packages with apt when this is root, cargo-deny, cargo-deb, cargo-generate-rpm and mdbook with
+cargo, and packages of npm, all into the cache. What cannot be done here is skipped,
 with the reason, and counted; the last line adds up gates, tests and lab checks. Exit code 1 if anything failed.
 
   CASTOFF_LAB=required  a lab that cannot run here is a failure (CI sets it)
@@ -115,7 +116,10 @@ all_gates() {
     RUSTDOCFLAGS="${RUSTDOCFLAGS:-} -D warnings" gate docs cargo doc --locked --no-deps
     deny_gate
     gate install check_install
+    packages_gate
+    book_gate
     ansible_gate
+    browser_gate
 }
 
 # -- how a gate is run and counted ------------------------------------------------------------------------------------
@@ -322,6 +326,37 @@ ansible_gate() {
     fi
 }
 
+# The HTML reports, made by a test, in Chromium: tests/browser.
+browser_gate() {
+    local from=$EPOCHREALTIME code=0 line p f s
+    if ! logged browser-pages env CASTOFF_PAGES="$logs/pages" cargo test --locked --test html_pages; then
+        tail -n 40 "$logs/browser-pages.log" | sed 's/^/      /'
+        fail browser "$(took "$from"): the pages cannot be made"
+        return 0
+    fi
+    logged browser env CASTOFF_CACHE="$cache" tests/browser/run.sh "$logs/pages" "$logs/screenshots" || code=$?
+    if [ $code = 3 ]; then
+        unavailable browser "$(grep -m 1 -o 'CANNOT RUN HERE.*' "$logs/browser.log" || echo "tests/browser/run.sh says so")"
+        return 0
+    fi
+    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$logs/browser.log" | tail -n 1) || true
+    if [ -z "$line" ]; then
+        tail -n 20 "$logs/browser.log" | sed 's/^/      /'
+        fail browser "$(took "$from"): ended without its closing line, exit code $code"
+        return 0
+    fi
+    read -r p _ f _ s _ <<<"$line"
+    if [ $code != 0 ] && [ "$f" = 0 ]; then f=1; fi
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    if [ "$f" = 0 ]; then
+        printf 'ok    %-12s %s: %s\n' browser "$(took "$from")" "$line"
+    else
+        sed 's/^/      /' "$logs/browser.log" | tail -n 80
+        failures+=("browser")
+        printf 'FAIL  %-12s %s: %s\n' browser "$(took "$from")" "$line"
+    fi
+}
+
 # What install.sh puts somewhere, its --uninstall takes away again, and nothing else. One long `&&`: `set -e` does not
 # reach into a function whose verdict is asked for.
 check_install() {
@@ -349,6 +384,90 @@ holds_only_other() {
     say "error: $1:"
     find "$prefix" >&2
     return 1
+}
+
+# Packages of the debug build, hardly compressed: what they hold, not how small they are.
+packages_gate() {
+    if ! logged packages-tools env CASTOFF_CACHE="$cache" packaging/build --tools; then
+        tail -n 20 "$logs/packages-tools.log" | sed 's/^/      /'
+        unavailable packages "cargo-deb or cargo-generate-rpm cannot be built here"
+        return 0
+    fi
+    if ! command -v dpkg-deb >/dev/null || ! command -v strip >/dev/null; then
+        unavailable packages "dpkg-deb and strip are not installed (apt install dpkg binutils)"
+        return 0
+    fi
+    command -v lintian >/dev/null || apt_install lintian || true
+    gate packages check_packages
+}
+
+# One long `&&`, as in check_install.
+check_packages() {
+    local out=$scratch/packages prefix=$scratch/from bin archive
+    bin=$(cargo metadata --locked --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/debug/castoff
+    cargo build --locked --bin castoff &&
+        strip -o "$scratch/castoff" "$bin" &&
+        CASTOFF_CACHE=$cache packaging/build --binary "$scratch/castoff" --fast --only deb,rpm,archive --out "$out" &&
+        (cd "$out" && sha256sum --check SHA256SUMS) &&
+        dpkg-deb -c "$out"/castoff_*.deb >"$out/list" &&
+        holds_lines "$out/list" ./usr/bin/castoff ./usr/share/man/man8/castoff-migrate.8.gz ./usr/share/man/man5/castoff-profile.5.gz \
+            ./usr/share/bash-completion/completions/castoff ./usr/share/zsh/vendor-completions/_castoff \
+            ./usr/share/fish/vendor_completions.d/castoff.fish ./usr/share/doc/castoff/copyright \
+            ./usr/share/ansible/collections/ansible_collections/castoff/node/plugins/modules/runtime.py &&
+        check_lintian "$out"/castoff_*.deb &&
+        archive=$(echo "$out"/castoff-*-*.tar.gz) &&
+        ./install.sh --from "$archive" --prefix "$prefix" --no-demo &&
+        "$prefix/bin/castoff" --version &&
+        ./install.sh --uninstall --prefix "$prefix" && [ ! -e "$prefix" ]
+}
+
+# holds_lines LISTING PATH...
+holds_lines() {
+    local listing=$1 path
+    shift
+    for path in "$@"; do
+        awk '{ print $6 }' "$listing" | grep -qxF -- "$path" || { say "error: the package has no $path" && return 1; }
+    done
+}
+
+# The debug build may be linked dynamically, which its own dependencies would have to say; a package's never is.
+check_lintian() {
+    command -v lintian >/dev/null || { say "note: lintian is not installed" && return 0; }
+    local told
+    told=$(lintian --allow-root "$1" | grep -v -e undeclared-elf-prerequisites -e mismatched-override) || return 0
+    printf '%s\n' "$told"
+    return 1
+}
+
+# The pages as a book, and the recording in the README; what pages say is held by tests/pages.rs.
+book_gate() {
+    if ! logged mdbook-build mdbook_tool; then
+        tail -n 20 "$logs/mdbook-build.log" | sed 's/^/      /'
+        unavailable book "mdbook $MDBOOK cannot be built here"
+        return 0
+    fi
+    mdbook_tool
+    gate book check_book
+}
+
+mdbook_tool() { cached_tool mdbook "$MDBOOK" --no-default-features --features search; }
+
+check_book() {
+    "$tool" build --dest-dir "$scratch/book" docs 2>&1 | tee "$scratch/book.log" &&
+        if grep -e WARN -e ERROR "$scratch/book.log"; then return 1; fi &&
+        [ -s "$scratch/book/index.html" ] && [ -s "$scratch/book/migrate.html" ] && check_recording
+}
+
+check_recording() {
+    if ! command -v python3 >/dev/null && ! apt_install python3; then
+        # Whoever changes what castoff shows has a machine with it; CI has one.
+        [ "${CI:-}" != true ] || return 1
+        say "note: without python3 docs/recording.svg is not compared"
+        return 0
+    fi
+    local bin
+    bin=$(cargo metadata --locked --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/debug/castoff
+    cargo build --locked --bin castoff && docs/record --check "$bin"
 }
 
 # -- lab --------------------------------------------------------------------------------------------------------------

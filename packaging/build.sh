@@ -179,3 +179,24 @@ build_castoff() {
     built=$target_dir/$build_target/$profile/castoff
     [ -x "$built" ] || { say "error: cargo built no $built" && return 1; }
 }
+
+# Versions of the tools that packages and the book are made with; others may lay out the same thing differently.
+CARGO_DEB=3.8.0
+CARGO_GENERATE_RPM=0.21.1
+MDBOOK=0.5.4
+
+# cached_tool NAME VERSION [CARGO OPTION...]: sets `tool` to a program of that version, built into `cache` if it is not
+# there yet. Hardly optimised: what they do takes seconds, and optimising them minutes.
+cached_tool() {
+    tool_name=$1 tool_version=$2
+    shift 2
+    tool=$cache/$tool_name-$tool_version/bin/$tool_name
+    if [ -x "$tool" ]; then return 0; fi
+    say "building $tool_name $tool_version into $cache, once"
+    tool_target=$(mktemp -d) || return 1
+    code=0
+    CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_TARGET_DIR=$tool_target RUSTFLAGS='' CFLAGS='' \
+        cargo install --quiet --locked --debug --version "=$tool_version" --root "${tool%/bin/*}" "$tool_name" "$@" >&2 || code=1
+    rm -rf "$tool_target"
+    return $code
+}

@@ -318,12 +318,26 @@ fn mount(words: &Words) -> Done {
     call(arch::MOUNT, &[at(kind), at(words.get(2)?), at(kind), 0, 0]).map(drop)
 }
 
-/// `alloc MEGABYTES [MILLISECONDS]`: takes memory and uses it, after so long.
+/// `alloc MEGABYTES [MILLISECONDS]`: takes memory and uses it. With a time, after so long and in a child, and ends as that one
+/// so long after it: who watches the cgroup has time to begin, and to hear of the child's end while the cgroup is still there.
 fn alloc(words: &Words) -> Done {
     let megabytes = words.number(2)?;
-    if let Ok(wait) = words.number(3) {
-        sleep(wait / 1000, wait % 1000 * 1_000_000)?;
+    let Ok(wait) = words.number(3) else { return take(megabytes) };
+    let rest = || sleep(wait / 1000, wait % 1000 * 1_000_000);
+    rest()?;
+    let child = fork()?;
+    if child == 0 {
+        return take(megabytes);
     }
+    let mut status = 0_i32;
+    call(arch::WAIT4, &[child, &raw mut status as usize, 0, 0])?;
+    rest()?;
+    // As a shell tells it (wait(2): the signal is in the low seven bits, a code in the byte above them).
+    let signal = (status & 0x7f) as usize;
+    exit(if signal == 0 { (status >> 8 & 0xff) as usize } else { 128 + signal })
+}
+
+fn take(megabytes: usize) -> Done {
     const READ_WRITE: usize = 3;
     const PRIVATE_ANONYMOUS: usize = 0x22;
     let len = megabytes << 20;

@@ -27,7 +27,6 @@ fn wrong_words_are_usage_errors() {
     castoff(&["inspect", "-o", "yaml"]).code(64).silent().says(&["yaml", "json"]);
     castoff(&["plan", "--goal", "crio"]).code(64).silent().says(&["crio", "containerd"]);
     castoff(&["--quiet", "--verbose", "inspect"]).code(64).silent();
-    castoff(&["explain"]).code(64).silent();
 }
 
 #[test]
@@ -474,4 +473,49 @@ fn two_measurements_are_put_side_by_side() {
     let other = file("d.json", "[]");
     castoff(&["bench", "compare", &slow, &other]).code(1).silent().error(&["d.json", "neither"]);
     castoff(&["bench", "compare", &slow, "/not-there"]).code(1).silent().error(&["/not-there"]);
+}
+
+#[test]
+fn metrics_are_replaced_as_a_whole_and_everybody_may_read_them() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let node = Node::new(DOCKERSHIM);
+    let dir = tree::scratch();
+    let file = dir.path().join("castoff.prom");
+    let shown = file.to_str().unwrap();
+    let read = || fs::read_to_string(&file).unwrap();
+    node.unchanged(&["verify", "--level", "config", "--metrics", shown]).code(0);
+    assert!(read().contains("castoff_verify_ok{level=\"config\"} 0\n"), "{}", read());
+    assert!(read().contains("castoff_runs 0\n") && !read().contains("castoff_last_run"));
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    node.run(&["apply", "--yes", "--no-trial", "--no-commit"]).code(0);
+    let ran = node.run(&["verify", "--level", "config", "-o", "json", "--metrics", shown]).code(0);
+    let failed = ran.json()["checks"].as_array().unwrap().iter().filter(|check| check["status"] == "fail").count();
+    assert!(
+        read().contains(&format!("castoff_verify_ok{{level=\"config\"}} {}\n", u8::from(failed == 0))),
+        "{}",
+        read()
+    );
+    assert!(read().contains("castoff_last_run_state{state=\"applied\"} 1\n"));
+    assert!(read().contains("castoff_last_run_outcome{outcome=\"applied\"} 1\n"));
+    assert!(read().contains("castoff_drift_files 0\n"));
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o644);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
+    let config = tree::at(node.path(), "/etc/crictl.yaml");
+    fs::write(&config, "# gone\n").unwrap();
+    node.run(&["verify", "--level", "config", "--metrics", shown]).code(0);
+    assert!(read().contains("castoff_drift_files 1\n"));
+    node.run(&["verify", "--level", "config", "--metrics", "/no/such/dir/x.prom"]).code(1).silent().error(&["metrics"]);
+}
+
+#[test]
+fn schemas_are_listed_and_printed() {
+    let listed = castoff(&["schema"]).code(0).out;
+    let kinds: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    for kind in ["facts", "plan", "run-report", "verification", "fleet-report", "events", "profile"] {
+        assert!(kinds.contains(&kind), "{kind}");
+        let schema = castoff(&["schema", kind]).code(0).json();
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+        assert_eq!(schema["$id"], format!("urn:castoff:v1:{kind}"));
+    }
+    castoff(&["schema", "plans"]).code(64).silent().says(&["plan"]);
 }

@@ -6,11 +6,11 @@
 mod common;
 
 use castoff::{
-    apply::{self, Options, Silent},
+    apply::{self, Leaving, Options, Silent},
     cluster,
     formats::kubeconfig::Kubeconfig,
     host::{Api, Containerd, Cri, Doors, FakeApi, FakeEviction, FakeUnits, Faults, Host, LayerStore, Units as _},
-    model::{Action, CRI_SOCKET, ClusterOptions, Desired, Outcome, Plan, RunReport, RunState},
+    model::{Action, CRI_SOCKET, ClusterConfig, ClusterOptions, Desired, Outcome, Plan, RunReport, RunState},
     plan,
 };
 use common::{
@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use std::{cell::Cell, rc::Rc, sync::atomic::AtomicBool};
 
 const NODE: &str = "/api/v1/nodes/worker-3";
+const MAP: &str = "/api/v1/namespaces/kube-system/configmaps/kubelet-config-1.20";
 const CONF: &str = "/etc/kubernetes/kubelet.conf";
 static NEVER: AtomicBool = AtomicBool::new(false);
 
@@ -32,6 +33,8 @@ struct Member {
     api: FakeApi,
     /// The API server is one of the pods: it is there only while kubelet is.
     moves: Rc<Cell<bool>>,
+    /// The revision of etcd on this node; absent where nothing answers.
+    etcd: Rc<Cell<Option<u64>>>,
 }
 
 /// The node's doors, and the API server's beside them. Each time it is asked, kubelet has just reported.
@@ -42,6 +45,7 @@ struct WithApi {
     units: FakeUnits,
     sim: Sim,
     moves: Rc<Cell<bool>>,
+    etcd: Rc<Cell<Option<u64>>>,
 }
 
 impl Doors for WithApi {
@@ -55,6 +59,14 @@ impl Doors for WithApi {
 
     fn layers(&self, endpoint: &str) -> anyhow::Result<Box<dyn LayerStore>> {
         self.inner.layers(endpoint)
+    }
+
+    fn told(&self, url: &str) -> anyhow::Result<(u16, String)> {
+        let Some(revision) = self.etcd.get() else { anyhow::bail!("nothing answers at {url}") };
+        Ok(match url {
+            "http://127.0.0.1:2381/health" => (200, "{\"health\":\"true\"}".to_owned()),
+            _ => (200, format!("etcd_server_has_leader 1\netcd_debugging_mvcc_current_revision {revision}\n")),
+        })
     }
 
     fn api(&self, _: &Kubeconfig, read: &dyn Fn(&str) -> anyhow::Result<Vec<u8>>) -> anyhow::Result<Box<dyn Api>> {
@@ -103,10 +115,33 @@ impl Member {
                     "conditions": [{ "type": "Ready", "status": "True", "lastHeartbeatTime": "2026-01-01T00:00:00Z" }] },
             }),
         );
-        let member = Self { sim, api, moves: Rc::default() };
+        let member = Self { sim, api, moves: Rc::default(), etcd: Rc::default() };
+        member.other("worker-4", "docker://20.10.24");
         member.pod("app-5d7c", pod("app-5d7c", Some("ReplicaSet")));
         member.pod("agent-1", pod("agent-1", Some("DaemonSet")));
         member
+    }
+
+    /// Another node of the cluster, Ready.
+    fn other(&self, name: &str, runtime: &str) {
+        self.api.put(
+            &format!("/api/v1/nodes/{name}"),
+            json!({
+                "metadata": { "name": name }, "spec": {}, "status": {
+                    "nodeInfo": { "containerRuntimeVersion": runtime }, "conditions": [{ "type": "Ready", "status": "True" }],
+                },
+            }),
+        );
+    }
+
+    fn change(&self, path: &str, change: impl FnOnce(&mut Value)) {
+        let mut object = self.api.object(path).unwrap();
+        change(&mut object);
+        self.api.put(path, object);
+    }
+
+    fn map(&self) -> String {
+        self.api.object(MAP).unwrap()["data"]["kubelet"].as_str().unwrap().to_owned()
     }
 
     fn pod(&self, name: &str, object: Value) {
@@ -115,10 +150,10 @@ impl Member {
 
     fn host(&self) -> Host {
         let mut host = self.sim.process(&Faults::none());
-        let (api, units, sim, moves) =
-            (self.api.clone(), self.sim.units.clone(), self.sim.clone(), Rc::clone(&self.moves));
+        let (api, units, sim) = (self.api.clone(), self.sim.units.clone(), self.sim.clone());
+        let (moves, etcd) = (Rc::clone(&self.moves), Rc::clone(&self.etcd));
         let inner = std::mem::replace(&mut host.doors, Box::new(Nothing));
-        host.doors = Box::new(WithApi { inner, api, units, sim, moves });
+        host.doors = Box::new(WithApi { inner, api, units, sim, moves, etcd });
         host
     }
 
@@ -129,7 +164,7 @@ impl Member {
     fn plan(&self, desired: &Desired) -> Plan {
         let host = self.host();
         let mut facts = fixture::facts_for(&host, &self.sim.assumptions(), desired);
-        facts.cluster = cluster::look(&host, &facts, None);
+        facts.cluster = cluster::look(&host, &facts, &desired.cluster);
         plan::plan(&facts, desired, plan::Options::default())
     }
 
@@ -359,4 +394,226 @@ fn taking_back_needs_no_cluster() {
     let report = apply::rollback(&member.host(), None, &Options::new(&NEVER), &mut Silent).unwrap();
     assert_eq!(report.outcome, Outcome::RolledBack);
     assert_eq!(member.noted().as_deref(), Some("/var/run/dockershim.sock"));
+}
+
+fn found<'a>(plan: &'a Plan, id: &str) -> Option<&'a castoff::model::Finding> {
+    plan.findings.iter().find(|finding| finding.id == id)
+}
+
+/// kubeadm's ConfigMap says cgroupfs, as kubelet's own file does.
+fn with_map(member: &Member) {
+    let text = "# ours\napiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\ncgroupDriver: cgroupfs # as Docker\n";
+    member.api.put(
+        MAP,
+        json!({ "metadata": { "name": "kubelet-config-1.20", "resourceVersion": "7" }, "data": { "kubelet": text } }),
+    );
+}
+
+fn applying(member: &Member, config: ClusterConfig) -> Desired {
+    let desired = member.desired(false);
+    Desired { cluster: ClusterOptions { config, ..desired.cluster.clone() }, ..desired }
+}
+
+#[test]
+fn kubeadms_configuration_is_changed_with_the_last_node_only() {
+    let member = Member::new();
+    with_map(&member);
+    let said = member.plan(&member.desired(false));
+    assert!(found(&said, "kubeadm-cgroup-driver").unwrap().summary.contains("says cgroupfs"));
+    let skipped = member.plan(&applying(&member, ClusterConfig::Skip));
+    assert!(!skipped.findings.iter().any(|finding| finding.id.contains("cgroup-driver")), "{:?}", skipped.findings);
+    let wish = applying(&member, ClusterConfig::Apply);
+    let waits = member.plan(&wish);
+    assert!(found(&waits, "cluster-config-waits").unwrap().cause.contains("still on Docker: worker-4"));
+    assert!(!ids(&waits).contains(&"kubelet-config-map"));
+    member.other("worker-4", "containerd://1.6.20");
+    member.api.put("/forbidden", json!({}));
+    assert!(found(&member.plan(&wish), "cluster-config-not-allowed").is_some());
+    member.api.request(castoff::host::Verb::Delete, "/forbidden", None).unwrap();
+
+    let plan = member.plan(&wish);
+    assert_eq!(ids(&plan).last(), Some(&"kubelet-config-map"), "last of all");
+    assert_eq!(member.apply(&plan).outcome, Outcome::Applied);
+    let text = member.map();
+    assert!(text.starts_with("# ours\n") && text.ends_with("cgroupDriver: systemd # as Docker\n"), "{text}");
+    // A second time there is nothing to do, and a node that is moved already can do it alone.
+    assert!(member.plan(&wish).is_empty());
+    with_map(&member);
+    let alone = member.plan(&wish);
+    assert_eq!(ids(&alone), ["kubelet-config-map"]);
+
+    let text = member.map().replace("cgroupfs", "systemd").replace("# ours", "# ours\nmaxPods: 50");
+    member.change(MAP, |map| map["data"]["kubelet"] = json!(text));
+    let report = apply::rollback(&member.host(), None, &Options::new(&NEVER), &mut Silent).unwrap();
+    assert_eq!(report.outcome, Outcome::RolledBack);
+    assert!(member.map().contains("cgroupDriver: cgroupfs # as Docker"), "{}", member.map());
+    assert!(member.map().contains("maxPods: 50"), "what others changed meanwhile stays");
+}
+
+#[test]
+fn a_config_map_that_cannot_be_changed_takes_no_node_back() {
+    let member = Member::new();
+    with_map(&member);
+    member.other("worker-4", "containerd://1.6.20");
+    let plan = member.plan(&applying(&member, ClusterConfig::Apply));
+    member.change(MAP, |map| map["data"] = json!({}));
+    let report = member.apply(&plan);
+    assert_eq!(report.outcome, Outcome::Applied, "{report:#?}");
+    let make_up = || apply::make_up(&member.host(), None, &Options::new(&NEVER), &mut Silent);
+    assert!(format!("{:#}", make_up().unwrap_err()).contains("has no entry `kubelet`"));
+    with_map(&member);
+    assert_eq!(make_up().unwrap().1, 1);
+    assert!(member.map().contains("cgroupDriver: systemd"));
+}
+
+#[test]
+fn the_other_nodes_count() {
+    let member = Member::new();
+    assert!(found(&member.plan(&member.desired(true)), "drain-nowhere").is_none());
+    member.change("/api/v1/nodes/worker-4", |node| node["spec"]["unschedulable"] = json!(true));
+    assert!(found(&member.plan(&member.desired(true)), "drain-nowhere").is_some());
+    let role = json!({ "node-role.kubernetes.io/control-plane": "" });
+    member.change("/api/v1/nodes/worker-4", |node| {
+        node["metadata"]["labels"] = role.clone();
+        node["status"]["conditions"][0]["status"] = json!("Unknown");
+    });
+    let plan = member.plan(&member.desired(false));
+    assert!(found(&plan, "control-plane-down").is_none(), "a worker minds no control plane");
+    member.change(NODE, |node| node["metadata"]["labels"] = role);
+    let plan = member.plan(&member.desired(false));
+    assert_eq!(found(&plan, "control-plane-down").unwrap().cause, "worker-4");
+    assert!(plan.blocking().any(|finding| finding.id == "control-plane-down"));
+}
+
+#[test]
+fn pods_that_have_left_meanwhile_are_not_waited_for() {
+    let member = Member::new();
+    let plan = member.plan(&member.desired(false));
+    let awaited = plan.steps.iter().find_map(|step| match &step.action {
+        Action::AwaitPods { pods, .. } => Some(pods.clone()),
+        _ => None,
+    });
+    assert!(awaited.unwrap().contains(&"default/app-5d7c".to_owned()));
+    // A controller has made another one elsewhere, and containerd's kubelet never makes this one again.
+    member.sim.forget_pod("app-5d7c");
+    member.api.request(castoff::host::Verb::Delete, "/api/v1/namespaces/default/pods/app-5d7c", None).unwrap();
+    let report = member.apply(&plan);
+    assert_eq!(report.outcome, Outcome::Applied, "{report:#?}");
+    let awaited = report.steps.iter().find(|step| step.id == "await-pods").unwrap();
+    assert!(awaited.detail.as_deref().unwrap().contains("1 left meanwhile"), "{awaited:?}");
+    let report = apply::rollback(&member.host(), None, &Options::new(&NEVER), &mut Silent).unwrap();
+    assert_eq!(report.outcome, Outcome::RolledBack, "{report:#?}");
+}
+
+#[test]
+fn pods_that_run_to_their_end_are_not_waited_for() {
+    let member = Member::new();
+    member.change("/api/v1/namespaces/default/pods/app-5d7c", |pod| pod["spec"]["restartPolicy"] = json!("Never"));
+    let plan = member.plan(&member.desired(false));
+    let awaited = plan.steps.iter().find_map(|step| match &step.action {
+        Action::AwaitPods { pods, .. } => Some(pods.clone()),
+        _ => None,
+    });
+    assert_eq!(awaited.unwrap(), ["kube-system/web-worker-3"]);
+}
+
+const LEAVING: Leaving = Leaving { force: false, delete_emptydir_data: false, grace: None, timeout: None };
+
+#[test]
+fn a_rollback_drains_when_asked_to() {
+    let member = Member::new();
+    assert_eq!(member.apply(&member.plan(&member.desired(false))).outcome, Outcome::Applied);
+    member.api.acts.borrow_mut().clear();
+    let options = Options { leaving: Some(LEAVING), ..Options::new(&NEVER) };
+    // One that cannot be drained is not taken back, and takes pods again.
+    member.api.evict("default/app-5d7c", FakeEviction::Later(100_000));
+    let error = apply::rollback(&member.host(), None, &options, &mut Silent).unwrap_err();
+    assert!(format!("{error:#}").contains("nothing was taken back"), "{error:#}");
+    assert_eq!(newest(&member.sim), Some(RunState::Committed));
+    assert!(!member.cordoned());
+
+    member.api.evict("default/app-5d7c", FakeEviction::Gone);
+    member.sim.forget_pod("app-5d7c");
+    let report = apply::rollback(&member.host(), None, &options, &mut Silent).unwrap();
+    assert_eq!(report.outcome, Outcome::RolledBack, "{report:#?}");
+    assert!(!member.cordoned());
+    assert!(member.api.object("/api/v1/namespaces/default/pods/app-5d7c").is_none());
+}
+
+#[test]
+fn a_rollback_that_was_cut_off_leaves_no_node_cordoned() {
+    let member = Member::new();
+    assert_eq!(member.apply(&member.plan(&member.desired(false))).outcome, Outcome::Applied);
+    let options = Options { leaving: Some(LEAVING), ..Options::new(&NEVER) };
+    let api = member.api.clone();
+    member.sim.units.when("stop kubelet.service", move || api.away.set(true));
+    member.sim.forget_pod("app-5d7c");
+    let report = apply::rollback(&member.host(), None, &options, &mut Silent).unwrap();
+    // The cluster is away when the node is back: what is left is said.
+    assert_eq!(report.outcome, Outcome::RolledBack, "{report:#?}");
+    assert!(member.cordoned());
+    assert_eq!(report.by_hand, ["kubectl uncordon worker-3"]);
+}
+
+/// etcd as kubeadm runs it, in the node's one static pod.
+fn with_etcd(member: &Member) {
+    let manifest = "apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: kube-system}\nspec:\n  containers:\n  - name: web\n    image: registry.example/web:1.4\n    \
+        command: [etcd, --data-dir=/var/lib/etcd, '--listen-metrics-urls=http://127.0.0.1:2381']\n    \
+        volumeMounts: [{mountPath: /var/lib/etcd, name: data}]\n  volumes: [{name: data, hostPath: {path: /var/lib/etcd}}]\n";
+    tree::put(member.sim.dir(), "/etc/kubernetes/manifests/web.yaml", manifest);
+    member.etcd.set(Some(100));
+}
+
+#[test]
+fn etcd_has_to_be_well_before_and_complete_after() {
+    let member = Member::new();
+    with_etcd(&member);
+    let plan = member.plan(&member.desired(false));
+    assert!(
+        place(&plan, "await-pods") < place(&plan, "await-etcd")
+            && place(&plan, "await-etcd") < place(&plan, "await-node")
+    );
+    // A cluster that is written to meanwhile makes no other plan.
+    member.etcd.set(Some(250));
+    assert_eq!(member.plan(&member.desired(false)).digest, plan.digest);
+    let report = member.apply(&plan);
+    assert_eq!(report.outcome, Outcome::Applied, "{report:#?}");
+    let report = apply::rollback(&member.host(), None, &Options::new(&NEVER), &mut Silent).unwrap();
+    assert_eq!(report.outcome, Outcome::RolledBack, "{report:#?}");
+
+    let member = Member::new();
+    with_etcd(&member);
+    let plan = member.plan(&member.desired(false));
+    let etcd = Rc::clone(&member.etcd);
+    let first = Cell::new(true);
+    // It comes back empty on the new side, and with its data on the old one.
+    member.sim.units.when("start kubelet.service", move || etcd.set(Some(if first.take() { 1 } else { 100 })));
+    let report = member.apply(&plan);
+    assert_eq!(report.outcome, Outcome::RolledBack, "{report:#?}");
+    let step = report.steps.iter().find(|step| step.id == "await-etcd").unwrap();
+    assert!(step.detail.as_deref().unwrap().contains("etcd is at revision 1, and was at 100"), "{step:?}");
+
+    let member = Member::new();
+    with_etcd(&member);
+    member.etcd.set(None);
+    let plan = member.plan(&member.desired(false));
+    assert!(found(&plan, "etcd-unseen").is_some() && !ids(&plan).contains(&"await-etcd"));
+}
+
+#[test]
+fn a_kubelet_without_an_api_server_is_asked_for_static_pods_only() {
+    let member = Member::new();
+    let plan = member.plan(&member.desired(false));
+    // It goes away for good when kubelet starts, and kubelet knows of nothing but its manifests then.
+    let (api, sim) = (member.api.clone(), member.sim.clone());
+    member.sim.units.when("stop kubelet.service", move || {
+        api.away.set(true);
+        sim.forget_pod("app-5d7c");
+    });
+    let report = member.apply(&plan);
+    assert_eq!(report.outcome, Outcome::Applied, "{report:#?}");
+    let awaited = report.steps.iter().find(|step| step.id == "await-pods").unwrap();
+    assert!(awaited.detail.as_deref().unwrap().contains("1 come when the API server is back"), "{awaited:?}");
+    let report = apply::rollback(&member.host(), None, &Options::new(&NEVER), &mut Silent).unwrap();
+    assert_eq!(report.outcome, Outcome::RolledBack, "{report:#?}");
 }

@@ -5,9 +5,10 @@
 
 use super::steps::Work;
 use crate::{
-    cluster::{self, Drain},
+    cluster::{self, Drain, kubelet_map},
     host::{Api, ApiError, Host},
-    model::{Action, Record, Undo},
+    inspect,
+    model::{Action, Plan, Record, Undo},
 };
 use anyhow::{Context as _, Result, bail};
 use std::time::Duration;
@@ -38,6 +39,10 @@ pub fn prepare(host: &Host, action: &Action) -> Result<Undo> {
             };
             let (node, kubeconfig, key) = (node.clone(), kubeconfig.clone(), key.clone());
             Ok(Undo::RestoreAnnotation { node, kubeconfig, key, value })
+        }
+        Action::SetKubeletMap { kubeconfig, map, key, before, .. } => {
+            let (kubeconfig, map, key, value) = (kubeconfig.clone(), map.clone(), key.clone(), before.clone());
+            Ok(Undo::RestoreKubeletMap { kubeconfig, map, key, value })
         }
         Action::DrainNode { .. } => only("controllers made other pods elsewhere"),
         _ => only("it only looks, or is the end of a drain"),
@@ -72,8 +77,52 @@ pub fn act(work: &mut Work<'_>, action: &Action) -> Result<Option<String>> {
         Action::UncordonNode { node, kubeconfig } => {
             or_later(work, kubeconfig, &mut |api| cluster::cordon(api, node, false).map(|()| None))
         }
+        Action::AwaitEtcd { metrics, revision } => {
+            await_etcd(work, metrics, *revision)?;
+            Ok(None)
+        }
+        Action::SetKubeletMap { kubeconfig, map, key, value, .. } => {
+            let done =
+                or_later(work, kubeconfig, &mut |api| kubelet_map::set(api, map, key, Some(value)).map(|()| None));
+            // The node is moved and proven by now: what the cluster refuses is no reason to take that back.
+            done.or_else(|error| {
+                let why = format!("{error:#}");
+                work.observer.warn(&format!("put off until `castoff resume --cluster`: {why}"));
+                work.put_off = Some(why);
+                Ok(Some("put off: the API server refuses".to_owned()))
+            })
+        }
         other => bail!("{} is nothing of the cluster's", other.word()),
     }
+}
+
+/// Where etcd of this node tells its health, and the revision it had when the plan was made.
+pub fn etcd_of(plan: &Plan) -> Option<(String, Option<u64>)> {
+    plan.steps.iter().find_map(|step| match &step.action {
+        Action::AwaitEtcd { metrics, revision } => Some((metrics.clone(), *revision)),
+        _ => None,
+    })
+}
+
+/// Waits until etcd is well and has what it had.
+pub fn await_etcd(work: &mut Work<'_>, metrics: &str, revision: Option<u64>) -> Result<()> {
+    let deadline = work.timeouts.node.duration();
+    work.wait_until(deadline, |host| {
+        let health = match inspect::etcd_health(host, metrics) {
+            Ok(health) => health,
+            Err(error) => return Ok(Err(format!("etcd does not answer: {error:#}"))),
+        };
+        let less = |had| health.revision.is_some_and(|has| has < had);
+        Ok(match revision {
+            _ if !health.has_leader => Err("etcd has no leader".to_owned()),
+            _ if !health.healthy => Err("etcd is not healthy".to_owned()),
+            // Never less than before: a member that lost its data begins at 1, and gets it from others if there are any.
+            Some(had) if less(had) => {
+                Err(format!("etcd is at revision {}, and was at {had}", health.revision.unwrap_or_default()))
+            }
+            _ => Ok(()),
+        })
+    })
 }
 
 /// Does something with an API server that may be on its way back; where it does not come in time, later will do. What it
@@ -139,6 +188,12 @@ pub fn undo(work: &mut Work<'_>, undo: &Undo) -> Result<Option<String>> {
             let value = value.as_ref().map_or_else(|| format!("{key}-"), |value| format!("{key}={value}"));
             (kubeconfig, format!("kubectl annotate node {node} --overwrite {value}"))
         }
+        Undo::RestoreKubeletMap { kubeconfig, map, key, value } => {
+            let planned = |action: &Action| matches!(action, Action::SetKubeletMap { map: m, key: k, .. } if (m, k) == (map, key));
+            expect(work, kubeconfig, &planned)?;
+            let value = value.as_ref().map_or_else(|| "gone".to_owned(), Clone::clone);
+            (kubeconfig, format!("kubectl -n kube-system edit configmap {map}, so that {key} is {value}"))
+        }
         _ => return Ok(None),
     };
     let away = if work.api_gone { Duration::ZERO } else { BACK };
@@ -146,6 +201,7 @@ pub fn undo(work: &mut Work<'_>, undo: &Undo) -> Result<Option<String>> {
         match undo {
             Undo::Uncordon { node, .. } => cluster::cordon(api, node, false)?,
             Undo::RestoreAnnotation { node, key, value, .. } => cluster::annotate(api, node, key, value.as_deref())?,
+            Undo::RestoreKubeletMap { map, key, value, .. } => kubelet_map::set(api, map, key, value.as_deref())?,
             _ => {}
         }
         Ok(None)
@@ -162,10 +218,17 @@ pub fn undo(work: &mut Work<'_>, undo: &Undo) -> Result<Option<String>> {
     Ok(Some(left))
 }
 
+/// Lets pods come to the node again after a rollback.
+pub fn uncordon(work: &mut Work<'_>, node: &str, kubeconfig: &str) -> Result<()> {
+    until(work, kubeconfig, (BACK, BACK), &mut |api| cluster::cordon(api, node, false).map(|()| None))
+}
+
 /// A tampered journal must not make us speak to somebody else, or change another node.
 fn expect(work: &Work<'_>, kubeconfig: &str, planned: &dyn Fn(&Action) -> bool) -> Result<()> {
     let with = |action: &Action| match action {
-        Action::CordonNode { kubeconfig: k, .. } | Action::AnnotateNode { kubeconfig: k, .. } => k == kubeconfig,
+        Action::CordonNode { kubeconfig: k, .. }
+        | Action::AnnotateNode { kubeconfig: k, .. }
+        | Action::SetKubeletMap { kubeconfig: k, .. } => k == kubeconfig,
         _ => false,
     };
     if work.plan.steps.iter().any(|step| planned(&step.action) && with(&step.action)) {

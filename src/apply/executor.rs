@@ -1,7 +1,7 @@
 //! A run from lock to report, and going on after a crash.
 
 use super::{
-    Journal, Observer, Pruned, Refusal, Run, Store, cluster, guard, pods, ready, records, recover,
+    Journal, Leaving, Observer, Pruned, Refusal, Run, Store, cluster, guard, pods, ready, records, recover,
     report::{self, Extra},
     rollback::{self, Back},
     steps::{Interrupted, NotProven, Work},
@@ -28,6 +28,8 @@ pub struct Options<'a> {
     pub force: bool,
     /// Which old runs stay when a new one begins.
     pub retention: Retention,
+    /// Pods leave the node before a rollback.
+    pub leaving: Option<Leaving>,
 }
 
 impl<'a> Options<'a> {
@@ -40,6 +42,7 @@ impl<'a> Options<'a> {
             keep_within: None,
             force: false,
             retention: Retention::DEFAULT,
+            leaving: None,
         }
     }
 }

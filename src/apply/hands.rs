@@ -68,6 +68,10 @@ fn of_undo(undo: &Undo, place: &Place) -> Vec<String> {
             let value = value.as_ref().map_or_else(|| format!("{key}-"), |value| format!("{key}='{value}'"));
             vec![format!("kubectl annotate node {node} --overwrite {value}")]
         }
+        Undo::RestoreKubeletMap { map, key, value, .. } => {
+            let value = value.as_deref().unwrap_or("(not there)");
+            vec![format!("kubectl -n kube-system edit configmap {map}    # {key}: {value}")]
+        }
         Undo::None { .. } => Vec::new(),
     }
 }

@@ -8,12 +8,13 @@
 //! |---|---|
 //! | `store`, `retention` | the directories of runs: plan, journal, backups, report; which are kept |
 //! | `journal`, `records` | appending records; what they say |
+//! | `events` | a run as a stream of events |
 //! | `executor` | a run from lock to report; resume |
 //! | `ready` | whether a plan can be carried out at all |
 //! | `steps` | how each kind of action is prepared, done and checked |
 //! | `tasks`, `undo` | in which order things are taken back, and how each is |
 //! | `guard`, `recover` | what brings order back after a reboot, or when nobody keeps a run in time |
-//! | `cluster` | steps that are the cluster's, and what of them is put off |
+//! | `cluster`, `leave` | steps that are the cluster's, and what of them is put off; pods leave before a rollback |
 //! | `pods`, `cni` | pods on either side, and giving their networks back |
 //! | `timing` | phases and downtime out of the journal |
 
@@ -21,10 +22,12 @@ mod carry;
 mod cleanup;
 mod cluster;
 mod cni;
+mod events;
 mod executor;
 mod guard;
 mod hands;
 mod journal;
+mod leave;
 mod pods;
 mod ready;
 mod records;
@@ -40,9 +43,11 @@ mod timing;
 mod undo;
 
 pub use cleanup::{Leftovers, clean, leftovers};
+pub use events::{Events, summary as summary_event};
 pub use executor::{Options, apply, make_up, prune, refuse_open_run, refuse_stale, resume};
 pub use guard::{EARLY, LATE, TIMER};
 pub use journal::Journal;
+pub use leave::Leaving;
 pub use ready::obstacles;
 pub use recover::{Recovered, recover};
 pub use report::{Extra, build as build_report};
@@ -50,7 +55,7 @@ pub use retention::Pruned;
 pub use rollback::{commit, rollback};
 pub use store::{RUNS, Run, Store};
 
-use crate::model::{Plan, Step};
+use crate::model::{Check, Plan, Step};
 use std::time::Duration;
 
 /// For starting and stopping a timer.
@@ -72,6 +77,8 @@ pub trait Observer {
     fn step_done(&mut self, _step: &Step, _total: usize, _seconds: f64, _detail: Option<&str>) {}
     /// A step failed.
     fn step_failed(&mut self, _step: &Step, _total: usize, _error: &str) {}
+    /// A check of the node has its result.
+    fn checked(&mut self, _check: &Check) {}
     /// Taking back begins.
     fn rollback_started(&mut self, _run: &str, _steps: usize, _why: &str) {}
     /// One thing was taken back.

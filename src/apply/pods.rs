@@ -1,9 +1,10 @@
 //! Pods on either side: stopping Docker's, waiting for them on the new runtime, removing ours again.
 
-use super::{cni, steps::Work};
+use super::{cni, leave, records, steps::Work};
 use crate::{
-    host::{ContainerState, Cri, DaemonError, EngineContainer, Host},
-    model::{Action, Entry, Plan, Record, Undo},
+    cluster,
+    host::{ApiError, ContainerState, Cri, DaemonError, EngineContainer, Host, Sandbox},
+    model::{Action, Entry, MemberPod, Plan, PodKind, Record, RunState, Undo},
 };
 use anyhow::{Result, bail};
 use std::{collections::BTreeSet, time::Duration};
@@ -16,6 +17,9 @@ const NAMESPACE_LABEL: &str = "io.kubernetes.pod.namespace";
 const GRACE_LABEL: &str = "annotation.io.kubernetes.pod.terminationGracePeriod";
 /// The same as a CRI annotation (kubelet `kuberuntime/labels.go`).
 const CRI_GRACE: &str = "io.kubernetes.pod.terminationGracePeriod";
+
+/// Between two questions to the cluster whether pods that are missing are still wanted.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Kubernetes' own default for a pod that says nothing.
 const DEFAULT_GRACE: Duration = Duration::from_secs(30);
@@ -105,20 +109,82 @@ pub fn cri_pods(cri: &dyn Cri) -> Result<BTreeSet<String>> {
         .collect())
 }
 
+/// Pods on the new runtime, where a run is about to be taken back that had ended well; `None` where it cannot be asked.
+pub fn moved(work: &Work<'_>, entries: &[Entry]) -> Option<Vec<String>> {
+    if !matches!(records::state(entries), RunState::Applied | RunState::Committed) {
+        return None;
+    }
+    let endpoint = endpoint_of(work.plan)?;
+    let cri = work.host.cri(endpoint).ok()?;
+    // Those that were there before the run stay there.
+    let keep = work.begun.kept(work.host, endpoint).ok()?;
+    let stays = |sandbox: &Sandbox| keep.contains(&sandbox.id);
+    let stay: BTreeSet<String> =
+        cri.sandboxes().ok()?.iter().filter(|s| stays(s)).map(|s| format!("{}/{}", s.namespace, s.name)).collect();
+    Some(cri_pods(&*cri).ok()?.difference(&stay).cloned().collect())
+}
+
 /// Waits until all of `pods` run on the endpoint.
 pub fn await_on_cri(work: &mut Work<'_>, endpoint: &str, pods: &[String]) -> Result<Option<String>> {
-    let deadline = work.timeouts.pods.duration();
-    work.wait_until(deadline, |host| Ok(missing(pods, cri_pods(&*host.cri(endpoint)?), "containerd")))?;
-    Ok(Some(format!("{} pods run", pods.len())))
+    await_all(work, pods, "containerd", &|host| cri_pods(&*host.cri(endpoint)?))
 }
 
 /// Waits until all of `pods` run on Docker.
 pub fn await_on_docker(work: &mut Work<'_>, pods: &[String]) -> Result<Option<String>> {
+    await_all(work, pods, "Docker", &|host| running(host).map(|containers| docker_pods(&containers)))
+}
+
+/// Waits until pods run. Those that the cluster does not want here any more, or that have run to their end, are let go: a
+/// controller may have made another one elsewhere while this node was away.
+///
+/// A kubelet that starts while the API server is away knows static pods only. They decide then: the others come when it is back.
+fn await_all(
+    work: &mut Work<'_>,
+    pods: &[String],
+    on: &str,
+    there: &dyn Fn(&Host) -> Result<BTreeSet<String>>,
+) -> Result<Option<String>> {
     let deadline = work.timeouts.pods.duration();
+    let member = leave::member(work.plan);
+    let is_static = |pod: &str| member.is_some_and(|(node, _)| pod.ends_with(&format!("-{node}")));
+    let start = work.host.clock.monotonic();
+    // An API server that was waited for in vain is not waited for again.
+    let patience = if work.api_gone { Duration::ZERO } else { deadline.saturating_sub(ASK_AGAIN) };
+    let (mut wanted, mut later, mut asked) = (pods.to_vec(), Vec::new(), None);
     work.wait_until(deadline, |host| {
-        Ok(missing(pods, running(host).map(|containers| docker_pods(&containers)), "Docker"))
+        let missing = missing(&wanted, there(host), on);
+        let now = host.clock.monotonic();
+        let is_time = asked.is_none_or(|at: Duration| now.saturating_sub(at) >= ASK_AGAIN);
+        let (true, true, Some((node, conf))) = (missing.is_err(), is_time, member) else { return Ok(missing) };
+        asked = Some(now);
+        match cluster::open(host, conf).and_then(|api| cluster::pods(&*api, node)) {
+            Ok(known) => wanted.retain(|pod| is_static(pod) || is_wanted(&known, pod)),
+            Err(error) if ApiError::is_away(&error) && now.saturating_sub(start) >= patience => {
+                let (stay, wait): (Vec<_>, Vec<_>) = wanted.drain(..).partition(|pod| is_static(pod));
+                (wanted, later) = (stay, wait);
+            }
+            Err(_) => {}
+        }
+        Ok(missing)
     })?;
-    Ok(Some(format!("{} pods run", pods.len())))
+    let mut detail = format!("{} pods run", wanted.len());
+    let left = pods.len() - wanted.len() - later.len();
+    if left > 0 {
+        detail.push_str(&format!(", {left} left meanwhile"));
+    }
+    if !later.is_empty() {
+        work.api_gone = true;
+        detail.push_str(&format!(", {} come when the API server is back", later.len()));
+        work.observer
+            .warn(&format!("kubelet cannot know of these pods while the API server is away: {}", later.join(", ")));
+    }
+    Ok(Some(detail))
+}
+
+/// True for a pod that the cluster has on this node, not ended and not on its way out.
+fn is_wanted(known: &[MemberPod], name: &str) -> bool {
+    let pod = known.iter().find(|pod| pod.full_name() == name);
+    pod.is_some_and(|pod| !pod.going && !pod.ends && pod.kind != PodKind::Finished)
 }
 
 /// A daemon that does not answer yet is something to wait for, not an error.

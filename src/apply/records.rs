@@ -86,6 +86,23 @@ pub fn is_rolling_back(entries: &[Entry]) -> bool {
     })
 }
 
+/// True when the node was cordoned to be taken back, and nobody has lifted that.
+pub fn is_cordoned(entries: &[Entry]) -> bool {
+    entries.iter().fold(false, |cordoned, entry| match entry.record {
+        Record::Cordoned => true,
+        Record::Uncordoned => false,
+        _ => cordoned,
+    })
+}
+
+/// Pods that ran on the new runtime when somebody began to take a run back that had ended well.
+pub fn moved_pods(entries: &[Entry]) -> Option<&[String]> {
+    entries.iter().find_map(|entry| match &entry.record {
+        Record::RollbackStarted { pods, .. } => pods.as_deref(),
+        _ => None,
+    })
+}
+
 /// Steps that may have acted and were not taken back, with their undo, in the order they were started.
 pub fn open_steps(entries: &[Entry]) -> Vec<(usize, String, Undo)> {
     let mut open: Vec<(usize, String, Undo)> = Vec::new();
@@ -185,7 +202,7 @@ mod tests {
         assert_eq!(state(&entries), RunState::Applied);
         entries.push(entry(Record::Committed));
         assert_eq!(state(&entries), RunState::Committed);
-        entries.push(entry(Record::RollbackStarted { why: "asked".into() }));
+        entries.push(entry(Record::RollbackStarted { why: "asked".into(), pods: None }));
         assert_eq!(state(&entries), RunState::Dirty);
         assert!(is_rolling_back(&entries));
         entries.push(finished(Outcome::RolledBack));

@@ -1,9 +1,9 @@
 //! Taking a run back, and keeping one.
 
 use super::{
-    Journal, Observer, Options, Refusal, Run, Store, cleanup,
+    Journal, Observer, Options, Refusal, Run, Store, cleanup, cluster as steps,
     executor::{check_journal, lock, work},
-    guard, hands, pods, records,
+    guard, hands, leave, pods, records,
     report::{self, Extra},
     steps::Work,
     tasks,
@@ -78,8 +78,12 @@ pub(super) fn rollback_because(
         guard::arm_again(host, &run, work.observer);
         guard::leave_session(host, &run, work.observer);
     });
+    if let Some(how) = options.leaving {
+        leave::leave(&mut work, &mut journal, how)?;
+    }
+    let pods = pods::moved(&work, journal.entries());
     // A run that ended must not look ended while it is being taken back.
-    journal.add(host, Record::RollbackStarted { why: back.why.clone() })?;
+    journal.add(host, Record::RollbackStarted { why: back.why.clone(), pods })?;
     Ok(carry_back(&mut work, &mut journal, &back))
 }
 
@@ -143,14 +147,14 @@ pub fn commit(host: &Host, wanted: Option<&str>) -> Result<Run> {
 /// Takes back every open step, proves the old state, and reports. Never fails without a report: what could not be done
 /// is in it, with the commands that are left to do.
 pub(super) fn take_all_back(work: &mut Work<'_>, journal: &mut Journal, back: &Back) -> RunReport {
-    note(work, journal, Record::RollbackStarted { why: back.why.clone() });
+    note(work, journal, Record::RollbackStarted { why: back.why.clone(), pods: None });
     carry_back(work, journal, back)
 }
 
 /// Takes back files and links only, for a boot at which nothing has read them yet.
 pub(super) fn take_files_back(work: &mut Work<'_>, journal: &mut Journal, back: &Back) -> Result<()> {
     if !records::is_rolling_back(journal.entries()) {
-        note(work, journal, Record::RollbackStarted { why: back.why.clone() });
+        note(work, journal, Record::RollbackStarted { why: back.why.clone(), pods: None });
     }
     let open = records::open_steps(journal.entries());
     work.observer.rollback_started(&work.run.id, open.len(), &back.why);
@@ -202,7 +206,8 @@ fn carry_back(work: &mut Work<'_>, journal: &mut Journal, back: &Back) -> RunRep
     match prove_old(work, journal.entries()) {
         Ok(()) => {
             let outcome = if back.interrupted { Outcome::Interrupted } else { Outcome::RolledBack };
-            end(work, journal, outcome, Vec::new())
+            let left = leave::come_back(work, journal);
+            end(work, journal, outcome, left.into_iter().collect())
         }
         Err(error) => stuck(work, journal, &format!("{error:#}"), &[]),
     }
@@ -225,6 +230,11 @@ fn stuck(work: &mut Work<'_>, journal: &mut Journal, why: &str, left: &[tasks::T
     let mut hands = vec![format!("# {why}")];
     hands.extend(left.iter().flat_map(|task| hands::commands(task, &place)));
     hands.push(format!("castoff rollback{option} {}    # tries again", work.run.id));
+    if records::is_cordoned(journal.entries())
+        && let Some((node, _)) = leave::member(work.plan)
+    {
+        hands.push(format!("kubectl uncordon {node}    # once it is well"));
+    }
     end(work, journal, Outcome::Stuck, hands)
 }
 
@@ -282,8 +292,13 @@ fn prove_old(work: &mut Work<'_>, entries: &[Entry]) -> Result<()> {
         }
     }
     prove_units(work, entries)?;
-    if let Some(pods) = pods_of_docker {
+    // Of a run that had ended well, others may have come and gone since.
+    let moved = records::moved_pods(entries).map(<[String]>::to_vec);
+    if let Some(pods) = moved.filter(|pods| !pods.is_empty()).or(pods_of_docker) {
         pods::await_on_docker(work, &pods).context("the node's pods do not run on Docker again")?;
+        if let Some((metrics, revision)) = steps::etcd_of(work.plan) {
+            steps::await_etcd(work, &metrics, revision).context("etcd is not as it was")?;
+        }
     }
     work.steady()
 }

@@ -176,6 +176,8 @@ impl Work<'_> {
             action @ (Action::CordonNode { .. }
             | Action::DrainNode { .. }
             | Action::AwaitNode { .. }
+            | Action::AwaitEtcd { .. }
+            | Action::SetKubeletMap { .. }
             | Action::AnnotateNode { .. }
             | Action::UncordonNode { .. }) => cluster::prepare(self.host, action)?,
             Action::AwaitPods { .. } | Action::AwaitDockerPods { .. } | Action::Verify { .. } => {
@@ -238,6 +240,8 @@ impl Work<'_> {
             action @ (Action::CordonNode { .. }
             | Action::DrainNode { .. }
             | Action::AwaitNode { .. }
+            | Action::AwaitEtcd { .. }
+            | Action::SetKubeletMap { .. }
             | Action::AnnotateNode { .. }
             | Action::UncordonNode { .. }) => return cluster::act(self, action),
             Action::AwaitCri { endpoint } => return self.await_cri(endpoint),
@@ -345,6 +349,9 @@ impl Work<'_> {
             return Ok(None);
         }
         let checks = verify::between(self.host, &self.plan.desired);
+        for check in &checks {
+            self.observer.checked(check);
+        }
         let told = told(&checks);
         self.checks.extend(checks);
         match told {
@@ -359,6 +366,9 @@ impl Work<'_> {
         // Pods were tried before kubelet was started.
         let options = verify::Options { extent: verify::Extent::None, ..verify::Options::gate(Level::Node) };
         let verification = verify::run(self.host, &options, &self.plan.desired)?;
+        for check in &verification.checks {
+            self.observer.checked(check);
+        }
         // After a boot this is asked again, and only its last answers count.
         self.checks.retain(|check| check.id.starts_with("live-"));
         self.checks.extend(verification.checks);

@@ -2,8 +2,9 @@
 
 use super::journal::Journal;
 use crate::{
+    formats::spelling::distance,
     host::{Attributes, EntryKind, Expect, FileRead, Host},
-    model::{Digest, Plan, RunReport},
+    model::{Digest, Entry, Plan, RunReport},
 };
 use anyhow::{Context as _, Result, anyhow, bail};
 
@@ -82,7 +83,15 @@ impl<'h> Store<'h> {
             .collect();
         match (fitting.len(), fitting.pop()) {
             (1, Some(run)) => Ok(run),
-            (0, _) | (_, None) => bail!("there is no run `{wanted}`; `castoff history` lists them"),
+            (0, _) | (_, None) => {
+                // Ids are a time and the plan's id: a slip of the finger leaves most of it.
+                let all = self.runs()?;
+                let tail = |run: &Run| run.id.rsplit('-').next().unwrap_or_default().to_owned();
+                let far = |run: &Run| distance(&run.id, wanted).min(distance(&tail(run), wanted));
+                let close = all.iter().rev().find(|run| far(run) <= (wanted.len() / 4).max(1));
+                let hint = close.map(|run| format!("; did you mean {}?", run.id)).unwrap_or_default();
+                bail!("there is no run `{wanted}`{hint}; `castoff history` lists them")
+            }
             (count, _) => bail!("`{wanted}` fits {count} runs; give the full id from `castoff history`"),
         }
     }
@@ -116,6 +125,14 @@ impl<'h> Store<'h> {
         let plan: Plan = serde_json::from_str(&text).with_context(|| format!("{path} is damaged"))?;
         plan.validate().map_err(|why| anyhow!("{path} cannot be used: {why}"))?;
         Ok(plan)
+    }
+
+    /// Reads a run's journal and leaves it as it is.
+    ///
+    /// # Errors
+    /// When it is damaged in the middle.
+    pub fn look(&self, run: &Run) -> Result<Vec<Entry>> {
+        Journal::look(self.host, &run.path("journal.jsonl"))
     }
 
     /// Opens a run's journal for reading and appending.

@@ -60,7 +60,9 @@ pub fn tasks(open: &[(usize, String, Undo)]) -> Vec<Task> {
         _ => false,
     });
     // Last of all: the node is as it was by then, whether or not its cluster answers.
-    push(&mut tasks, backwards(), |undo| matches!(undo, Undo::Uncordon { .. } | Undo::RestoreAnnotation { .. }));
+    push(&mut tasks, backwards(), |undo| {
+        matches!(undo, Undo::Uncordon { .. } | Undo::RestoreAnnotation { .. } | Undo::RestoreKubeletMap { .. })
+    });
     for (index, _, undo) in backwards() {
         if matches!(undo, Undo::None { .. }) {
             tasks.push(Task { steps: vec![*index], act: Act::Mark });
@@ -138,6 +140,7 @@ impl Task {
                 Undo::ReturnImages { layers, .. } if layers.is_empty() => "take the images from containerd".to_owned(),
                 Undo::ReturnImages { layers, .. } => format!("give Docker {} layers back", layers.len()),
                 Undo::Uncordon { node, .. } => format!("uncordon node {node}"),
+                Undo::RestoreKubeletMap { map, .. } => format!("restore ConfigMap kube-system/{map}"),
                 Undo::RestoreAnnotation { node, key, .. } => format!("restore the annotation {key} of node {node}"),
                 Undo::None { .. } => "nothing to take back".to_owned(),
             },

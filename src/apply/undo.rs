@@ -76,7 +76,9 @@ impl Work<'_> {
                 return self.remove_pods(endpoint, keep);
             }
             Undo::ReturnImages { .. } => carry::give_back(self, undo)?,
-            Undo::Uncordon { .. } | Undo::RestoreAnnotation { .. } => return cluster::undo(self, undo),
+            Undo::Uncordon { .. } | Undo::RestoreAnnotation { .. } | Undo::RestoreKubeletMap { .. } => {
+                return cluster::undo(self, undo);
+            }
             Undo::StartContainers { containers, .. } => {
                 for id in containers {
                     self.host.engine.start(id)?;

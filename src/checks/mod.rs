@@ -5,6 +5,7 @@ mod cluster;
 mod compat;
 mod containerd;
 mod containerd_config;
+mod control_plane;
 mod docker;
 mod docker_config;
 mod host;
@@ -44,39 +45,6 @@ pub fn run(facts: &Facts) -> Vec<Finding> {
     registry().filter_map(|check| check.run).flat_map(|run| run(facts)).collect()
 }
 
-/// Ids close to a mistyped one, best first.
-pub fn suggestions(wrong: &str) -> Vec<&'static str> {
-    let mut close: Vec<(usize, &'static str)> = registry()
-        .map(|check| (distance(wrong, check.id), check.id))
-        .filter(|(distance, id)| *distance <= 3 || id.contains(wrong) && wrong.len() > 3)
-        .collect();
-    close.sort_unstable();
-    close.into_iter().take(3).map(|(_, id)| id).collect()
-}
-
-/// How many letters have to change to make one word of the other (Levenshtein); for short words.
-pub fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut corner = i;
-        let mut left = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let above = row.get(j + 1).copied().unwrap_or_default();
-            let cost = corner + usize::from(from != *to);
-            left = cost.min(left + 1).min(above + 1);
-            corner = above;
-            if let Some(cell) = row.get_mut(j + 1) {
-                *cell = left;
-            }
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,13 +59,5 @@ mod tests {
             assert!(check.explanation.len() > 80, "{} is hardly explained", check.id);
             assert!(check.summary.len() <= 80, "{}", check.id);
         }
-    }
-
-    #[test]
-    fn mistyped_ids_are_guessed() {
-        assert_eq!(suggestions("no-kubelt").first(), Some(&"no-kubelet"));
-        assert!(suggestions("zzzzzzzzzz").is_empty());
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("", "abc"), 3);
     }
 }

@@ -1,8 +1,8 @@
 //! Every finding castoff can make, with what `castoff explain` says about it.
 
 use super::{
-    cluster, compat, containerd, containerd_config, docker, docker_config, host, kubelet, kubelet_state, node,
-    registries, run, settings, users,
+    cluster, compat, containerd, containerd_config, control_plane, docker, docker_config, host, kubelet, kubelet_state,
+    node, registries, run, settings, users,
 };
 use crate::model::{Explanation, Facts, Finding, Severity};
 
@@ -49,6 +49,7 @@ pub fn registry() -> impl Iterator<Item = &'static CheckInfo> {
         compat::CHECKS,
         host::CHECKS,
         cluster::CHECKS,
+        control_plane::CHECKS,
         run::CHECKS,
     ];
     all.into_iter().flatten()

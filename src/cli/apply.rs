@@ -1,8 +1,9 @@
 //! `castoff apply`, and what `migrate` shares with it.
 
 use super::{
-    args::{ApplyArgs, ChangeArgs, Format, NodeArgs},
+    args::{ApplyArgs, ChangeArgs, NodeArgs, RunFormat},
     context::{Context, Trying, json, make_plan, try_out},
+    events::{self, Watching},
     exit::{Exit, Usage},
 };
 use crate::{
@@ -139,9 +140,16 @@ pub fn refuse_blocked(plan: &Plan, change: &ChangeArgs, printer: Printer) -> Res
     if blocking.is_empty() {
         return Ok(());
     }
-    if change.output == Format::Json {
+    if change.output != RunFormat::Text {
         let report = apply::build_report("", plan, &[], Outcome::Blocked, apply::Extra::default());
-        printer.data(&json(&report)?);
+        if change.output == RunFormat::Json {
+            printer.data(&json(&report)?);
+        } else {
+            for finding in &blocking {
+                events::finding(finding, printer);
+            }
+            events::summary(&report, printer);
+        }
     }
     printer.insist(&report::findings(&blocking, &[], printer.look()));
     let mut ids: Vec<String> = blocking.into_iter().map(|finding| finding.id).collect();
@@ -163,8 +171,9 @@ fn load(path: &Path, skip_checks: &[String]) -> Result<Plan> {
 pub fn nothing_to_do(plan: &Plan, change: &ChangeArgs, printer: Printer) -> Result<Exit> {
     let report = apply::build_report("", plan, &[], Outcome::NoChange, apply::Extra::default());
     match change.output {
-        Format::Text => printer.data(&format!("{}\n", report::outcome_line(&report))),
-        Format::Json => printer.data(&json(&report)?),
+        RunFormat::Text => printer.data(&format!("{}\n", report::outcome_line(&report))),
+        RunFormat::Json => printer.data(&json(&report)?),
+        RunFormat::Jsonl => events::summary(&report, printer),
     }
     Ok(Exit::OK)
 }
@@ -208,6 +217,9 @@ pub fn carry_out(context: &Context, plan: &Plan, change: &ChangeArgs, keep: Keep
         Ending::Ran(report) => tell(&report, change.output, printer),
         Ending::Untouched => {
             printer.insist("Interrupted. Nothing was changed.");
+            if change.output == RunFormat::Jsonl {
+                events::error("interrupted before the first step; nothing was changed", printer);
+            }
             Ok(Exit::INTERRUPTED)
         }
         Ending::Refused(findings) => {
@@ -252,7 +264,9 @@ pub fn perform(context: &Context, plan: &Plan, change: &ChangeArgs, keep: Keep, 
         ..Options::new(&interrupt)
     };
     let mut progress = Progress::new(printer, &*host.clock);
-    Ok(Ending::Ran(Box::new(apply::apply(host, plan, &options, &mut progress)?)))
+    let report = Watching::new(change.output, printer, host)
+        .watch(&mut progress, |observer| apply::apply(host, plan, &options, observer))?;
+    Ok(Ending::Ran(Box::new(report)))
 }
 
 /// Runs containers and pods as they would run afterwards, before anything is touched; gives what forbids going on.
@@ -281,11 +295,12 @@ fn prove_first(context: &Context, plan: &Plan, printer: Printer) -> Result<Vec<F
 }
 
 /// Tells how a run ended: the report as data, what comes next as talk.
-pub fn tell(report: &RunReport, format: Format, printer: Printer) -> Result<Exit> {
+pub fn tell(report: &RunReport, format: RunFormat, printer: Printer) -> Result<Exit> {
     match format {
-        Format::Json => printer.data(&json(report)?),
-        Format::Text if printer.is_quiet() => printer.data(&format!("{}\n", report::outcome_line(report))),
-        Format::Text => printer.data(&format!("\n{}", report::run_report(report, printer.look()))),
+        RunFormat::Json => printer.data(&json(report)?),
+        RunFormat::Jsonl => events::summary(report, printer),
+        RunFormat::Text if printer.is_quiet() => printer.data(&format!("{}\n", report::outcome_line(report))),
+        RunFormat::Text => printer.data(&format!("\n{}", report::run_report(report, printer.look()))),
     }
     match report.outcome {
         Outcome::Applied if report.keep_until.is_some() => printer.say(&format!(

@@ -1,7 +1,10 @@
 //! The command line.
 
-use super::cluster_args::ClusterArgs;
+use super::cluster_args::{BackArgs, ClusterArgs};
 use super::image_args::{CleanupArgs, ImagesCommand};
+use super::look_args::{CheckArgs, ExplainArgs, InspectArgs};
+use super::report_args::{PlanArgs, ReportCommand, ShowArgs};
+use super::schema::SchemaArgs;
 use crate::{
     model::{CgroupDriver, Goal, Level, Span},
     runtime::oci::OciArgs,
@@ -20,6 +23,9 @@ pub struct Cli {
     /// Only the outcome
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
+    /// No lines that move on a terminal: one line for each event, as elsewhere
+    #[arg(long, global = true)]
+    pub no_progress: bool,
     /// More detail; twice for even more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
@@ -79,7 +85,7 @@ pub enum Command {
     },
     /// Rewrite containerd's configuration to another version
     Convert(ConvertArgs),
-    /// Explain a finding
+    /// Explain a finding, step, verdict or exit code
     Explain(ExplainArgs),
     /// Try it all on a sample node in a temporary folder
     Demo(DemoArgs),
@@ -90,6 +96,8 @@ pub enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Print the JSON Schema of a document
+    Schema(SchemaArgs),
     /// Write the man pages into a directory
     Man {
         /// The directory
@@ -100,8 +108,8 @@ pub enum Command {
 /// Options of every command that looks at a node.
 #[derive(Debug, Clone, Args)]
 pub struct NodeArgs {
-    /// A node's file tree instead of this machine; nothing live is touched
-    #[arg(long, value_name = "DIR")]
+    /// A node's file tree instead of this machine, or a support bundle; nothing live is touched
+    #[arg(long, value_name = "DIR|BUNDLE")]
     pub root: Option<PathBuf>,
     /// State what a file tree cannot tell: docker.version,
     /// docker.cgroup-driver, containerd.version, kubelet.version,
@@ -147,68 +155,16 @@ pub enum Format {
     Json,
 }
 
-#[derive(Debug, Args)]
-pub struct InspectArgs {
-    #[command(flatten)]
-    pub node: NodeArgs,
-    /// Output format
-    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub output: Format,
-}
-
-#[derive(Debug, Args)]
-pub struct CheckArgs {
-    #[command(flatten)]
-    pub node: NodeArgs,
-    #[command(flatten)]
-    pub of_cluster: ClusterArgs,
-    /// Look at the workload of the whole cluster instead of this node
-    #[arg(long, conflicts_with_all = ["drain", "no_cluster", "list", "root"])]
-    pub cluster: bool,
-    /// List every finding there is
-    #[arg(long)]
-    pub list: bool,
-    /// Let this finding not block (repeatable)
-    #[arg(long, value_name = "ID")]
-    pub skip_check: Vec<String>,
-    /// Warnings block too
-    #[arg(long)]
-    pub fatal_warnings: bool,
-    /// Do not try the planned configuration with the node's containerd
-    #[arg(long)]
-    pub no_trial: bool,
-    /// Output format
-    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub output: Format,
-}
-
-#[derive(Debug, Args)]
-pub struct PlanArgs {
-    #[command(flatten)]
-    pub node: NodeArgs,
-    #[command(flatten)]
-    pub cluster: ClusterArgs,
-    /// Save the plan, to be applied later exactly as it is
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-    /// Exit with 2 when there is something to do
-    #[arg(long)]
-    pub detailed_exitcode: bool,
-    /// Lines around each change in diffs
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub context: usize,
-    /// Steps only, no diffs
-    #[arg(long)]
-    pub no_diff: bool,
-    /// Let this finding not block (repeatable)
-    #[arg(long, value_name = "ID")]
-    pub skip_check: Vec<String>,
-    /// Do not try the planned configuration with the node's containerd
-    #[arg(long)]
-    pub no_trial: bool,
-    /// Output format
-    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub output: Format,
+/// `-o` of commands that carry something out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum RunFormat {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON document at the end
+    Json,
+    /// An event a line, while it goes on
+    Jsonl,
 }
 
 /// Options of commands that change a node.
@@ -237,7 +193,7 @@ pub struct ChangeArgs {
     pub keep_on_verify_failure: bool,
     /// Output format of the run's report
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub output: Format,
+    pub output: RunFormat,
 }
 
 /// How long somebody has to keep a run.
@@ -335,6 +291,9 @@ pub struct VerifyArgs {
     /// Samples at the same time
     #[arg(long, requires = "bench", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub parallel: u32,
+    /// Write metrics here too, for the node exporter's textfile collector
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
     /// Exit with 2 when the node is not as expected
     #[arg(long)]
     pub detailed_exitcode: bool,
@@ -347,46 +306,6 @@ pub struct VerifyArgs {
 pub enum BenchCommand {
     /// Put two measurements side by side: documents of `castoff verify --bench -o json`, or files of critest
     Compare(CompareArgs),
-}
-
-#[derive(Debug, Subcommand)]
-pub enum ReportCommand {
-    /// One report out of many nodes' documents: runs, plans, verifications, results of the Ansible collection
-    Merge(MergeArgs),
-}
-
-/// `-o` of fleet reports.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum FleetFormat {
-    /// For people
-    #[default]
-    Text,
-    /// One JSON document
-    Json,
-    /// For a merge request
-    Markdown,
-    /// One page without anything from elsewhere
-    Html,
-}
-
-#[derive(Debug, Args)]
-pub struct MergeArgs {
-    /// Documents, or directories of them (files `*.json`, `*.jsonl`)
-    #[arg(value_name = "FILE|DIR", required = true)]
-    pub inputs: Vec<PathBuf>,
-    /// Write the report here instead of standard output
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-    /// Write the names of the nodes that need another try here, one a line,
-    /// as `ansible-playbook --limit @FILE` takes them
-    #[arg(long, value_name = "FILE")]
-    pub retry_file: Option<PathBuf>,
-    /// Exit with 2 when a node is not where it should be
-    #[arg(long)]
-    pub detailed_exitcode: bool,
-    /// Output format
-    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub output: FleetFormat,
 }
 
 #[derive(Debug, Args)]
@@ -408,7 +327,7 @@ pub struct RunArgs {
     pub node: NodeArgs,
     /// Output format
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub output: Format,
+    pub output: RunFormat,
 }
 
 #[derive(Debug, Args)]
@@ -427,6 +346,8 @@ pub struct RollbackArgs {
     /// Also restore files that somebody else changed since (kept in backups)
     #[arg(long)]
     pub force: bool,
+    #[command(flatten)]
+    pub cluster: BackArgs,
 }
 
 #[derive(Debug, Args)]
@@ -442,12 +363,6 @@ pub struct HistoryArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
-}
-
-#[derive(Debug, Args)]
-pub struct ShowArgs {
-    #[command(flatten)]
-    pub run: RunArgs,
 }
 
 #[derive(Debug, Args)]
@@ -468,13 +383,6 @@ pub struct ConvertArgs {
     pub node: NodeArgs,
     #[command(flatten)]
     pub change: ChangeArgs,
-}
-
-#[derive(Debug, Args)]
-pub struct ExplainArgs {
-    /// A finding's id, as `castoff check` shows it
-    #[arg(value_name = "ID")]
-    pub id: String,
 }
 
 #[derive(Debug, Args)]

@@ -1,12 +1,34 @@
 //! Options about the node's cluster.
 
 use crate::{
+    apply::Leaving,
     host::user_files,
-    model::{ClusterOptions, Span},
+    model::{ClusterConfig, ClusterOptions, Span},
 };
 use anyhow::{Context as _, Result};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::path::PathBuf;
+
+/// What becomes of kubeadm's ConfigMap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MapWay {
+    /// Changed, with the last node that leaves Docker
+    Apply,
+    /// Said what to change, and how
+    Print,
+    /// Nothing
+    Skip,
+}
+
+impl From<MapWay> for ClusterConfig {
+    fn from(way: MapWay) -> Self {
+        match way {
+            MapWay::Apply => Self::Apply,
+            MapWay::Print => Self::Print,
+            MapWay::Skip => Self::Skip,
+        }
+    }
+}
 
 /// Options of commands that plan something.
 #[derive(Debug, Clone, Default, Args)]
@@ -32,6 +54,9 @@ pub struct ClusterArgs {
     /// Seconds a pod gets to end, instead of its own
     #[arg(long, value_name = "SECONDS")]
     pub grace_period: Option<u32>,
+    /// What becomes of kubeadm's configuration of all kubelets, the ConfigMap kubelet-config [default: print]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub cluster_config: Option<MapWay>,
     /// How long all evicted pods may take to be gone [default: 10m]
     #[arg(long, value_name = "DURATION")]
     pub drain_timeout: Option<Span>,
@@ -56,6 +81,39 @@ impl ClusterArgs {
             force: self.drain_force,
             delete_emptydir_data: self.delete_emptydir_data,
             grace: self.grace_period,
+            config: self.cluster_config.map(ClusterConfig::from).unwrap_or_default(),
+        })
+    }
+}
+
+/// Options of a rollback.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct BackArgs {
+    /// Cordon the node and evict its pods before it goes back; uncordon it at the end
+    #[arg(long)]
+    pub drain: bool,
+    /// Evict pods too that nothing makes again
+    #[arg(long, requires = "drain")]
+    pub drain_force: bool,
+    /// Evict pods too that keep data in an emptyDir, which ends with them
+    #[arg(long, requires = "drain")]
+    pub delete_emptydir_data: bool,
+    /// Seconds a pod gets to end, instead of its own
+    #[arg(long, value_name = "SECONDS", requires = "drain")]
+    pub grace_period: Option<u32>,
+    /// How long all evicted pods may take to be gone [default: the run's]
+    #[arg(long, value_name = "DURATION", requires = "drain")]
+    pub drain_timeout: Option<Span>,
+}
+
+impl BackArgs {
+    /// How pods leave, where they are to.
+    pub fn leaving(self) -> Option<Leaving> {
+        self.drain.then(|| Leaving {
+            force: self.drain_force,
+            delete_emptydir_data: self.delete_emptydir_data,
+            grace: self.grace_period,
+            timeout: self.drain_timeout.map(Span::duration),
         })
     }
 }

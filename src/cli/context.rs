@@ -1,10 +1,16 @@
 //! What most commands need: the node, what is wanted of it, what is there.
 
-use super::{args::NodeArgs, cluster_args::ClusterArgs, exit::Usage};
+use super::{
+    args::NodeArgs,
+    bundle::{self, FromBundle},
+    cluster_args::ClusterArgs,
+    exit::Usage,
+    explain::guess,
+};
 use crate::{
     apply::{self, Refusal},
     checks, cluster,
-    host::{Faults, Host, user_files},
+    host::{Faults, Host, bundle_file, user_files},
     inspect,
     model::{API_VERSION, Assumptions, Desired, Facts, Finding, Plan, Profile},
     plan,
@@ -26,6 +32,10 @@ pub struct Context {
     pub desired: Desired,
     /// The profile it came from.
     pub profile: Profile,
+    /// The same as text; absent where there is none.
+    pub profile_text: Option<String>,
+    /// The support bundle that stands for the node.
+    pub bundle: Option<FromBundle>,
     assumptions: Assumptions,
     asks_cluster: bool,
 }
@@ -36,19 +46,47 @@ impl Context {
     /// # Errors
     /// Usage errors, an unreadable profile, a root that cannot be opened.
     pub fn open(args: &NodeArgs, skip_checks: &[String]) -> Result<Self> {
+        match args.root.as_deref().filter(|root| bundle_file::is_bundle(root)) {
+            Some(root) => Err(bundle::only_to_look_at(root)),
+            None => Self::look(args, skip_checks),
+        }
+    }
+
+    /// The same for commands that only look: what stands for the node may be a support bundle.
+    ///
+    /// # Errors
+    /// As [`Context::open`]; a bundle that cannot be used.
+    pub fn look(args: &NodeArgs, skip_checks: &[String]) -> Result<Self> {
         let mut assumptions = Assumptions::default();
         for pair in &args.assume {
-            assumptions.set(pair).map_err(|why| Usage::error(why, "for example `--assume kubelet.version=1.23.17`"))?;
+            assumptions.set(pair).map_err(|why| {
+                let key = pair.split('=').next().unwrap_or_default();
+                let close = guess(key, Assumptions::KEYS.into_iter().filter(|known| *known != key));
+                Usage::error(why, close.unwrap_or_else(|| "for example `--assume kubelet.version=1.23.17`".to_owned()))
+            })?;
         }
         for id in skip_checks {
             known_check(id)?;
         }
-        let dir = args.root.clone().unwrap_or_else(|| PathBuf::from("/"));
+        let bundle =
+            args.root.as_deref().filter(|root| bundle_file::is_bundle(root)).map(FromBundle::open).transpose()?;
+        if bundle.is_some() && !args.assume.is_empty() {
+            return Err(Usage::error("a support bundle holds the node's own answers", "leave `--assume` out"));
+        }
+        let dir = match &bundle {
+            Some(bundle) => bundle.nowhere().to_owned(),
+            None => args.root.clone().unwrap_or_else(|| PathBuf::from("/")),
+        };
         let host = Host::open(&user_files::absolute(&dir)?, &Faults::none())?;
-        let profile = profile(&host, args.profile.as_deref())?;
+        let of_bundle = bundle.as_ref().map(FromBundle::profile);
+        let profile_text = match (&args.profile, of_bundle) {
+            (None, Some(text)) => Some(text.to_owned()),
+            (path, _) => profile_text(&host, path.as_deref())?,
+        };
+        let profile = profile(profile_text.as_deref(), args.profile.as_deref())?;
         let desired = Desired::resolve(args.goal.into(), &profile, skip_checks)
             .map_err(|why| Usage::error(why, "correct the profile, or leave the key out"))?;
-        Ok(Self { host, desired, profile, assumptions, asks_cluster: false })
+        Ok(Self { host, desired, profile, profile_text, bundle, assumptions, asks_cluster: false })
     }
 
     /// The same with the node's cluster, unless nobody wants it asked.
@@ -66,9 +104,12 @@ impl Context {
 
     /// Looks at the node.
     pub fn facts(&self) -> Facts {
+        if let Some(bundle) = &self.bundle {
+            return bundle.facts(self.asks_cluster);
+        }
         let mut facts = inspect::inspect(&self.host, &self.assumptions, &self.desired.endpoint);
         if self.asks_cluster {
-            facts.cluster = cluster::look(&self.host, &facts, self.desired.cluster.kubeconfig.as_deref());
+            facts.cluster = cluster::look(&self.host, &facts, &self.desired.cluster);
         }
         facts
     }
@@ -109,23 +150,24 @@ impl Context {
 /// A usage error.
 pub fn known_check(id: &str) -> Result<&'static checks::CheckInfo> {
     checks::find(id).ok_or_else(|| {
-        let close = checks::suggestions(id);
-        let hint = match close.as_slice() {
-            [] => "`castoff check --list` shows all".to_owned(),
-            close => format!("did you mean {}?", close.join(" or ")),
-        };
+        let close = guess(id, checks::registry().map(|check| check.id));
+        let hint = close.unwrap_or_else(|| "`castoff check --list` shows all".to_owned());
         Usage::error(format!("there is no finding `{id}`"), hint)
     })
 }
 
-fn profile(host: &Host, path: Option<&Path>) -> Result<Profile> {
-    let (text, shown) = match path {
-        Some(path) => (Some(user_files::read(path).context("cannot read the profile")?), path.display().to_string()),
-        None => (host.root.text(PROFILE)?, PROFILE.to_owned()),
-    };
+fn profile_text(host: &Host, path: Option<&Path>) -> Result<Option<String>> {
+    match path {
+        Some(path) => Ok(Some(user_files::read(path).context("cannot read the profile")?)),
+        None => Ok(host.root.text(PROFILE)?),
+    }
+}
+
+fn profile(text: Option<&str>, path: Option<&Path>) -> Result<Profile> {
     let Some(text) = text else { return Ok(Profile::default()) };
+    let shown = path.map_or_else(|| PROFILE.to_owned(), |path| path.display().to_string());
     // toml's error shows the line with a caret below the fault.
-    let profile: Profile = toml::from_str(&text).map_err(|error| anyhow!("{shown} cannot be used\n{error}"))?;
+    let profile: Profile = toml::from_str(text).map_err(|error| anyhow!("{shown} cannot be used\n{error}"))?;
     for id in &profile.skip_checks {
         known_check(id).with_context(|| format!("{shown} skips a check"))?;
     }
@@ -149,7 +191,11 @@ pub fn make_plan(context: &Context, lines: usize, trying: Trying) -> Plan {
 /// The same, out of facts that are there already.
 pub fn plan_from(context: &Context, facts: &Facts, lines: usize, trying: Trying) -> Plan {
     let mut plan = plan::plan(facts, &context.desired, plan::Options { context: lines });
-    try_out(context, facts, &mut plan, trying);
+    match &context.bundle {
+        // There is nothing here to try it with.
+        Some(bundle) => bundle.settle(&mut plan),
+        None => try_out(context, facts, &mut plan, trying),
+    }
     plan
 }
 

@@ -2,8 +2,9 @@
 
 use super::{
     apply::{Keep, carry_out, not_confirmed, nothing_to_do, refuse_blocked},
-    args::{ConvertArgs, Format},
+    args::{ConvertArgs, RunFormat},
     context::{Context, json},
+    events,
     exit::{Exit, Usage},
 };
 use crate::{apply, plan, report, ui::Printer};
@@ -23,8 +24,9 @@ pub fn run(args: &ConvertArgs, printer: Printer) -> Result<Exit> {
     plan.findings.extend(apply::obstacles(&context.host, &plan));
     if args.check {
         match args.change.output {
-            Format::Text => printer.data(&report::plan(&plan, printer.look(), true)),
-            Format::Json => printer.data(&json(&plan.for_reading())?),
+            RunFormat::Text => printer.data(&report::plan(&plan, printer.look(), true)),
+            RunFormat::Json => printer.data(&json(&plan.for_reading())?),
+            RunFormat::Jsonl => return Err(events::none_here("convert --check")),
         }
         return Ok(if plan.blocking().next().is_some() {
             Exit::BLOCKED

@@ -20,6 +20,12 @@ impl Exit {
     pub const PENDING: Self = Self(2);
     /// Blocked by findings.
     pub const BLOCKED: Self = Self(3);
+    /// Failed, and taken back.
+    pub const ROLLED_BACK: Self = Self(4);
+    /// Failed, and could not be taken back.
+    pub const STUCK: Self = Self(5);
+    /// Changed, not proven, kept.
+    pub const UNPROVEN: Self = Self(6);
     /// Usage error.
     pub const USAGE: Self = Self(64);
     /// Another run holds the lock.
@@ -29,6 +35,43 @@ impl Exit {
     /// Interrupted.
     pub const INTERRUPTED: Self = Self(130);
 }
+
+/// Every exit code with its meaning, as whole sentences; the reference page and the man pages are made from it.
+pub const MEANINGS: &[(Exit, &str)] = &[
+    (
+        Exit::OK,
+        "Success. Without `--detailed-exitcode` this is also \"there is something to do\" (`plan`) and \"not as \
+         expected\" (`verify`). A `rollback` that was asked for and done is 0.",
+    ),
+    (Exit::FAILURE, "Failure; the node is unchanged. A question answered with no is also 1."),
+    (
+        Exit::PENDING,
+        "Only with `--detailed-exitcode`: there is something to do (`plan`, `convert --check`), the node is not as \
+         expected (`verify`), or a node of a fleet is not (`report merge`).",
+    ),
+    (
+        Exit::BLOCKED,
+        "Findings block; the node is unchanged. Also from `plan` and `check`; with `check --fatal-warnings` for warnings \
+         too.",
+    ),
+    (Exit::ROLLED_BACK, "`apply`, `migrate` or `resume` failed and was taken back; the old state is checked."),
+    (
+        Exit::STUCK,
+        "Neither the new nor the old state holds: the node needs hands, and `castoff show` has the commands.",
+    ),
+    (Exit::UNPROVEN, "Changed, but the proof failed and `--keep-on-verify-failure` was given."),
+    (
+        Exit::USAGE,
+        "Wrong use: unknown option, value or check id, or a question would have to be asked where nobody can answer.",
+    ),
+    (Exit::LOCKED, "Another castoff holds the lock; the node is unchanged."),
+    (Exit::NOT_ROOT, "Not root; the node is unchanged."),
+    (
+        Exit::INTERRUPTED,
+        "Interrupted by SIGINT or SIGTERM and taken back, or cancelled at a question. After a second signal the run is \
+         left dirty.",
+    ),
+];
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

@@ -1,9 +1,9 @@
 //! `castoff report merge`
 
 use super::{
-    args::{FleetFormat, MergeArgs},
     context::json,
     exit::Exit,
+    report_args::{MergeArgs, ReportFormat},
 };
 use crate::{
     host::user_files,
@@ -25,10 +25,10 @@ pub fn merge(args: &MergeArgs, printer: Printer) -> Result<Exit> {
         bail!("there is no document about a node in what was given{first}");
     }
     let text = match args.output {
-        FleetFormat::Text => fleet::text(&report, printer.look()),
-        FleetFormat::Json => json(&report)?,
-        FleetFormat::Markdown => fleet::markdown(&report),
-        FleetFormat::Html => fleet::html(&report),
+        ReportFormat::Text => fleet::text(&report, printer.look()),
+        ReportFormat::Json => json(&report)?,
+        ReportFormat::Markdown => fleet::markdown(&report),
+        ReportFormat::Html => fleet::html(&report),
     };
     match &args.out {
         // Not for everybody: names and versions of machines are of use to somebody who wants in.
@@ -42,7 +42,7 @@ pub fn merge(args: &MergeArgs, printer: Printer) -> Result<Exit> {
     if let Some(path) = &args.retry_file {
         user_files::write_private(path, &retry).context("cannot save the retry file")?;
     }
-    if args.output != FleetFormat::Text || args.out.is_some() {
+    if args.output != ReportFormat::Text || args.out.is_some() {
         for file in &report.unreadable {
             printer.insist(&format!("warning: {} was not used: {}", file.file, file.why));
         }

@@ -1,14 +1,16 @@
 //! `castoff history` and `show`
 
 use super::{
-    args::{Format, HistoryArgs, ShowArgs},
+    args::{Format, HistoryArgs},
     context::{Context, json, list},
     exit::Exit,
+    repeat::options_of_node,
+    report_args::{ReportFormat, ShowArgs},
 };
 use crate::{
     apply::{self, Store},
     model::Retention,
-    report,
+    report::{self, RunView},
     ui::Printer,
 };
 use anyhow::Result;
@@ -38,13 +40,29 @@ pub fn history(args: &HistoryArgs, printer: Printer) -> Result<Exit> {
 
 /// Shows one run in full.
 pub fn show(args: &ShowArgs, printer: Printer) -> Result<Exit> {
-    let context = Context::open(&args.run.node, &[])?;
+    let context = Context::open(&args.node, &[])?;
     let store = Store::new(&context.host);
-    let run = store.find(args.run.run.as_deref())?;
+    let run = store.find(args.run.as_deref())?;
     let document = store.report_or_so_far(&run)?;
-    match args.run.output {
-        Format::Text => printer.data(&report::run_report(&document, printer.look())),
-        Format::Json => printer.data(&json(&document)?),
+    if matches!(args.output, ReportFormat::Text | ReportFormat::Json) {
+        printer.data(&match args.output {
+            ReportFormat::Json => json(&document)?,
+            _ => report::run_report(&document, printer.look()),
+        });
+        return Ok(Exit::OK);
     }
+    // A page can do without them, but it should be known that they are missing.
+    let plan = told("its plan", store.plan(&run), printer).map(|plan| plan.for_reading());
+    let entries = told("its journal", store.look(&run), printer).unwrap_or_default();
+    let options = options_of_node(&args.node);
+    let view = RunView { report: &document, plan: plan.as_ref(), entries: &entries, options: &options };
+    printer.data(&match args.output {
+        ReportFormat::Html => report::run_page(view),
+        _ => report::run_markdown(view),
+    });
     Ok(Exit::OK)
+}
+
+fn told<T>(what: &str, result: Result<T>, printer: Printer) -> Option<T> {
+    result.map_err(|error| printer.insist(&format!("warning: {what} is left out: {error:#}"))).ok()
 }

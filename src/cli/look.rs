@@ -1,9 +1,13 @@
-//! Commands that only look: `inspect`, `check`, `explain`, and `man`.
+//! Commands that only look: `inspect`, `check`, and `man`.
 
 use super::{
-    args::{CheckArgs, ExplainArgs, Format, InspectArgs},
-    context::{Context, Trying, json, known_check, list, make_plan},
+    args::Format,
+    bundle,
+    cluster_args::ClusterArgs,
+    context::{Context, Trying, json, list, make_plan},
     exit::Exit,
+    look_args::{CheckArgs, InspectArgs},
+    pages,
 };
 use crate::{
     checks, cluster,
@@ -17,7 +21,14 @@ use std::path::Path;
 
 /// `castoff inspect`
 pub fn inspect(args: &InspectArgs, printer: Printer) -> Result<Exit> {
-    let context = Context::open(&args.node, &[])?;
+    let mut context = Context::look(&args.node, &[])?;
+    if let Some(file) = &args.bundle {
+        let cluster =
+            ClusterArgs { no_cluster: args.no_cluster, kubeconfig: args.kubeconfig.clone(), ..ClusterArgs::default() };
+        context = context.with_cluster(&cluster)?;
+        bundle::make(&context, file, args.force, printer)?;
+        return Ok(Exit::OK);
+    }
     let facts = context.facts();
     match args.output {
         Format::Text => printer.data(&report::facts(&facts, printer.look())),
@@ -34,7 +45,7 @@ pub fn check(args: &CheckArgs, printer: Printer) -> Result<Exit> {
         }
         return Ok(Exit::OK);
     }
-    let context = Context::open(&args.node, &args.skip_check)?.with_cluster(&args.of_cluster)?;
+    let context = Context::look(&args.node, &args.skip_check)?.with_cluster(&args.of_cluster)?;
     let findings = if args.cluster {
         of_cluster(&context, printer)?
     } else {
@@ -67,25 +78,11 @@ fn of_cluster(context: &Context, printer: Printer) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// `castoff explain`
-pub fn explain(args: &ExplainArgs, printer: Printer) -> Result<Exit> {
-    printer.data(&report::explanation(&known_check(&args.id)?.explain(), printer.look()));
-    Ok(Exit::OK)
-}
-
 /// `castoff man`
-pub fn man(dir: &Path, command: &clap::Command, printer: Printer) -> Result<Exit> {
-    let mut commands = vec![("castoff".to_owned(), command.clone())];
-    for sub in command.get_subcommands() {
-        let name = format!("castoff-{}", sub.get_name());
-        // clap wants a 'static name; the page is made once per process.
-        commands.push((name.clone(), sub.clone().name(name.clone().leak() as &'static str).version("")));
-    }
-    for (name, command) in commands {
-        let mut page = Vec::new();
-        clap_mangen::Man::new(command).section("8").render(&mut page).context("cannot make a man page")?;
-        let path = dir.join(format!("{name}.8"));
-        user_files::write_public(&path, &String::from_utf8_lossy(&page))?;
+pub fn man(dir: &Path, printer: Printer) -> Result<Exit> {
+    for (name, page) in pages::man_pages()? {
+        let path = dir.join(name);
+        user_files::write_public(&path, &page)?;
         printer.say(&format!("{}", path.display()));
     }
     Ok(Exit::OK)

@@ -9,9 +9,9 @@ use super::{
 use crate::{
     apply,
     host::{user_files, watch_signals},
-    model::{Desired, DockerFate, Finding, ImagePolicy, Plan, Profile, Span},
-    report,
-    ui::{Answer, Printer, Prompter},
+    model::{Action, ClusterConfig, Desired, DockerFate, Finding, ImagePolicy, Plan, Profile, Severity, Span},
+    report::{self, Look},
+    ui::{Answer, Printer, Prompter, page},
 };
 use anyhow::{Context as _, Result};
 use std::path::PathBuf;
@@ -26,9 +26,12 @@ pub fn run(args: &MigrateArgs, printer: Printer) -> Result<Exit> {
     apply::refuse_open_run(&context.host)?;
     let trying = Trying { wanted: !args.change.no_trial, printer };
     let facts = context.facts();
-    let is_member = facts.cluster.member().is_some();
+    let member = facts.cluster.member();
+    let is_member = member.is_some();
+    // Where no other node takes them, pods are away as long either way, and a budget may hold one back for ever.
+    let leads_anywhere = member.is_some_and(|member| member.others.takes_pods != Some(false));
     // Asked for on the command line, it is meant; otherwise it must not be what keeps the node from moving.
-    let by_default = is_member && !args.change.yes && !args.change.cluster.no_drain && !args.change.cluster.drain;
+    let by_default = leads_anywhere && !args.change.yes && !args.change.cluster.no_drain && !args.change.cluster.drain;
     context.desired.cluster.drain |= by_default;
     let mut plan = plan_from(&context, &facts, 3, trying);
     let forbids = plan.blocking().find(|finding| finding.id.starts_with("drain-")).cloned();
@@ -53,17 +56,24 @@ pub fn run(args: &MigrateArgs, printer: Printer) -> Result<Exit> {
     let mut keep =
         if args.change.no_commit { Keep::WhenAsked } else { Keep::Within(args.change.try_for.unwrap_or(TRY)) };
     loop {
-        printer.insist(&choices(&context.desired, is_member, keep));
+        let printer = printer.resized();
+        printer.insist(&choices(&context.desired, is_member, keep, printer.look()));
         let items = ["Show the plan and go on", "Change choices", "Save choices as a profile and quit", "Cancel"];
         let items: Vec<String> = items.iter().map(|item| (*item).to_owned()).collect();
         match prompter.choose("What now", &items, 0)? {
             Answer::Given(0) => {
-                printer.insist(&report::plan(&plan, printer.look(), true));
+                if page(&report::plan(&plan, printer.look(), true), printer)? == Answer::Cancelled {
+                    return Ok(cancelled(printer));
+                }
                 match confirm(&plan, &prompter)? {
                     Answer::Given(true) => {
                         // Nobody knows how long the question stood there.
                         refuse_outdated(&plan, &context.host, &context.facts())?;
-                        return carry_out(&context, &plan, &args.change, keep, printer);
+                        let exit = carry_out(&context, &plan, &args.change, keep, printer)?;
+                        if exit == Exit::OK {
+                            printer.say(&format!("Same, unasked:    {}", unattended(args, &context, keep)));
+                        }
+                        return Ok(exit);
                     }
                     Answer::Given(false) => printer.insist("Not confirmed; nothing was changed.\n"),
                     Answer::Cancelled => return Ok(cancelled(printer)),
@@ -88,15 +98,89 @@ fn cancelled(printer: Printer) -> Exit {
 }
 
 fn introduce(plan: &Plan, printer: Printer) {
-    let s = plan.summary;
-    let then =
-        if plan.live { "restarts containerd and kubelet" } else { "leaves stopping and starting to the next boot" };
-    printer.insist(&format!(
-        "This moves {} from Docker to containerd.\nIt changes {} and creates {} files or links, and {then}.\n\
-         Docker stays installed but stopped. `castoff rollback` brings everything back.",
-        plan.node, s.update, s.create
-    ));
-    printer.insist(&report::findings(&plan.findings, &plan.desired.skip_checks, printer.look()));
+    let look = printer.look();
+    let rows = [
+        ("changes", files(plan, false)),
+        ("creates", files(plan, true)),
+        ("stops", units(plan, |action| matches!(action, Action::StopUnit { .. }))),
+        ("starts", units(plan, |action| matches!(action, Action::StartUnit { .. } | Action::RestartUnit { .. }))),
+        ("pods", if plan.restarts_pods() { "stop, and start on containerd".to_owned() } else { String::new() }),
+        ("later", plan.deferred.join("; ")),
+        ("undo", "castoff rollback: files byte for byte, units and pods as they are now".to_owned()),
+    ];
+    let mut text =
+        format!("This moves {} from Docker to containerd. Docker stays installed, with all its data.\n", plan.node);
+    text.push_str(&report::rows(&rows, look));
+    printer.insist(&text);
+    // Notes come with the plan: here they would push what matters off the screen.
+    let (notes, heavy): (Vec<Finding>, Vec<Finding>) =
+        plan.findings.iter().cloned().partition(|finding| finding.severity == Severity::Note);
+    printer.insist(&report::findings(&heavy, &plan.desired.skip_checks, look));
+    if !notes.is_empty() {
+        let ids: Vec<&str> = notes.iter().map(|finding| finding.id.as_str()).collect();
+        printer.insist(&report::rows(&[("notes", format!("{} (told with the plan)", ids.join(", ")))], look));
+    }
+}
+
+/// Files that the plan writes: those that are there, or new ones.
+fn files(plan: &Plan, new: bool) -> String {
+    let written = plan.steps.iter().filter_map(|step| match &step.action {
+        Action::WriteFile { path, before, .. } if before.is_none() == new => Some(path.as_str()),
+        _ => None,
+    });
+    written.collect::<Vec<_>>().join(", ")
+}
+
+fn units(plan: &Plan, wanted: fn(&Action) -> bool) -> String {
+    let units = plan.steps.iter().filter(|step| wanted(&step.action)).map(|step| step.action.object());
+    units.collect::<Vec<_>>().join(", ")
+}
+
+/// The command line that does the same without questions.
+fn unattended(args: &MigrateArgs, context: &Context, keep: Keep) -> String {
+    let mut words = vec!["castoff migrate --yes".to_owned()];
+    let cluster = &context.desired.cluster;
+    let mut push = |on: bool, word: &str| {
+        if on {
+            words.push(word.to_owned());
+        }
+    };
+    push(cluster.drain, "--drain");
+    push(cluster.drain && cluster.force, "--drain-force");
+    push(cluster.drain && cluster.delete_emptydir_data, "--delete-emptydir-data");
+    push(cluster.config == ClusterConfig::Apply, "--cluster-config apply");
+    push(cluster.config == ClusterConfig::Skip, "--cluster-config skip");
+    push(keep == Keep::WhenAsked, "--no-commit");
+    if let Keep::Within(span) = keep {
+        words.push(format!("--try {span}"));
+    }
+    words.extend(
+        context
+            .desired
+            .skip_checks
+            .iter()
+            .filter(|id| !context.profile.skip_checks.contains(id))
+            .map(|id| format!("--skip-check {id}")),
+    );
+    if let Some(profile) = &args.node.profile {
+        words.push(format!("--profile {}", profile.display()));
+    }
+    let profile = chosen(context);
+    let unsaved =
+        if profile == context.profile { "" } else { "    # with these choices saved as a profile (choice 3)" };
+    format!("{}{unsaved}", words.join(" "))
+}
+
+/// The profile that has the choices made.
+fn chosen(context: &Context) -> Profile {
+    let desired = &context.desired;
+    // What nobody chose and no profile says stays unsaid.
+    let image = desired.sandbox_image.clone();
+    let docker =
+        Some(desired.docker).filter(|docker| *docker != DockerFate::default() || context.profile.docker.is_some());
+    let images =
+        Some(desired.images).filter(|images| *images != ImagePolicy::default() || context.profile.images.is_some());
+    Profile { sandbox_image: image, docker, images, ..context.profile.clone() }
 }
 
 const fn fate(docker: DockerFate) -> &'static str {
@@ -122,21 +206,20 @@ fn fate_of_run(keep: Keep) -> String {
     }
 }
 
-fn choices(desired: &Desired, is_member: bool, keep: Keep) -> String {
+fn choices(desired: &Desired, is_member: bool, keep: Keep, look: Look) -> String {
     let mut all = vec![
-        ("cgroup driver", "systemd"),
-        ("endpoint", &desired.endpoint),
-        ("configuration", "edit in place, comments kept"),
-        ("sandbox image", desired.sandbox_image.as_deref().unwrap_or("the one kubelet uses now")),
-        ("Docker's images", policy(desired.images)),
-        ("Docker's units", fate(desired.docker)),
+        ("cgroup driver", "systemd".to_owned()),
+        ("endpoint", desired.endpoint.clone()),
+        ("configuration", "edit in place, comments kept".to_owned()),
+        ("sandbox image", desired.sandbox_image.clone().unwrap_or_else(|| "the one kubelet uses now".to_owned())),
+        ("Docker's images", policy(desired.images).to_owned()),
+        ("Docker's units", fate(desired.docker).to_owned()),
     ];
     if is_member {
-        all.push(("pods", of_pods(desired.cluster.drain)));
+        all.push(("pods", of_pods(desired.cluster.drain).to_owned()));
     }
-    let kept = fate_of_run(keep);
-    all.push(("rollback by itself", &kept));
-    all.iter().fold("\nCurrent choices\n".to_owned(), |text, (name, value)| text + &format!("{name:>18}  {value}\n"))
+    all.push(("rollback by itself", fate_of_run(keep)));
+    format!("\nCurrent choices\n{}", report::rows(&all, look))
 }
 
 const fn of_pods(drain: bool) -> &'static str {
@@ -182,7 +265,8 @@ fn change(context: &mut Context, is_member: bool, keep: Keep, prompter: &Prompte
 
 /// The weight of the question follows the risk: with pods on the node its name must be typed.
 fn confirm(plan: &Plan, prompter: &Prompter) -> Result<Answer<bool>> {
-    if plan.restarts_pods() {
+    // Drained, there is nobody's work left here but what every node has.
+    if plan.restarts_pods() && !plan.desired.cluster.drain {
         let text = format!("{} Type the node's name ({}) to go on", question(plan), plan.node);
         prompter.type_word(&text, &plan.node)
     } else {
@@ -191,12 +275,7 @@ fn confirm(plan: &Plan, prompter: &Prompter) -> Result<Answer<bool>> {
 }
 
 fn save(args: &MigrateArgs, context: &Context, printer: Printer) -> Result<Exit> {
-    let profile = Profile {
-        sandbox_image: context.desired.sandbox_image.clone(),
-        docker: Some(context.desired.docker),
-        images: Some(context.desired.images),
-        ..context.profile.clone()
-    };
+    let profile = chosen(context);
     let text = toml_edit::ser::to_string_pretty(&profile).context("cannot print the profile")?;
     let path = args.node.profile.clone().unwrap_or_else(|| {
         args.node

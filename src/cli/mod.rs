@@ -4,21 +4,31 @@ mod ansible;
 mod apply;
 mod args;
 mod bench;
+mod bundle;
 mod cleanup;
 mod cluster_args;
+mod completions;
 mod context;
 mod convert;
 mod demo;
+mod events;
 mod exit;
+mod explain;
 mod fleet;
+mod glossary;
 mod history;
 mod image_args;
 mod images;
 mod look;
+mod look_args;
 mod migrate;
+pub mod pages;
 mod plan;
 mod recover;
+mod repeat;
+mod report_args;
 mod rollback;
+mod schema;
 mod verify;
 
 use crate::{
@@ -26,10 +36,11 @@ use crate::{
     runtime::oci::{self, OciArgs},
     ui::{ColourChoice, Printer},
 };
-use args::{BenchCommand, Cli, Command, ReportCommand};
-use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
+use args::{BenchCommand, Cli, Command};
+use clap::{Parser as _, error::ErrorKind};
 use exit::Exit;
 use image_args::ImagesCommand;
+use report_args::ReportCommand;
 use std::process::ExitCode;
 
 /// The whole program.
@@ -47,7 +58,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error).into(),
     };
-    let printer = Printer::new(cli.color, cli.quiet, cli.verbose);
+    let printer = Printer::new(cli.color, cli.quiet, cli.verbose).without_progress(cli.no_progress);
     let result = run(&cli, printer);
     result.unwrap_or_else(|error| exit::report(&error, printer)).into()
 }
@@ -63,31 +74,32 @@ fn run(cli: &Cli, printer: Printer) -> anyhow::Result<Exit> {
         Command::Inspect(args) => look::inspect(args, printer),
         Command::Check(args) => look::check(args, printer),
         Command::Plan(args) => plan::run(args, printer),
-        Command::Migrate(args) => migrate::run(args, printer),
-        Command::Apply(args) => apply::run(args, printer),
+        Command::Migrate(args) => events::around(args.change.output, printer, || migrate::run(args, printer)),
+        Command::Apply(args) => events::around(args.change.output, printer, || apply::run(args, printer)),
         Command::Verify(args) => verify::run(args, printer),
-        Command::Rollback(args) => rollback::rollback(args, printer),
-        Command::Resume(args) => rollback::resume(args, printer),
+        Command::Rollback(args) => events::around(args.run.output, printer, || rollback::rollback(args, printer)),
+        Command::Resume(args) => events::around(args.run.output, printer, || rollback::resume(args, printer)),
         Command::Commit(args) => rollback::commit(args, printer),
         Command::Recover(args) => recover::run(args, printer),
         Command::History(args) => history::history(args, printer),
         Command::Show(args) => history::show(args, printer),
         Command::Images { command: ImagesCommand::List(args) } => images::list(args, printer),
-        Command::Images { command: ImagesCommand::Carry(args) } => images::carry(args, printer),
+        Command::Images { command: ImagesCommand::Carry(args) } => {
+            events::around(args.change.output, printer, || images::carry(args, printer))
+        }
         Command::Cleanup(args) => cleanup::run(args, printer),
         Command::Bench { command: BenchCommand::Compare(args) } => bench::compare(args, printer),
         Command::Report { command: ReportCommand::Merge(args) } => fleet::merge(args, printer),
         Command::Ansible { file } => Ok(ansible::run(file, printer)),
-        Command::Convert(args) => convert::run(args, printer),
-        Command::Explain(args) => look::explain(args, printer),
+        Command::Convert(args) => events::around(args.change.output, printer, || convert::run(args, printer)),
+        Command::Explain(args) => explain::run(args, printer),
+        Command::Schema(args) => schema::run(args, printer),
         Command::Demo(args) => demo::run(args, printer),
         Command::Oci(args) => Ok(Exit(oci::main(args))),
         Command::Completions { shell } => {
-            let mut buffer = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), "castoff", &mut buffer);
-            printer.data(&String::from_utf8_lossy(&buffer));
+            printer.data(&completions::script(*shell));
             Ok(Exit::OK)
         }
-        Command::Man { dir } => look::man(dir, &Cli::command(), printer),
+        Command::Man { dir } => look::man(dir, printer),
     }
 }

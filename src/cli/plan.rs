@@ -1,34 +1,50 @@
 //! `castoff plan`
 
 use super::{
-    args::{Format, PlanArgs},
+    bundle::FromBundle,
     context::{Context, Trying, json, make_plan},
     exit::Exit,
+    repeat::{options_of_node, options_of_plan},
+    report_args::{PlanArgs, ReportFormat},
 };
 use crate::{
     apply::{self, Refusal},
     host::user_files,
-    report,
+    model::{Action, Plan},
+    report::{self, Again},
     ui::Printer,
 };
 use anyhow::{Context as _, Result};
 
 /// Shows what would be done; saves it with `--out`. Writes nothing else.
 pub fn run(args: &PlanArgs, printer: Printer) -> Result<Exit> {
-    let context = Context::open(&args.node, &args.skip_check)?.with_cluster(&args.cluster)?;
+    let context = Context::look(&args.node, &args.skip_check)?.with_cluster(&args.cluster)?;
     let plan = make_plan(&context, args.context, Trying { wanted: !args.no_trial, printer });
+    let shown = if args.no_diff { without_diffs(&plan) } else { plan.for_reading() };
+    let (of_plan, of_node) = (options_of_plan(args), options_of_node(&args.node));
+    let again = Again { plan: &of_plan, node: &of_node };
     match args.output {
-        Format::Text => printer.data(&report::plan(&plan, printer.look(), !args.no_diff)),
-        Format::Json => printer.data(&json(&plan.for_reading())?),
+        ReportFormat::Text => printer.data(&report::plan(&plan, printer.look(), !args.no_diff)),
+        ReportFormat::Json => printer.data(&json(&plan.for_reading())?),
+        ReportFormat::Markdown => printer.data(&report::plan_markdown(&shown, again)),
+        ReportFormat::Html => printer.data(&report::plan_page(&shown, again)),
     }
     if let Err(error) = apply::refuse_open_run(&context.host)
         && let Some(Refusal::Dirty(run)) = error.downcast_ref()
     {
         printer.insist(&format!("warning: {error}; `castoff resume {run}` or `castoff rollback {run}` first"));
     }
+    if let Some(bundle) = &context.bundle {
+        bundle.tell(&plan, printer);
+        if args.out.is_some() {
+            FromBundle::check_savable(&plan)?;
+        }
+    }
     if let Some(path) = &args.out {
         user_files::write_private(path, &json(&plan)?).context("cannot save the plan")?;
-        let root = args.node.root.as_ref().map(|root| format!(" --root {}", root.display())).unwrap_or_default();
+        // A bundle is no place to apply a plan at: that is done on the node.
+        let root = args.node.root.as_ref().filter(|_| context.bundle.is_none());
+        let root = root.map(|root| format!(" --root {}", root.display())).unwrap_or_default();
         printer.say(&format!("Saved. To run exactly this plan: castoff apply{root} {}", path.display()));
     }
     Ok(if plan.blocking().next().is_some() {
@@ -38,4 +54,14 @@ pub fn run(args: &PlanArgs, printer: Printer) -> Result<Exit> {
     } else {
         Exit::OK
     })
+}
+
+fn without_diffs(plan: &Plan) -> Plan {
+    let mut plan = plan.for_reading();
+    for step in &mut plan.steps {
+        if let Action::WriteFile { diff, .. } = &mut step.action {
+            diff.clear();
+        }
+    }
+    plan
 }

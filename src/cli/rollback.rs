@@ -2,8 +2,9 @@
 
 use super::{
     apply::tell,
-    args::{Format, ResumeArgs, RollbackArgs, RunArgs},
+    args::{ResumeArgs, RollbackArgs, RunArgs, RunFormat},
     context::{Context, json},
+    events::{self, Watching},
     exit::Exit,
 };
 use crate::{
@@ -19,9 +20,10 @@ pub fn rollback(args: &RollbackArgs, printer: Printer) -> Result<Exit> {
     let context = Context::open(&args.run.node, &[])?;
     context.need_rights()?;
     let interrupt = watch_signals()?;
-    let options = Options { force: args.force, ..Options::new(&interrupt) };
+    let options = Options { force: args.force, leaving: args.cluster.leaving(), ..Options::new(&interrupt) };
     let mut progress = Progress::new(printer, &*context.host.clock);
-    let report = apply::rollback(&context.host, args.run.run.as_deref(), &options, &mut progress)?;
+    let report = Watching::new(args.run.output, printer, &context.host)
+        .watch(&mut progress, |observer| apply::rollback(&context.host, args.run.run.as_deref(), &options, observer))?;
     let exit = tell(&report, args.run.output, printer)?;
     // Asked for and done is a success here; 4 is for an apply that had to be taken back.
     Ok(if report.outcome == Outcome::RolledBack { Exit::OK } else { exit })
@@ -38,14 +40,16 @@ pub fn resume(args: &ResumeArgs, printer: Printer) -> Result<Exit> {
         let mut progress = Progress::new(printer, &*context.host.clock);
         let (run, done) = apply::make_up(&context.host, args.run.as_deref(), &options, &mut progress)?;
         match args.output {
-            Format::Text => printer.data(&format!("Run {run}: {done} done that had been put off.\n")),
-            Format::Json => printer.data(&json(&serde_json::json!({ "run": run, "done": done }))?),
+            RunFormat::Text => printer.data(&format!("Run {run}: {done} done that had been put off.\n")),
+            RunFormat::Json => printer.data(&json(&serde_json::json!({ "run": run, "done": done }))?),
+            RunFormat::Jsonl => return Err(events::none_here("resume --cluster")),
         }
         return Ok(Exit::OK);
     }
     let options = Options { commit: true, ..Options::new(&interrupt) };
     let mut progress = Progress::new(printer, &*context.host.clock);
-    let report = apply::resume(&context.host, args.run.as_deref(), &options, &mut progress)?;
+    let report = Watching::new(args.output, printer, &context.host)
+        .watch(&mut progress, |observer| apply::resume(&context.host, args.run.as_deref(), &options, observer))?;
     tell(&report, args.output, printer)
 }
 
@@ -55,8 +59,9 @@ pub fn commit(args: &RunArgs, printer: Printer) -> Result<Exit> {
     context.need_rights()?;
     let run = apply::commit(&context.host, args.run.as_deref())?;
     match args.output {
-        Format::Text => printer.data(&format!("Run {} is kept. `castoff rollback` still takes it back.\n", run.id)),
-        Format::Json => printer.data(&json(&serde_json::json!({ "run": run.id, "committed": true }))?),
+        RunFormat::Text => printer.data(&format!("Run {} is kept. `castoff rollback` still takes it back.\n", run.id)),
+        RunFormat::Json => printer.data(&json(&serde_json::json!({ "run": run.id, "committed": true }))?),
+        RunFormat::Jsonl => return Err(events::none_here("commit")),
     }
     Ok(Exit::OK)
 }

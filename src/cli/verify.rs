@@ -6,12 +6,15 @@ use super::{
     exit::Exit,
 };
 use crate::{
-    model::{CgroupDriver, Level},
+    apply::Store,
+    host::user_files,
+    model::{CgroupDriver, Level, Verification},
     report,
     ui::Printer,
     verify,
 };
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use std::path::Path;
 
 /// Looks at the node and compares it with what is wanted.
 pub fn run(args: &VerifyArgs, printer: Printer) -> Result<Exit> {
@@ -41,6 +44,9 @@ pub fn run(args: &VerifyArgs, printer: Printer) -> Result<Exit> {
             Err(error) => printer.say(&format!("note: {error:#}")),
         }
     }
+    if let Some(path) = &args.metrics {
+        write_metrics(&context, &verification, path)?;
+    }
     match args.output {
         Format::Text => printer.data(&report::verification(&verification, printer.look())),
         Format::Json => printer.data(&json(&verification)?),
@@ -53,4 +59,16 @@ pub fn run(args: &VerifyArgs, printer: Printer) -> Result<Exit> {
         printer.say("hint: scripts want `--detailed-exitcode`: 2 when the node is not as expected");
         Exit::OK
     })
+}
+
+/// Writes what a monitoring system wants to know: the verification, and where the newest run stands.
+fn write_metrics(context: &Context, verification: &Verification, path: &Path) -> Result<()> {
+    let store = Store::new(&context.host);
+    // A history that cannot be read is no reason to be silent about the node.
+    let history = store.history().unwrap_or_default();
+    let newest = history.first().and_then(|run| store.find(Some(&run.run)).ok());
+    let last = newest.and_then(|run| store.report_or_so_far(&run).ok());
+    let time = context.host.clock.now();
+    let of = report::MetricsOf { verification, time: &time, history: &history, last: last.as_ref() };
+    user_files::replace(path, report::metrics(of).as_bytes(), 0o644).context("cannot write the metrics")
 }

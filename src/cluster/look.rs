@@ -1,25 +1,28 @@
 //! What the cluster says of the node and its pods.
 
-use super::{annotation, is_cordoned, node, open};
+use super::{
+    annotation, is_cordoned, kubelet_map, node, open,
+    others::{self, allowed},
+};
 use crate::{
-    host::{Api, ApiError, Host, Verb},
-    model::{CRI_SOCKET, Facts, MemberFacts, MemberPod, Membership, PodKind},
+    formats::package_db::version_pair,
+    host::{Api, Host},
+    model::{CRI_SOCKET, ClusterConfig, ClusterOptions, Facts, MemberFacts, MemberPod, Membership, PodKind},
 };
 use anyhow::Result;
 use serde_json::{Value, json};
 
 /// Asks the cluster about a running node. Never fails: a cluster that does not answer is a fact too.
-pub fn look(host: &Host, facts: &Facts, kubeconfig: Option<&str>) -> Membership {
+pub fn look(host: &Host, facts: &Facts, options: &ClusterOptions) -> Membership {
     if !host.is_live() {
         return Membership::Unasked;
     }
     let own = facts.kubelet.flag("kubeconfig").map(|flag| flag.value.clone());
     // Without the flag kubelet speaks to no API server, whatever files are there.
-    let (Some(_), Some(path)) = (&own, kubeconfig.map(str::to_owned).or_else(|| own.clone())) else {
+    let (Some(_), Some(path)) = (&own, options.kubeconfig.clone().or_else(|| own.clone())) else {
         return Membership::Standalone;
     };
-    let name = name_of(facts);
-    match open(host, &path).and_then(|api| member(&*api, &path, &name)) {
+    match open(host, &path).and_then(|api| member(&*api, &path, facts, options)) {
         Ok(member) => Membership::Member(Box::new(member)),
         Err(error) => Membership::Away { kubeconfig: path, why: format!("{error:#}") },
     }
@@ -30,20 +33,28 @@ fn name_of(facts: &Facts) -> String {
     facts.kubelet.setting_text("hostnameOverride").unwrap_or(facts.name()).to_lowercase()
 }
 
-fn member(api: &dyn Api, kubeconfig: &str, name: &str) -> Result<MemberFacts> {
+fn member(api: &dyn Api, kubeconfig: &str, facts: &Facts, options: &ClusterOptions) -> Result<MemberFacts> {
+    let name = &name_of(facts);
     let object = node(api, name)?;
-    let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
-    let is = |condition: &Value, key: &str, word: &str| condition.get(key).and_then(Value::as_str) == Some(word);
-    let ready = conditions.is_some_and(|all| all.iter().any(|c| is(c, "type", "Ready") && is(c, "status", "True")));
+    let control_plane = others::is_control_plane(&object);
+    let version = facts.kubelet.version.as_ref().and_then(|version| version_pair(&version.value));
+    let changes_map = options.config == ClusterConfig::Apply;
+    let kubelet_map = match version {
+        Some((1, minor)) if options.config != ClusterConfig::Skip => kubelet_map::look(api, minor, changes_map)?,
+        _ => None,
+    };
     let runtime = object.pointer("/status/nodeInfo/containerRuntimeVersion").and_then(Value::as_str);
     Ok(MemberFacts {
         server: api.server().to_owned(),
         kubeconfig: kubeconfig.to_owned(),
         node: name.to_owned(),
         unschedulable: is_cordoned(&object),
-        ready,
+        ready: others::is_ready(&object),
         runtime: runtime.unwrap_or_default().to_owned(),
         cri_socket: annotation(&object, CRI_SOCKET),
+        control_plane,
+        others: others::look(api, name, control_plane, changes_map)?,
+        kubelet_map,
         pods: pods(api, name)?,
         denied: denied(api, name)?,
     })
@@ -68,18 +79,24 @@ pub(super) fn controller(pod: &Value) -> Option<(String, String)> {
     Some((owner.get("kind")?.as_str()?.to_owned(), owner.get("name")?.as_str()?.to_owned()))
 }
 
-fn pod(pod: &Value) -> MemberPod {
-    let text = |at: &str| pod.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let controller = controller(pod);
+/// What a drain does with a pod.
+pub(super) fn kind(pod: &Value) -> PodKind {
     let mirror = pod.pointer("/metadata/annotations/kubernetes.io~1config.mirror").is_some();
-    let kind = match (&controller, text("/status/phase").as_str()) {
+    let phase = pod.pointer("/status/phase").and_then(Value::as_str).unwrap_or_default();
+    match (controller(pod), phase) {
         _ if mirror => PodKind::Static,
         (Some((kind, _)), _) if kind == "DaemonSet" => PodKind::DaemonSet,
         (_, "Succeeded" | "Failed") => PodKind::Finished,
         (Some(_), _) => PodKind::Controlled,
         (None, _) => PodKind::Bare,
-    };
+    }
+}
+
+fn pod(pod: &Value) -> MemberPod {
+    let text = |at: &str| pod.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (controller, kind) = (controller(pod), kind(pod));
     let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array).into_iter().flatten();
+    let policy = text("/spec/restartPolicy");
     MemberPod {
         namespace: text("/metadata/namespace"),
         name: text("/metadata/name"),
@@ -87,6 +104,8 @@ fn pod(pod: &Value) -> MemberPod {
         kind,
         owner: controller.map(|(kind, name)| format!("{kind}/{name}")).unwrap_or_default(),
         local_data: volumes.into_iter().any(|volume| volume.get("emptyDir").is_some()),
+        going: pod.pointer("/metadata/deletionTimestamp").is_some(),
+        ends: !matches!(policy.as_str(), "" | "Always"),
     }
 }
 
@@ -97,18 +116,8 @@ fn denied(api: &dyn Api, node: &str) -> Result<Vec<String>> {
     for (verb, resource, sub) in NEEDED {
         let name = if resource == "nodes" { node } else { "" };
         let attributes = json!({ "verb": verb, "resource": resource, "subresource": sub, "name": name });
-        let review = json!({
-            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
-            "spec": { "resourceAttributes": attributes },
-        });
-        let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
-        let asked = match api.request(Verb::Post, path, Some(&review)) {
-            // A cluster may keep even that question from nodes: then doing it tells.
-            Err(error) if matches!(ApiError::in_chain(&error), Some(ApiError::Forbidden { .. })) => continue,
-            asked => asked?,
-        };
-        let allowed = asked.as_ref().and_then(|review| review.pointer("/status/allowed")).and_then(Value::as_bool);
-        if allowed == Some(false) {
+        // Where nobody says, doing it tells.
+        if allowed(api, &attributes)? == Some(false) {
             let of = if sub.is_empty() { resource.to_owned() } else { format!("{resource}/{sub}") };
             denied.push(format!("{verb} {of}"));
         }

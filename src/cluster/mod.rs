@@ -4,7 +4,9 @@
 //! node's own object but for its taints, and evict pods of this node (Kubernetes, node authorizer and NodeRestriction).
 
 mod drain;
+pub mod kubelet_map;
 mod look;
+mod others;
 mod workload;
 
 pub use drain::{Drain, drain};

@@ -4,7 +4,7 @@ use super::look::controller;
 use crate::{
     formats::host_paths::reach,
     host::Api,
-    model::{Finding, Origin, Severity, Tie},
+    model::{Finding, Origin, PodKind, Severity, Tie},
 };
 use anyhow::Result;
 use serde_json::Value;
@@ -15,10 +15,25 @@ const DATA_ROOT: &str = "/var/lib/docker";
 /// Nodes named before the rest is only counted.
 const NODES: usize = 6;
 
+/// What of a pod will not like the move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Sign {
+    /// It reaches something of Docker's.
+    Of(Tie),
+    /// It names an image by digest.
+    Digest,
+    /// It runs a Docker of its own.
+    Inner,
+    /// Nothing makes it again.
+    Bare,
+    /// It keeps data in an emptyDir.
+    LocalData,
+}
+
 /// One workload: all pods of one controller.
 #[derive(Debug, Default)]
 struct Workload {
-    ties: BTreeSet<Tie>,
+    signs: BTreeSet<Sign>,
     nodes: BTreeSet<String>,
     pods: usize,
 }
@@ -32,20 +47,21 @@ pub fn survey(api: &dyn Api) -> Result<(usize, Vec<Finding>)> {
     let mut workloads: BTreeMap<String, Workload> = BTreeMap::new();
     for pod in &pods {
         let finished = matches!(pod.pointer("/status/phase").and_then(Value::as_str), Some("Succeeded" | "Failed"));
-        let ties = ties(pod);
-        if finished || ties.is_empty() {
+        let signs = signs(pod);
+        if finished || signs.is_empty() {
             continue;
         }
         let workload = workloads.entry(owner(pod)).or_default();
-        workload.ties.extend(ties);
+        workload.signs.extend(signs);
         workload.pods += 1;
         workload.nodes.extend(pod.pointer("/spec/nodeName").and_then(Value::as_str).map(str::to_owned));
     }
     let server = api.server();
-    let of = |id: &str, severity, summary: &str, fix: &str, wanted: &dyn Fn(Tie) -> bool| -> Option<Finding> {
+    let of = |id: &str, severity, summary: &str, fix: &str, wanted: &dyn Fn(Sign) -> bool| -> Option<Finding> {
         let mut finding = Finding::new(id, severity, summary).fix(fix);
         let mut lines = Vec::new();
-        for (name, workload) in workloads.iter().filter(|(_, workload)| workload.ties.iter().any(|tie| wanted(*tie))) {
+        for (name, workload) in workloads.iter().filter(|(_, workload)| workload.signs.iter().any(|sign| wanted(*sign)))
+        {
             lines.push(format!("{name} ({})", places(workload)));
             finding = finding.at(Origin::daemon(server, name.clone()));
         }
@@ -57,32 +73,84 @@ pub fn survey(api: &dyn Api) -> Result<(usize, Vec<Finding>)> {
             Severity::Block,
             "pods mount Docker's socket",
             "change or remove these workloads before their nodes move",
-            &|tie| tie == Tie::Socket,
+            &|sign| sign == Sign::Of(Tie::Socket),
         ),
         of(
             "log-agents-read-docker",
             Severity::Warn,
             "log agents read the files of Docker's containers",
             "have them read /var/log/pods (or /var/log/containers) and parse CRI lines",
-            &|tie| matches!(tie, Tie::Logs | Tie::Data),
+            &|sign| matches!(sign, Sign::Of(Tie::Logs | Tie::Data)),
         ),
         of(
             "pods-mount-socket-folder",
             Severity::Note,
             "pods mount a folder that holds Docker's socket",
             "see that they do not look for docker.sock",
-            &|tie| tie == Tie::Folder,
+            &|sign| sign == Sign::Of(Tie::Folder),
+        ),
+        of(
+            "workload-pins-digests",
+            Severity::Note,
+            "pods name images by digest, which must hold after the move",
+            "have their registry at hand when the nodes move, or carry with `--online`",
+            &|sign| sign == Sign::Digest,
+        ),
+        of(
+            "workload-runs-docker",
+            Severity::Note,
+            "pods run a Docker of their own",
+            "it is not moved; try one on a node that is: its storage and network lie on containerd's then",
+            &|sign| sign == Sign::Inner,
+        ),
+        of(
+            "workload-bare-pods",
+            Severity::Note,
+            "pods that nothing makes again: a drain is refused where they are",
+            "have a controller make them, or drain with `--drain-force`",
+            &|sign| sign == Sign::Bare,
+        ),
+        of(
+            "workload-local-data",
+            Severity::Note,
+            "pods keep data in an emptyDir: a drain is refused where they are",
+            "drain with `--delete-emptydir-data` where that is a cache; without a drain the data stays",
+            &|sign| sign == Sign::LocalData,
         ),
     ];
     Ok((pods.len(), found.into_iter().flatten().collect()))
 }
 
-fn ties(pod: &Value) -> BTreeSet<Tie> {
-    let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array).into_iter().flatten();
-    volumes
-        .filter_map(|volume| volume.pointer("/hostPath/path")?.as_str())
-        .filter_map(|path| reach(path, DATA_ROOT))
-        .collect()
+fn signs(pod: &Value) -> BTreeSet<Sign> {
+    let list = |at: &str| pod.pointer(at).and_then(Value::as_array).into_iter().flatten();
+    let paths = list("/spec/volumes").filter_map(|volume| volume.pointer("/hostPath/path")?.as_str());
+    let mut signs: BTreeSet<Sign> = paths.filter_map(|path| reach(path, DATA_ROOT)).map(Sign::Of).collect();
+    let containers = || list("/spec/initContainers").chain(list("/spec/containers"));
+    let image = |container: &Value| container.get("image").and_then(Value::as_str).unwrap_or_default().to_owned();
+    if containers().any(|container| image(container).contains("@sha256:")) {
+        signs.insert(Sign::Digest);
+    }
+    if containers().any(|container| runs_docker(container, &image(container))) {
+        signs.insert(Sign::Inner);
+    }
+    match super::look::kind(pod) {
+        PodKind::Bare => drop(signs.insert(Sign::Bare)),
+        PodKind::Controlled if list("/spec/volumes").any(|volume| volume.get("emptyDir").is_some()) => {
+            signs.insert(Sign::LocalData);
+        }
+        _ => {}
+    }
+    signs
+}
+
+/// Privileged, and by its image or its command a dockerd: Docker in Docker.
+fn runs_docker(container: &Value, image: &str) -> bool {
+    let privileged = container.pointer("/securityContext/privileged").and_then(Value::as_bool) == Some(true);
+    let name = image.split('@').next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
+    let tagged = name.strip_prefix("docker:").is_some_and(|tag| tag.contains("dind"));
+    let words = ["command", "args"].into_iter().filter_map(|key| container.get(key)?.as_array()).flatten();
+    let starts = words.filter_map(Value::as_str).any(|word| word.rsplit('/').next() == Some("dockerd"));
+    privileged && (tagged || starts)
 }
 
 /// `namespace/Kind/name` of what made the pod; a ReplicaSet of a Deployment is called by that.
@@ -138,10 +206,28 @@ mod tests {
             );
         }
         pod(&api, "ci-1", ("ReplicaSet", "ci-5d7c"), "/var/run/docker.sock", "n1");
+        for (name, at, what) in [
+            ("pinned", "/spec/containers", json!([{ "image": "r/web@sha256:00" }])),
+            (
+                "dind",
+                "/spec/containers",
+                json!([{ "image": "docker:24-dind", "securityContext": { "privileged": true } }]),
+            ),
+            ("lonely", "/metadata/ownerReferences", json!([])),
+            ("web", "/spec/volumes", json!([{ "emptyDir": {} }])),
+        ] {
+            let path = format!("/api/v1/namespaces/apps/pods/{name}");
+            pod(&api, name, ("ReplicaSet", &format!("{name}-5d7c")), "/srv", "n1");
+            let mut object = api.object(&path).unwrap();
+            object["spec"]["volumes"] = json!([]);
+            object["spec"]["containers"] = json!([{ "image": "docker:24-dind" }]);
+            *object.pointer_mut(at).unwrap() = what;
+            api.put(&path, object);
+        }
         pod(&api, "net", ("DaemonSet", "net"), "/run", "n1");
         pod(&api, "fine", ("DaemonSet", "fine"), "/var/log", "n1");
         let (pods, found) = survey(&api).unwrap();
-        assert_eq!(pods, 11);
+        assert_eq!(pods, 15);
         let told: Vec<(&str, &str)> = found.iter().map(|f| (f.id.as_str(), f.cause.as_str())).collect();
         assert_eq!(
             told,
@@ -149,6 +235,10 @@ mod tests {
                 ("pods-mount-docker-socket", "apps/Deployment/ci (1 pod on n1)"),
                 ("log-agents-read-docker", "apps/DaemonSet/agent (8 pods on n0, n1, n2, n3, n4, n5 and 2 more)"),
                 ("pods-mount-socket-folder", "apps/DaemonSet/net (1 pod on n1)"),
+                ("workload-pins-digests", "apps/Deployment/pinned (1 pod on n1)"),
+                ("workload-runs-docker", "apps/Deployment/dind (1 pod on n1)"),
+                ("workload-bare-pods", "apps/Pod/lonely (1 pod on n1)"),
+                ("workload-local-data", "apps/Deployment/ci (1 pod on n1)\napps/Deployment/web (1 pod on n1)"),
             ]
         );
         api.away.set(true);

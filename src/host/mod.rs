@@ -4,6 +4,7 @@
 
 mod aio;
 mod api;
+pub mod bundle_file;
 mod cage;
 mod clock;
 mod containerd;
@@ -95,6 +96,14 @@ pub trait Doors: Debug {
     fn api(&self, config: &Kubeconfig, read: &dyn Fn(&str) -> Result<Vec<u8>>) -> Result<Box<dyn Api>> {
         let _ = read;
         bail!("there is no API server at {}", config.server)
+    }
+
+    /// What a daemon on the loopback tells over plain HTTP: status and text.
+    ///
+    /// # Errors
+    /// When nothing answers there, or it is not on the loopback.
+    fn told(&self, url: &str) -> Result<(u16, String)> {
+        bail!("nothing answers at {url}")
     }
 
     /// A client of the store of containerd's layers.
@@ -247,6 +256,10 @@ impl Doors for Sockets {
 
     fn api(&self, config: &Kubeconfig, read: &dyn Fn(&str) -> Result<Vec<u8>>) -> Result<Box<dyn Api>> {
         Ok(Box::new(HttpsApi::new(self.aio.clone(), config, read, self.faults.clone())?))
+    }
+
+    fn told(&self, url: &str) -> Result<(u16, String)> {
+        api::plain_get(&self.aio, url)
     }
 
     fn layers(&self, endpoint: &str) -> Result<Box<dyn LayerStore>> {

@@ -95,6 +95,18 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
     root.write_atomic(&name, text.as_bytes(), expect, Attributes::Keep { mode })
 }
 
+/// Writes a file with this mode in place of whatever was there, a link too: whoever reads it sees the old one or the new one.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let (root, name) = open(path)?;
+    let new = format!("{name}.castoff-new");
+    root.remove_file(&new)?;
+    root.write_atomic(&new, bytes, Expect::Absent, Attributes::Keep { mode })?;
+    std::fs::rename(&new, &name).with_context(|| format!("cannot replace {name}"))
+}
+
 /// A temporary directory of our own, removed with everything in it when dropped.
 #[derive(Debug)]
 pub struct TempDir(PathBuf);

@@ -3,12 +3,14 @@
 //! Inspecting never fails: a node in a strange shape is data. A file that cannot be understood becomes a finding, a
 //! daemon that does not answer is something unseen.
 
+pub mod bundle;
 mod cluster;
 mod cni;
 mod containerd;
 mod credentials;
 mod disks;
 mod docker;
+mod etcd;
 mod files;
 mod host_state;
 mod kubelet;
@@ -27,6 +29,7 @@ use crate::{
     model::{Assumptions, CRICTL_YAML, Facts},
 };
 pub use cni::bin_dirs as cni_bin_dirs;
+pub use etcd::health as etcd_health;
 use files::Files;
 
 /// Units that matter here.
@@ -58,6 +61,7 @@ pub fn inspect(host: &Host, assumptions: &Assumptions, endpoint: &str) -> Facts 
     containerd::probe(host, assumptions, endpoint, &mut files, &mut facts);
     registry::probe(host, &mut files, &mut facts);
     kubelet::probe(host, assumptions, &mut files, &mut facts);
+    etcd::probe(host, &mut facts);
     credentials::probe(host, &mut files, &mut facts);
     // Only read here, so that a plan may edit it.
     let _ = files.text(CRICTL_YAML);

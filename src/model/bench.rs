@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 /// Samples of one benchmark.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Benchmark {
     /// `pods`, `containers`, …; critest has it in the name of its file.
@@ -23,6 +24,7 @@ pub struct Benchmark {
 
 /// One sample.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Datapoint {
     /// Counted from 0.

@@ -5,6 +5,7 @@ use std::{fmt, str::FromStr};
 
 /// A way to carry an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum CarryMode {
     /// The best that the image and the file systems allow: reflink, else adopt, else copy, else stream.
@@ -56,6 +57,7 @@ impl FromStr for CarryMode {
 
 /// How far what was carried is compared with what Docker has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Comparing {
     /// Not at all.
@@ -69,6 +71,7 @@ pub enum Comparing {
 
 /// How images are to be carried.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct CarryOptions {
     /// The way.
@@ -93,6 +96,7 @@ impl CarryOptions {
 
 /// Where the manifest of a carried image comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ManifestSource {
     /// Docker kept the registry's: digests are the registry's.
@@ -103,6 +107,7 @@ pub enum ManifestSource {
 
 /// What carrying one image would take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CarryCost {
     /// Seconds, roughly: from measurements on a machine with two processors.
@@ -115,6 +120,7 @@ pub struct CarryCost {
 
 /// An image in Docker's store, and how it would be carried.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CarryImage {
     /// `sha256:…`.
@@ -143,6 +149,7 @@ pub struct CarryImage {
 
 /// The `Images` document of `castoff images list -o json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Images {
     /// [`super::API_VERSION`].
@@ -161,6 +168,7 @@ pub struct Images {
 
 /// A name in containerd's namespace `k8s.io`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ContainerdImage {
     /// The name.

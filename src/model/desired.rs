@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a plan is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Goal {
     /// Pods run on containerd; everything agrees on systemd's cgroup driver.
@@ -26,6 +27,7 @@ impl Goal {
 
 /// What becomes of docker.service and docker.socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum DockerFate {
     /// Stopped, disabled and masked; nothing is removed.
@@ -37,6 +39,7 @@ pub enum DockerFate {
 
 /// How containerd's configuration comes about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ConfigWay {
     /// What is there is edited: comments, order and unknown keys stay.
@@ -55,6 +58,7 @@ impl ConfigWay {
 
 /// Which of Docker's images come along.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ImagePolicy {
     /// What the node's pods, its static pods and the sandbox need.
@@ -68,6 +72,7 @@ pub enum ImagePolicy {
 
 /// How long castoff waits for things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Timeouts {
     /// One start, stop or restart of a unit.
@@ -119,6 +124,7 @@ impl Default for Timeouts {
 
 /// How many old runs stay below `/var/lib/castoff/runs`. A run that may still be needed stays whatever these say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Retention {
     /// How many runs.
@@ -140,6 +146,7 @@ impl Default for Retention {
 
 /// What becomes of a run that a reboot or the end of castoff itself cut off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RecoverPolicy {
     /// On, when every file of the plan was written already; else back.
@@ -159,6 +166,7 @@ impl RecoverPolicy {
 
 /// The profile file, `/etc/castoff/profile.toml`. Every key is optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Profile {
     /// containerd's endpoint, `unix:///…`.
@@ -183,8 +191,30 @@ pub struct Profile {
     pub history: Retention,
 }
 
+/// What becomes of kubeadm's configuration of all kubelets, a ConfigMap of the cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum ClusterConfig {
+    /// It is said what to change, and how.
+    #[default]
+    Print,
+    /// It is changed with the last node that leaves Docker.
+    Apply,
+    /// Nothing.
+    Skip,
+}
+
+impl ClusterConfig {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    fn is_print(&self) -> bool {
+        matches!(self, Self::Print)
+    }
+}
+
 /// What becomes of the node in its cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterOptions {
     /// The kubeconfig to speak with; absent: kubelet's own.
@@ -201,12 +231,21 @@ pub struct ClusterOptions {
     /// Grace period in seconds; absent: each pod's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace: Option<u32>,
+    /// What becomes of kubeadm's ConfigMap.
+    #[serde(default, skip_serializing_if = "ClusterConfig::is_print")]
+    pub config: ClusterConfig,
 }
 
 impl ClusterOptions {
     /// As nobody has said anything about the cluster.
-    pub const NONE: Self =
-        Self { kubeconfig: None, drain: false, force: false, delete_emptydir_data: false, grace: None };
+    pub const NONE: Self = Self {
+        kubeconfig: None,
+        drain: false,
+        force: false,
+        delete_emptydir_data: false,
+        grace: None,
+        config: ClusterConfig::Print,
+    };
 
     fn is_none(&self) -> bool {
         *self == Self::NONE
@@ -221,6 +260,7 @@ impl Default for ClusterOptions {
 
 /// What the user wants, complete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Desired {
     /// The goal.

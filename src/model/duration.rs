@@ -78,6 +78,17 @@ impl<'de> Deserialize<'de> for Span {
 }
 
 #[cfg(test)]
+impl schemars::JsonSchema for Span {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Span".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "description": "A length of time: `90s`, `10m`, `1h30m`." })
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

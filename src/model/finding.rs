@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// How much a finding weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// Nothing is changed while this stands, unless it is skipped by name with `--skip-check`.
@@ -41,6 +42,7 @@ pub struct Explanation {
 
 /// One notable thing about a node, with its cause and what to do. Credentials in its texts are masked, whoever wrote them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Finding {
     /// Public name in kebab-case: what `--skip-check` and `explain` take.
     pub id: String,

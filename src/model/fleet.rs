@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 /// What became of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum NodeState {
     /// It runs on containerd, which was proven.
@@ -85,6 +86,7 @@ impl NodeState {
 
 /// One node of a fleet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FleetNode {
     /// Its name in the inventory, else its own.
@@ -130,6 +132,7 @@ pub type StateCounts = BTreeMap<NodeState, usize>;
 
 /// The nodes of one wave.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Wave {
     /// Its name.
     pub wave: String,
@@ -141,6 +144,7 @@ pub struct Wave {
 
 /// A distribution of times, in seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Times {
     /// Of so many nodes.
     pub nodes: usize,
@@ -156,6 +160,7 @@ pub struct Times {
 
 /// Counts over all nodes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FleetTotals {
     /// Nodes.
@@ -172,6 +177,7 @@ pub struct FleetTotals {
 
 /// A finding and who has it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FleetFinding {
     /// Its id.
     pub id: String,
@@ -187,6 +193,7 @@ pub struct FleetFinding {
 
 /// A trait that is not the same everywhere.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Difference {
     /// Its name.
     pub name: String,
@@ -196,6 +203,7 @@ pub struct Difference {
 
 /// One value of a trait.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DifferentValue {
     /// The value.
     pub value: String,
@@ -207,6 +215,7 @@ pub struct DifferentValue {
 
 /// A file that says nothing of use.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Unreadable {
     /// The file.
     pub file: String,
@@ -216,6 +225,7 @@ pub struct Unreadable {
 
 /// The `FleetReport` document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FleetReport {
     /// [`super::API_VERSION`].
@@ -248,6 +258,7 @@ impl FleetReport {
 
 /// A finding, as far as a fleet needs it.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FindingLine {
     /// Its id.
     pub id: String,
@@ -260,6 +271,7 @@ pub struct FindingLine {
 
 /// A check, as far as a fleet needs it.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CheckLine {
     /// Its id.
     pub id: String,
@@ -272,6 +284,7 @@ pub struct CheckLine {
 
 /// A step, as far as a fleet needs it.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StepLine {
     /// Its id.
     pub id: String,
@@ -285,6 +298,7 @@ pub struct StepLine {
 
 /// What was wanted, as far as a fleet needs it.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Accepted {
     /// Findings that somebody lets pass.
@@ -295,6 +309,7 @@ pub struct Accepted {
 /// Any of castoff's documents about one node, as far as a fleet needs it: `RunReport`, `Plan`, `Verification`, and the
 /// collection's `NodeResult` around a module's result. Fields of other kinds are absent.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NodeDocument {
     /// [`super::API_VERSION`].
@@ -374,6 +389,7 @@ pub struct NodeDocument {
 
 /// What a module of the Ansible collection said, as far as a fleet needs it.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ModuleResult {
     /// Something was changed.
     #[serde(default)]

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// A symlink of a unit below `/etc/systemd/system`, as it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UnitLink {
     /// Absolute path of the link.
     pub path: String,
@@ -14,6 +15,7 @@ pub struct UnitLink {
 
 /// A unit as it was before a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct UnitSnapshot {
     /// Unit name.
@@ -28,6 +30,7 @@ pub struct UnitSnapshot {
 
 /// A layer of Docker's that containerd may get.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LentLayer {
     /// Its directory.
     pub dir: String,
@@ -37,6 +40,7 @@ pub struct LentLayer {
 
 /// How one step is taken back. Written and fsynced before the step acts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Undo {
     /// Writes the backup back.
@@ -152,6 +156,18 @@ pub enum Undo {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         value: Option<String>,
     },
+    /// Puts a field of kubeadm's configuration of all kubelets back.
+    RestoreKubeletMap {
+        /// The kubeconfig to speak with.
+        kubeconfig: String,
+        /// The ConfigMap in kube-system.
+        map: String,
+        /// The field.
+        key: String,
+        /// What it was; absent where it was not there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        value: Option<String>,
+    },
     /// Nothing to take back.
     None {
         /// Why not.
@@ -161,6 +177,7 @@ pub enum Undo {
 
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "record", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Record {
     /// The run began.
@@ -219,7 +236,15 @@ pub enum Record {
     RollbackStarted {
         /// Why.
         why: String,
+        /// Pods that ran on the new runtime then, `namespace/name` each, where a run is taken back that had ended well: those
+        /// have to run on Docker again, whatever ran there before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pods: Option<Vec<String>>,
     },
+    /// No new pods come to the node while it is taken back.
+    Cordoned,
+    /// They come again.
+    Uncordoned,
     /// A step was taken back.
     StepUndone {
         /// Place in the plan.
@@ -253,6 +278,7 @@ pub enum Record {
 
 /// Seconds, kept to the millisecond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(from = "f64", into = "f64")]
 pub struct Seconds(u64);
 
@@ -272,6 +298,7 @@ impl From<Seconds> for f64 {
 
 /// A record with its time and number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Entry {
     /// RFC 3339, UTC.
     pub time: String,

@@ -1,17 +1,21 @@
 //! The field's words as values. No I/O, no clock, no environment: everything here can be made in a test by hand,
 //! printed as JSON, and read back.
 
+mod action;
 mod bench;
+mod bundle;
 mod carry;
 mod desired;
 mod digest;
 mod duration;
+mod event;
 mod facts;
 mod finding;
 mod fleet;
 mod journal;
 mod origin;
 mod plan;
+mod profile_keys;
 mod run;
 mod runtime_view;
 mod secret;
@@ -19,21 +23,24 @@ mod state;
 mod verdict;
 mod words;
 
+pub use action::{Action, FileAfter, FileBefore};
 pub use bench::{Benchmark, Datapoint, Spread};
+pub use bundle::{Bundle, BundleFile, BundlePlan, BundleText, MaskedWrite};
 pub use carry::{CarryCost, CarryImage, CarryMode, CarryOptions, Comparing, ContainerdImage, Images, ManifestSource};
 pub use desired::{
-    ClusterOptions, ConfigWay, DEFAULT_ENDPOINT, Desired, DockerFate, Goal, ImagePolicy, Profile, RecoverPolicy,
-    Retention, Timeouts, same_endpoint,
+    ClusterConfig, ClusterOptions, ConfigWay, DEFAULT_ENDPOINT, Desired, DockerFate, Goal, ImagePolicy, Profile,
+    RecoverPolicy, Retention, Timeouts, same_endpoint,
 };
 pub use digest::{Digest, Hasher};
 pub use duration::Span;
+pub use event::{EVENTS_VERSION, Event, EventLevel, What};
 pub use facts::{
     Assumptions, CgroupFacts, ClusterFacts, CniFacts, ContainerdFacts, CredentialFile, CrioFacts, Dependent, DiskFacts,
-    DiskUse, DockerContainer, DockerDrift, DockerFacts, DockerImage, DockerProblem, DockerSetting, DockerUser, Facts,
-    FileFacts, HandlerFacts, HostState, KernelSwitch, KubeletFacts, KubeletFlag, KubeletSetting, MemberFacts,
-    MemberPod, Membership, NodeFacts, PackageFacts, PodFacts, PodKind, ProblemKind, RegistryConfig, RegistryDir,
-    RegistryFacts, RegistryMirror, RegistryTls, ServiceFacts, StaticPod, Surroundings, Tie, UnitFacts, UnitNeed,
-    Unseen, UserKind,
+    DiskUse, DockerContainer, DockerDrift, DockerFacts, DockerImage, DockerProblem, DockerSetting, DockerUser,
+    EtcdFacts, EtcdHealth, Facts, FileFacts, HandlerFacts, HostState, KernelSwitch, KubeletFacts, KubeletFlag,
+    KubeletMap, KubeletSetting, MemberFacts, MemberPod, Membership, NodeFacts, OtherNodes, PackageFacts, PodFacts,
+    PodKind, ProblemKind, RegistryConfig, RegistryDir, RegistryFacts, RegistryMirror, RegistryTls, ServiceFacts,
+    StaticPod, Surroundings, Tie, UnitFacts, UnitNeed, Unseen, UserKind,
 };
 pub use finding::{Explanation, Finding, Severity};
 pub use fleet::{
@@ -42,7 +49,8 @@ pub use fleet::{
 };
 pub use journal::{Entry, LentLayer, Record, Seconds, Undo, UnitLink, UnitSnapshot};
 pub use origin::{Origin, OriginKind, Sourced};
-pub use plan::{Action, Change, FileAfter, FileBefore, Plan, Risk, Step, Summary, UndoKind};
+pub use plan::{Change, Plan, Risk, Step, Summary, UndoKind};
+pub use profile_keys::{PROFILE_KEYS, ProfileKey, example_profile};
 pub use run::{
     Check, CheckStatus, Downtime, Evidence, Level, Outcome, Overhead, Phase, RunReport, Rung, StepResult, StepStatus,
     Verification,

@@ -5,6 +5,7 @@ use std::fmt;
 
 /// What kind of place a value was read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum OriginKind {
     /// A configuration file.
@@ -31,6 +32,7 @@ pub enum OriginKind {
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Origin {
     /// The kind of place.
     pub kind: OriginKind,
@@ -133,6 +135,7 @@ impl fmt::Display for Origin {
 
 /// A value together with where it came from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Sourced<T> {
     /// The value itself.
     pub value: T,

@@ -1,11 +1,12 @@
 //! What castoff would do: the `Plan` document. A pure value: it can be printed, reviewed, saved, and applied later,
 //! but only while every precondition in it still holds.
 
-use super::{CarryOptions, Desired, Digest, Finding, Goal, SettingVerdict};
+use super::{Action, Desired, Digest, Finding, Goal, SettingVerdict};
 use serde::{Deserialize, Serialize};
 
 /// What happens to a thing. One vocabulary for text symbols, JSON and Ansible's `changed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
     /// Something new.
@@ -35,6 +36,7 @@ impl Change {
 
 /// What a step may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Risk {
     /// Nothing that runs notices.
@@ -47,6 +49,7 @@ pub enum Risk {
 
 /// How a step is taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum UndoKind {
     /// The old content comes back with owner, mode and extended attributes.
@@ -65,249 +68,15 @@ pub enum UndoKind {
     ReturnImages,
     /// The cluster's node object is as it was.
     RestoreNode,
+    /// The cluster's ConfigMap is as it was.
+    RestoreConfigMap,
     /// Nothing needs taking back.
     None,
 }
 
-/// What a file must look like before it is written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileBefore {
-    /// Digest of its content.
-    pub digest: Digest,
-    /// Permission bits.
-    pub mode: u32,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-}
-
-/// What a file will look like.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileAfter {
-    /// Digest of the new content.
-    pub digest: Digest,
-    /// Permission bits for a file that is created; an existing file keeps its own.
-    pub mode: u32,
-}
-
-/// One primitive. Features compose them; there are few, so that each can be done, undone and redone with care.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
-pub enum Action {
-    /// Writes a whole file.
-    WriteFile {
-        /// Absolute path below the root.
-        path: String,
-        /// What must be there; absent: nothing must be there.
-        before: Option<FileBefore>,
-        /// What will be there.
-        after: FileAfter,
-        /// Unified diff, secrets masked.
-        diff: String,
-        /// The new content; left out of documents meant for reading.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        content: Option<String>,
-    },
-    /// Makes a directory and its missing parents.
-    MakeDir {
-        /// Absolute path below the root.
-        path: String,
-        /// Permission bits of what is created.
-        mode: u32,
-    },
-    /// Stops a unit.
-    StopUnit {
-        /// Unit name.
-        unit: String,
-    },
-    /// Starts a unit.
-    StartUnit {
-        /// Unit name.
-        unit: String,
-    },
-    /// Restarts a unit.
-    RestartUnit {
-        /// Unit name.
-        unit: String,
-    },
-    /// Makes the links that start a unit at boot, as its `[Install]` section says.
-    EnableUnit {
-        /// Unit name.
-        unit: String,
-    },
-    /// Removes the links that start a unit at boot.
-    DisableUnit {
-        /// Unit name.
-        unit: String,
-    },
-    /// Links a unit to `/dev/null`, so that nothing can start it.
-    MaskUnit {
-        /// Unit name.
-        unit: String,
-    },
-    /// Makes systemd read its files again.
-    DaemonReload,
-    /// Stops the containers that the kubelet made through Docker, sandboxes last.
-    StopDockerPods,
-    /// Carries images from Docker's store into containerd's namespace `k8s.io`.
-    ImportImages {
-        /// References by which Docker knows them.
-        images: Vec<String>,
-        /// Bytes Docker reports for them together.
-        bytes: u64,
-        /// containerd's root, where the copy is kept.
-        root: String,
-        /// True when the running containerd keeps its data elsewhere and gets this root only with the plan.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        new_root: bool,
-        /// Docker's data root; empty where its layers cannot be used as they are.
-        #[serde(default, skip_serializing_if = "String::is_empty")]
-        source: String,
-        /// True when Docker keeps its images in containerd's store.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        from_containerd: bool,
-        /// The image of sandboxes.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        sandbox: Option<String>,
-        /// How they are carried.
-        #[serde(default, skip_serializing_if = "CarryOptions::is_default")]
-        options: CarryOptions,
-    },
-    /// Waits until CRI answers on the endpoint and its runtime is ready.
-    AwaitCri {
-        /// `unix://…`.
-        endpoint: String,
-    },
-    /// Waits until these pods run on the new runtime.
-    AwaitPods {
-        /// `namespace/name` each.
-        pods: Vec<String>,
-        /// `unix://…`.
-        endpoint: String,
-    },
-    /// Waits until these pods run on Docker again; for a plan that stays on Docker.
-    AwaitDockerPods {
-        /// `namespace/name` each.
-        pods: Vec<String>,
-    },
-    /// Lets no new pods come to the node.
-    CordonNode {
-        /// Its name in the cluster.
-        node: String,
-        /// The kubeconfig to speak with.
-        kubeconfig: String,
-    },
-    /// Evicts the node's pods, but for static ones and those of DaemonSets, and waits until they are gone.
-    DrainNode {
-        /// Its name in the cluster.
-        node: String,
-        /// The kubeconfig to speak with.
-        kubeconfig: String,
-        /// Pods leave that nothing makes again.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        force: bool,
-        /// Pods leave whose emptyDir ends with them.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        delete_emptydir_data: bool,
-        /// Grace period in seconds; absent: each pod's own.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        grace: Option<u32>,
-    },
-    /// Waits until the cluster sees the node Ready on containerd, with news from kubelet as it is now.
-    AwaitNode {
-        /// Its name in the cluster.
-        node: String,
-        /// The kubeconfig to speak with.
-        kubeconfig: String,
-    },
-    /// Sets an annotation of the node.
-    AnnotateNode {
-        /// Its name in the cluster.
-        node: String,
-        /// The kubeconfig to speak with.
-        kubeconfig: String,
-        /// The annotation.
-        key: String,
-        /// What it is; absent where it is not there.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        before: Option<String>,
-        /// Its new value.
-        value: String,
-    },
-    /// Lets pods come to the node again.
-    UncordonNode {
-        /// Its name in the cluster.
-        node: String,
-        /// The kubeconfig to speak with.
-        kubeconfig: String,
-    },
-    /// Proves the node, as `castoff verify` does.
-    Verify {
-        /// `unix://…`; absent on a node that stays on Docker.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        endpoint: Option<String>,
-    },
-}
-
-impl Action {
-    /// Name of the action in documents.
-    pub const fn word(&self) -> &'static str {
-        match self {
-            Self::WriteFile { before: None, .. } => "create",
-            Self::WriteFile { .. } => "write",
-            Self::MakeDir { .. } => "mkdir",
-            Self::StopUnit { .. } | Self::StopDockerPods => "stop",
-            Self::StartUnit { .. } => "start",
-            Self::RestartUnit { .. } => "restart",
-            Self::EnableUnit { .. } => "enable",
-            Self::DisableUnit { .. } => "disable",
-            Self::MaskUnit { .. } => "mask",
-            Self::DaemonReload => "reload",
-            Self::ImportImages { .. } => "import",
-            Self::AwaitCri { .. } | Self::AwaitPods { .. } | Self::AwaitDockerPods { .. } | Self::AwaitNode { .. } => {
-                "wait"
-            }
-            Self::CordonNode { .. } => "cordon",
-            Self::DrainNode { .. } => "drain",
-            Self::AnnotateNode { .. } => "annotate",
-            Self::UncordonNode { .. } => "uncordon",
-            Self::Verify { .. } => "verify",
-        }
-    }
-
-    /// What it acts on, for people.
-    pub fn object(&self) -> String {
-        match self {
-            Self::WriteFile { path, .. } | Self::MakeDir { path, .. } => path.clone(),
-            Self::StopUnit { unit }
-            | Self::StartUnit { unit }
-            | Self::RestartUnit { unit }
-            | Self::EnableUnit { unit }
-            | Self::DisableUnit { unit }
-            | Self::MaskUnit { unit } => unit.clone(),
-            Self::DaemonReload => "systemd".to_owned(),
-            Self::StopDockerPods => "Docker's pod containers".to_owned(),
-            Self::ImportImages { images, .. } => format!("{} image{}", images.len(), plural(images.len())),
-            Self::AwaitCri { endpoint } => format!("CRI on {endpoint}"),
-            Self::AwaitPods { pods, .. } => format!("{} pod{} on containerd", pods.len(), plural(pods.len())),
-            Self::AwaitDockerPods { pods } => format!("{} pod{} on Docker", pods.len(), plural(pods.len())),
-            Self::CordonNode { node, .. }
-            | Self::DrainNode { node, .. }
-            | Self::AnnotateNode { node, .. }
-            | Self::UncordonNode { node, .. } => format!("node {node}"),
-            Self::AwaitNode { node, .. } => format!("node {node} in the cluster"),
-            Self::Verify { .. } => "the node".to_owned(),
-        }
-    }
-}
-
-const fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "s" }
-}
-
 /// One step of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Step {
     /// Kebab-case, unique in the plan.
     pub id: String,
@@ -329,6 +98,7 @@ pub struct Step {
 
 /// Counts over the steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Summary {
     /// Things created.
     pub create: usize,
@@ -344,6 +114,7 @@ pub struct Summary {
 
 /// What castoff would do to a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
     /// [`super::API_VERSION`].
@@ -431,6 +202,8 @@ impl Plan {
                         options,
                     }
                 }
+                // Every write to the cluster makes another one.
+                Action::AwaitEtcd { metrics, .. } => Action::AwaitEtcd { metrics, revision: None },
                 action => action,
             })
             .collect();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// There was nothing to do.
@@ -49,6 +50,7 @@ impl Outcome {
 
 /// How much of the node `castoff verify` looks at; each level includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// Files: what is configured.
@@ -63,6 +65,7 @@ pub enum Level {
 
 /// Result of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum CheckStatus {
     /// As expected.
@@ -77,6 +80,7 @@ pub enum CheckStatus {
 
 /// What a check stands on. Each rung answers what the ones before it cannot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Rung {
     /// Files, units, processes.
@@ -98,6 +102,7 @@ pub enum Rung {
 
 /// What was seen somewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Evidence {
     /// File, or command.
     pub path: String,
@@ -110,6 +115,7 @@ pub struct Evidence {
 
 /// One check of a verification.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Check {
     /// Kebab-case.
     pub id: String,
@@ -154,6 +160,7 @@ impl Check {
 
 /// The `Verification` document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Verification {
     /// [`super::API_VERSION`].
@@ -187,6 +194,7 @@ impl Verification {
 
 /// How long a phase took.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Phase {
     /// `images`, `drain`, `stop`, `configure`, `start`, `verify`, `rollback`.
     pub name: String,
@@ -196,6 +204,7 @@ pub struct Phase {
 
 /// How long things were away. Absent where nothing was stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Downtime {
     /// From asking kubelet to stop until it was active again.
@@ -206,6 +215,7 @@ pub struct Downtime {
 
 /// Result of one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum StepStatus {
     /// Done and checked.
@@ -222,6 +232,7 @@ pub enum StepStatus {
 
 /// One step of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StepResult {
     /// Place in the plan.
     pub index: usize,
@@ -238,6 +249,7 @@ pub struct StepResult {
 
 /// What being able to take a run back has cost, as the process that ended it saw it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Overhead {
     /// How often was waited until something of castoff's own is on disk.
@@ -254,6 +266,7 @@ pub struct Overhead {
 
 /// The `RunReport` document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RunReport {
     /// [`super::API_VERSION`].

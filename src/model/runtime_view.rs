@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A runtime as CRI shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RuntimeView {
     /// Where it was asked.
@@ -28,6 +29,7 @@ pub struct RuntimeView {
 
 /// A handler.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct HandlerView {
     /// Name.
@@ -42,6 +44,7 @@ pub struct HandlerView {
 
 /// A pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PodView {
     /// Id.
     pub id: String,
@@ -53,6 +56,7 @@ pub struct PodView {
 
 /// A container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ContainerView {
     /// Id.
     pub id: String,
@@ -68,6 +72,7 @@ pub struct ContainerView {
 
 /// An image.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ImageView {
     /// Id.
     pub id: String,

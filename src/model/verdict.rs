@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What becomes of one setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// The plan writes it in the new place.
@@ -31,6 +32,7 @@ impl Verdict {
 
 /// The verdict on one effective Docker setting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SettingVerdict {
     /// Key of `daemon.json` (or flag) in Docker's spelling.
     pub setting: String,

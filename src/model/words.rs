@@ -5,6 +5,7 @@ use std::{fmt, str::FromStr};
 
 /// How the node's processes are put into cgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum CgroupDriver {
     /// Scopes and slices made by systemd.
@@ -43,6 +44,7 @@ impl FromStr for CgroupDriver {
 
 /// Which cgroup hierarchy the kernel shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum CgroupMode {
     /// cgroup v2 only.
@@ -78,6 +80,7 @@ impl FromStr for CgroupMode {
 
 /// Through what the kubelet runs containers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RuntimeKind {
     /// Docker through the shim inside kubelet ≤ 1.23.

@@ -11,6 +11,7 @@ use crate::{
 
 /// Pods leave, where that is wanted.
 pub fn leave(draft: &mut Draft<'_>) {
+    others(draft);
     if !draft.desired.cluster.drain {
         if let Membership::Away { kubeconfig, why } = &draft.facts.cluster {
             let what = "the cluster does not answer: only this node is looked at and changed";
@@ -53,6 +54,22 @@ pub fn leave(draft: &mut Draft<'_>) {
             delete_emptydir_data: options.delete_emptydir_data,
             grace: options.grace,
         },
+    );
+}
+
+/// etcd is back with all it had, before anybody asks the API server that needs it.
+pub fn etcd(draft: &mut Draft<'_>) {
+    let Some(etcd) = &draft.facts.etcd else { return };
+    let (Some(metrics), Some(health)) = (etcd.metrics.clone(), &etcd.health) else { return };
+    let revision = health.revision;
+    draft.step(
+        "await-etcd",
+        Phase::Start,
+        Change::Run,
+        Risk::None,
+        UndoKind::None,
+        "its pod has moved too, and must have found the cluster's data",
+        Action::AwaitEtcd { metrics, revision },
     );
 }
 
@@ -121,11 +138,13 @@ pub fn annotates(draft: &Draft<'_>, member: &MemberFacts) -> bool {
     noted && version.is_none_or(|version| version < (1, 34))
 }
 
-/// Of pods that are awaited, those that a drain has not sent away. `namespace/name` each.
+/// Of pods that are awaited, those that a drain has not sent away and that kubelet starts again. `namespace/name` each.
 pub fn stay(draft: &Draft<'_>, pods: Vec<String>) -> Vec<String> {
-    let Some(member) = draft.facts.cluster.member().filter(|_| draft.desired.cluster.drain) else { return pods };
-    let leaves = |name: &String| member.pods.iter().any(|pod| pod.leaves() && pod.full_name() == *name);
-    pods.into_iter().filter(|name| !leaves(name)).collect()
+    let Some(member) = draft.facts.cluster.member() else { return pods };
+    let drained = draft.desired.cluster.drain;
+    let goes = |pod: &MemberPod| pod.ends || (drained && pod.leaves());
+    let gone = |name: &String| member.pods.iter().any(|pod| goes(pod) && pod.full_name() == *name);
+    pods.into_iter().filter(|name| !gone(name)).collect()
 }
 
 fn cannot_ask(draft: &mut Draft<'_>, kubeconfig: &str, why: &str) {
@@ -134,6 +153,31 @@ fn cannot_ask(draft: &mut Draft<'_>, kubeconfig: &str, why: &str) {
         .fix("give a kubeconfig that works with `--kubeconfig FILE`, or leave `--drain` out: pods then stop here and start again here")
         .at(Origin::path(kubeconfig));
     draft.findings.push(finding);
+}
+
+/// What of the other nodes keeps this one from moving.
+fn others(draft: &mut Draft<'_>) {
+    let Some(member) = draft.facts.cluster.member() else { return };
+    let mut found = Vec::new();
+    if !member.others.control_planes_down.is_empty() {
+        found.push(
+            Finding::new("control-plane-down", Severity::Block, "another control plane node is not Ready")
+                .cause(member.others.control_planes_down.join(", "))
+                .fix("bring it back first: moved one after the other, etcd always has a quorum")
+                .at(Origin::daemon(&member.server, "nodes")),
+        );
+    }
+    if draft.desired.cluster.drain && member.others.takes_pods == Some(false) {
+        found.push(
+            Finding::new("drain-nowhere", Severity::Warn, "no other node takes the pods that a drain makes leave")
+                .cause(
+                    "every other node is cordoned or not Ready, or there is none: they are away until this one is back",
+                )
+                .fix("without `--drain` they stop and start here, which is as long and needs no eviction")
+                .at(Origin::daemon(&member.server, "nodes")),
+        );
+    }
+    draft.findings.extend(found);
 }
 
 /// What keeps pods from leaving is said before anything begins.

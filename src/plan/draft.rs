@@ -135,7 +135,9 @@ impl<'a> Draft<'a> {
             .iter_mut()
             .find(|step| matches!(&step.action, Action::WriteFile { path: planned, .. } if planned == path));
         if let Some(step) = planned {
-            step.why.push(why.to_owned());
+            if step.why.iter().all(|known| known != why) {
+                step.why.push(why.to_owned());
+            }
             if let Action::WriteFile { after: old, diff: old_diff, content, .. } = &mut step.action {
                 (*old, *old_diff, *content) = (after, diff, Some(text.to_owned()));
             }

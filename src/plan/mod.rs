@@ -110,6 +110,7 @@ fn from_docker_to_containerd(draft: &mut Draft<'_>) {
             "at next boot: kubelet starts on containerd".to_owned(),
             "images are pulled at next boot, unless they are put into containerd's store some other way".to_owned(),
         ]);
+        kubeadm::kubelet_map(draft);
     }
     docker::judge_driver(draft);
     let others = std::mem::take(&mut draft.verdicts);
@@ -133,6 +134,7 @@ fn keep_containerd_right(draft: &mut Draft<'_>) {
     let touches_kubelet = written.iter().any(|path| !of_containerd(path) && path != CRICTL_YAML);
     enable_containerd(draft);
     if !draft.facts.live || written.is_empty() && !stale {
+        kubeadm::kubelet_map(draft);
         return;
     }
     // Kubelet must not see half of a change; it stops before the first file is written.
@@ -147,6 +149,8 @@ fn keep_containerd_right(draft: &mut Draft<'_>) {
     }
     if touches_containerd || touches_kubelet {
         start_kubelet(draft, None);
+    } else {
+        kubeadm::kubelet_map(draft);
     }
 }
 
@@ -157,6 +161,7 @@ fn unify_on_docker(draft: &mut Draft<'_>) {
     kubelet::cgroup_driver(draft);
     kubeadm::advice(draft, false);
     if !draft.facts.live || draft.steps.len() == before {
+        kubeadm::kubelet_map(draft);
         return;
     }
     let files = draft.steps.split_off(before);
@@ -186,6 +191,7 @@ fn unify_on_docker(draft: &mut Draft<'_>) {
         why,
         Action::AwaitDockerPods { pods },
     );
+    cluster::etcd(draft);
     let why = "an active unit proves nothing";
     draft.step(
         "verify",
@@ -196,6 +202,7 @@ fn unify_on_docker(draft: &mut Draft<'_>) {
         why,
         Action::Verify { endpoint: None },
     );
+    kubeadm::kubelet_map(draft);
 }
 
 /// systemd reads its files again where one of them changes.
@@ -389,6 +396,7 @@ fn start_kubelet(draft: &mut Draft<'_>, pods: Option<Vec<String>>) {
             Action::AwaitPods { pods, endpoint: endpoint.clone() },
         );
     }
+    cluster::etcd(draft);
     cluster::arrive(draft);
     draft.step(
         "verify",
@@ -400,6 +408,7 @@ fn start_kubelet(draft: &mut Draft<'_>, pods: Option<Vec<String>>) {
         Action::Verify { endpoint: Some(endpoint) },
     );
     cluster::come_back(draft);
+    kubeadm::kubelet_map(draft);
 }
 
 fn finish(draft: Draft<'_>) -> Plan {

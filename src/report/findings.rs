@@ -38,6 +38,12 @@ pub fn findings(findings: &[Finding], skipped: &[String], look: Look) -> String 
     text
 }
 
+/// What `castoff explain` prints of a word that is no finding.
+pub fn meaning(head: &str, summary: &str, text: &str, look: Look) -> String {
+    let (summary, text) = (wrap(summary, look.width, 0), wrap(text, look.width, 0));
+    format!("{}\n{summary}\n\n{text}\n", paint(STRONG, head))
+}
+
 /// What `castoff explain` prints.
 pub fn explanation(info: &Explanation, look: Look) -> String {
     let head =

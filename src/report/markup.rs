@@ -1,4 +1,29 @@
-//! Pages of HTML that need nothing from elsewhere.
+//! Text that others wrote, inside HTML and Markdown.
+
+/// True for characters that act on the text around them instead of being seen: controls, marks that turn its direction,
+/// and those without width. A reviewer must not take a line for something else because of them.
+pub const fn is_unseen(c: char) -> bool {
+    matches!(
+        c,
+        '\0'..='\u{8}'
+            | '\u{b}'..='\u{1f}'
+            | '\u{7f}'..='\u{9f}'
+            | '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
+}
+
+/// What is shown for such a character.
+pub fn seen(c: char) -> String {
+    if c == '\r' { "\u{240d}".to_owned() } else { format!("[U+{:04X}]", u32::from(c)) }
+}
 
 /// Text as HTML shows it, in elements and in quoted attributes.
 pub fn escape(text: &str) -> String {
@@ -10,10 +35,31 @@ pub fn escape(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
+            c if is_unseen(c) => out.push_str(&seen(c)),
             c => out.push(c),
         }
     }
     out
+}
+
+/// Sentences as HTML: what stands between backticks is code.
+pub fn prose(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    // One without a partner is a backtick like any other letter.
+    if parts.len().is_multiple_of(2) {
+        return escape(text);
+    }
+    let one = |(place, part): (usize, &&str)| match place % 2 {
+        0 => escape(part),
+        _ if part.is_empty() => "``".to_owned(),
+        _ => format!("<code>{}</code>", escape(part)),
+    };
+    parts.iter().enumerate().map(one).collect()
+}
+
+/// A path as HTML that is broken behind its slashes first.
+pub fn path(text: &str) -> String {
+    escape(text).replace('/', "/<wbr>")
 }
 
 /// Fills `{{name}}` places of a template. Each is looked for in the template alone: what is filled in may hold braces.
@@ -42,5 +88,19 @@ mod tests {
     fn nothing_gets_out_of_its_place() {
         assert_eq!(escape("<a href=\"x\">'&'"), "&lt;a href=&quot;x&quot;&gt;&#39;&amp;&#39;");
         assert_eq!(fill("a {{b}} c {{d}}", &[("b", "{{d}}"), ("d", "1")]), "a {{d}} c 1");
+    }
+
+    #[test]
+    fn code_in_sentences_is_code() {
+        assert_eq!(prose("see `a <b>`; ok"), "see <code>a &lt;b&gt;</code>; ok");
+        assert_eq!(prose("one ` alone <"), "one ` alone &lt;");
+        assert_eq!(prose("``"), "``");
+        assert_eq!(path("/a/<b>"), "/<wbr>a/<wbr>&lt;b&gt;");
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_named() {
+        assert_eq!(escape("a\u{202e}b\u{200b}\u{7}\r\n\tc"), "a[U+202E]b[U+200B][U+0007]\u{240d}\n\tc");
+        assert_eq!(escape("Größe – ä 日本 🙂"), "Größe – ä 日本 🙂");
     }
 }

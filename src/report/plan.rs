@@ -7,6 +7,15 @@ use super::{
 };
 use crate::model::{Action, Plan, Risk, SettingVerdict, Step, Verdict};
 
+/// Options with which the same plan is made again, each with a blank before it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Again<'a> {
+    /// Those that decide what is planned.
+    pub plan: &'a str,
+    /// Those that only say which node is meant.
+    pub node: &'a str,
+}
+
 /// A plan as text.
 pub fn plan(plan: &Plan, look: Look, diffs: bool) -> String {
     if plan.is_empty() {

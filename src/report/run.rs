@@ -5,32 +5,89 @@ use super::{
     table::{bytes, counted, pad, seconds},
     verification::checks,
 };
-use crate::model::{Downtime, Outcome, RunReport, RunState, RunSummary, StepStatus};
+use crate::model::{Downtime, Entry, Outcome, Plan, RunReport, RunState, RunSummary, StepStatus};
+use anstyle::Style;
 
-/// One line that says how a run ended.
-pub fn outcome_line(report: &RunReport) -> String {
+/// All there is about a run, for a page.
+#[derive(Clone, Copy, Debug)]
+pub struct RunView<'a> {
+    /// Its report.
+    pub report: &'a RunReport,
+    /// Its plan, without file contents; absent where it cannot be read.
+    pub plan: Option<&'a Plan>,
+    /// Its journal; empty where it cannot be read.
+    pub entries: &'a [Entry],
+    /// What a command needs to speak of the same node: nothing, or ` --root DIR`.
+    pub options: &'a str,
+}
+
+/// How a run ended, as a sentence with its style.
+pub fn outcome(report: &RunReport) -> (Style, String) {
     let node = &report.node;
     if report.cut_off {
-        return paint(BAD, format!("run {} on {node} was cut off: neither done nor taken back", report.run));
+        return (BAD, format!("run {} on {node} was cut off: neither done nor taken back", report.run));
     }
     match report.outcome {
-        Outcome::NoChange => format!("{node} already is as wanted. No changes."),
+        Outcome::NoChange => (Style::new(), format!("{node} already is as wanted. No changes.")),
         Outcome::Applied if report.exit_code == 6 => {
-            paint(CAUTION, format!("{node} was changed but is not proven; it was kept as you asked"))
+            (CAUTION, format!("{node} was changed but is not proven; it was kept as you asked"))
         }
         Outcome::Applied => {
             let kept = if report.committed { "kept" } else { "not committed yet" };
             let proven = if report.verification.is_empty() { "" } else { " and proven" };
-            paint(GOOD, format!("{node} is as planned{proven} ({kept})"))
+            (GOOD, format!("{node} is as planned{proven} ({kept})"))
         }
-        Outcome::Blocked => paint(BAD, format!("{node}: findings forbid it; nothing was changed")),
+        Outcome::Blocked => (BAD, format!("{node}: findings forbid it; nothing was changed")),
         Outcome::RolledBack => {
-            paint(CAUTION, format!("{node} is as it was before run {}{}; verified", report.run, except(report)))
+            (CAUTION, format!("{node} is as it was before run {}{}; verified", report.run, except(report)))
         }
         Outcome::Interrupted => {
-            paint(CAUTION, format!("interrupted: {node} is as it was before{}; verified", except(report)))
+            (CAUTION, format!("interrupted: {node} is as it was before{}; verified", except(report)))
         }
-        Outcome::Stuck => paint(BAD, format!("{node} needs hands: neither the new nor the old state holds")),
+        Outcome::Stuck => (BAD, format!("{node} needs hands: neither the new nor the old state holds")),
+    }
+}
+
+/// One line that says how a run ended.
+pub fn outcome_line(report: &RunReport) -> String {
+    let (style, sentence) = outcome(report);
+    if style == Style::new() { sentence } else { paint(style, sentence) }
+}
+
+/// How to go back, or on: sentences, then commands.
+pub fn back(report: &RunReport, options: &str) -> (Vec<String>, Vec<String>) {
+    let command = |verb: &str| format!("castoff {verb}{options} {}", report.run);
+    if !report.by_hand.is_empty() {
+        let why = if report.cut_off {
+            "It has to go on, or be taken back."
+        } else {
+            "What castoff could not do is left to do by hand."
+        };
+        return (vec![why.to_owned()], report.by_hand.clone());
+    }
+    match report.outcome {
+        _ if report.run.is_empty() => (vec!["Nothing was changed.".to_owned()], Vec::new()),
+        Outcome::NoChange | Outcome::Blocked => (vec!["Nothing was changed.".to_owned()], Vec::new()),
+        Outcome::Applied => {
+            let mut sentences = Vec::new();
+            let mut commands = Vec::new();
+            if !report.committed {
+                sentences.push(match &report.keep_until {
+                    Some(until) => format!("It is taken back at {until} unless somebody keeps it."),
+                    None => "It is not committed yet.".to_owned(),
+                });
+                commands.push(command("commit"));
+            }
+            sentences.push("A rollback brings the old files, units and pods back.".to_owned());
+            commands.push(command("rollback"));
+            (sentences, commands)
+        }
+        Outcome::RolledBack | Outcome::Interrupted => {
+            (vec![format!("It was taken back{}; the node is as it was before.", except(report))], Vec::new())
+        }
+        Outcome::Stuck => {
+            (vec!["Neither state holds. A rollback tries once more.".to_owned()], vec![command("rollback")])
+        }
     }
 }
 

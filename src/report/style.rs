@@ -29,6 +29,19 @@ impl Glyphs {
         self.pick("✘", "x")
     }
 
+    /// Talk as the terminal can show it: our own few characters beyond ASCII have something plain instead.
+    pub fn plain(self, text: &str) -> std::borrow::Cow<'_, str> {
+        if self.unicode || text.is_ascii() {
+            return text.into();
+        }
+        text.replace('…', "...").replace(['·', '–'], "-").replace('✔', "ok").replace('✘', "x").into()
+    }
+
+    /// What turns while something is waited for.
+    pub const fn spinner(self) -> &'static str {
+        self.pick("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ", "|/-\\ ")
+    }
+
     /// Between parts of a line.
     pub const fn dot(self) -> &'static str {
         self.pick("·", "-")

@@ -1,5 +1,7 @@
 //! Lines in columns.
 
+use super::style::Look;
+
 /// Wraps `text` at blanks to `width`, continuing lines with `indent` blanks. A word longer than a line stays whole:
 /// paths are never cut.
 pub fn wrap(text: &str, width: usize, indent: usize) -> String {
@@ -30,6 +32,15 @@ pub fn wrap(text: &str, width: usize, indent: usize) -> String {
 /// Pads `text` to `width` columns; longer text is left whole.
 pub fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(text.chars().count())))
+}
+
+/// Names and values in two columns; a row without a value is left out.
+pub fn rows(rows: &[(&str, String)], look: Look) -> String {
+    let names = rows.iter().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name.chars().count());
+    let column = names.max().unwrap_or_default() + 4;
+    let line =
+        |(name, value): &(&str, String)| format!("  {}{}\n", pad(name, column - 2), wrap(value, look.width, column));
+    rows.iter().filter(|(_, value)| !value.is_empty()).map(line).collect()
 }
 
 /// A count with its noun: `1 note`, `2 notes`.

@@ -1,9 +1,11 @@
 //! Talking to people: streams, colours, prompts, progress. Reached from `cli` alone.
 
+mod pager;
 mod printer;
 mod progress;
 mod prompts;
 
+pub use pager::page;
 pub use printer::{ColourChoice, Printer};
 pub use progress::Progress;
 pub use prompts::{Answer, Prompter};

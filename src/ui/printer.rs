@@ -21,6 +21,8 @@ pub enum ColourChoice {
 
 /// Widest lines castoff writes; longer ones are hard to read.
 const MAX_WIDTH: usize = 120;
+/// Below that nothing can be laid out.
+const NARROWEST: usize = 40;
 
 /// Where output goes and how it looks.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +31,14 @@ pub struct Printer {
     look: Look,
     quiet: bool,
     verbose: u8,
+    still: bool,
+}
+
+/// Columns of the terminal: where results go, else where talk does.
+fn width() -> usize {
+    let terms = [console::Term::stdout(), console::Term::stderr()];
+    let columns = terms.iter().find_map(|term| term.size_checked()).map_or(80, |(_, columns)| usize::from(columns));
+    columns.clamp(NARROWEST, MAX_WIDTH)
 }
 
 impl Printer {
@@ -39,9 +49,21 @@ impl Printer {
             ColourChoice::Always => ColorChoice::Always,
             ColourChoice::Never => ColorChoice::Never,
         };
-        let width = console::Term::stdout().size_checked().map_or(80, |(_, columns)| usize::from(columns));
-        let look = Look { glyphs: Glyphs::new(env::is_utf8()), width: width.clamp(40, MAX_WIDTH) };
-        Self { colour: choice, look, quiet, verbose }
+        let look = Look { glyphs: Glyphs::new(env::is_utf8()), width: width() };
+        Self { colour: choice, look, quiet, verbose, still: env::is_set("CASTOFF_NO_PROGRESS") }
+    }
+
+    /// The same for a window that may have been resized.
+    #[must_use]
+    pub fn resized(self) -> Self {
+        Self { look: Look { width: width(), ..self.look }, ..self }
+    }
+
+    /// The same without lines that move, where somebody wants none.
+    #[must_use]
+    pub const fn without_progress(mut self, still: bool) -> Self {
+        self.still |= still;
+        self
     }
 
     /// What the terminal can show.
@@ -61,7 +83,7 @@ impl Printer {
 
     /// True when progress may be drawn.
     pub fn is_live(&self) -> bool {
-        !self.quiet && self.verbose == 0 && io::stderr().is_terminal() && !env::is_set("CASTOFF_NO_PROGRESS")
+        !self.quiet && self.verbose == 0 && !self.still && io::stderr().is_terminal()
     }
 
     /// Requested data. A closed pipe (`| head`) is the reader's choice, not an error.
@@ -80,7 +102,7 @@ impl Printer {
     /// Talk that also quiet users need: outcomes, warnings, errors.
     pub fn insist(&self, text: &str) {
         let mut out = AutoStream::new(io::stderr().lock(), self.resolved(&io::stderr()));
-        let _ = writeln!(out, "{text}");
+        let _ = writeln!(out, "{}", self.look.glyphs.plain(text));
     }
 
     fn resolved(&self, stream: &impl anstream::stream::RawStream) -> ColorChoice {

@@ -4,7 +4,7 @@ use super::Printer;
 use crate::{
     apply::Observer,
     host::Clock,
-    model::{Plan, Step},
+    model::{Action, Plan, Step, Timeouts},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::Duration;
@@ -15,6 +15,7 @@ pub struct Progress<'a> {
     clock: &'a dyn Clock,
     bar: Option<ProgressBar>,
     waiting: String,
+    timeouts: Timeouts,
     /// When bytes began to move, and when that was last told.
     moving: Option<(Duration, Duration)>,
 }
@@ -22,17 +23,19 @@ pub struct Progress<'a> {
 impl<'a> Progress<'a> {
     /// Nothing shown yet.
     pub fn new(printer: Printer, clock: &'a dyn Clock) -> Self {
-        Self { printer, clock, bar: None, waiting: String::new(), moving: None }
+        Self { printer, clock, bar: None, waiting: String::new(), timeouts: Timeouts::default(), moving: None }
     }
 
-    fn begin(&mut self, text: &str) {
+    fn begin(&mut self, text: &str, deadline: Option<Duration>) {
         if !self.printer.is_live() {
             return;
         }
         let bar = ProgressBar::new_spinner();
-        let template = "  {spinner} {msg} {elapsed:>4}";
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
+        let of = deadline.map_or_else(String::new, |limit| format!(" of {} s", limit.as_secs()));
+        // As wide as the window is at that moment, and never wider: a line that wraps cannot be drawn over.
+        let template = format!("  {{spinner}} {{wide_msg}} {{elapsed:>4}}{of}");
+        if let Ok(style) = ProgressStyle::with_template(&template) {
+            bar.set_style(style.tick_chars(self.printer.look().glyphs.spinner()));
         }
         bar.set_message(text.to_owned());
         bar.enable_steady_tick(Duration::from_millis(120));
@@ -46,7 +49,7 @@ impl<'a> Progress<'a> {
         self.waiting.clear();
         self.moving = None;
         if self.printer.is_live() {
-            let width = self.printer.look().width.min(90).saturating_sub(14);
+            let width = self.printer.resized().look().width.min(90).saturating_sub(14);
             self.printer.say(&format!("  {symbol} {text:<width$} {seconds:>6.1}s"));
         } else {
             self.printer.say(&format!("{} {text} in {seconds:.1}s", self.clock.now()));
@@ -66,12 +69,30 @@ fn moving(bytes: u64, total: u64, took: Duration) -> String {
     format!("{so_far}, {left:.0} s left")
 }
 
+/// How long a step may take, where it has a limit.
+fn deadline(action: &Action, timeouts: &Timeouts) -> Option<Duration> {
+    let span = match action {
+        Action::StartUnit { .. }
+        | Action::StopUnit { .. }
+        | Action::RestartUnit { .. }
+        | Action::StopDockerPods
+        | Action::AwaitCri { .. } => timeouts.unit,
+        Action::AwaitPods { .. } | Action::AwaitDockerPods { .. } => timeouts.pods,
+        Action::ImportImages { .. } => timeouts.images,
+        Action::DrainNode { .. } => timeouts.drain,
+        Action::AwaitNode { .. } | Action::AwaitEtcd { .. } => timeouts.node,
+        _ => return None,
+    };
+    Some(span.duration())
+}
+
 fn named(step: &Step, total: usize) -> String {
     format!("{}/{total} {} {}", step.index, step.action.word(), step.action.object())
 }
 
 impl Observer for Progress<'_> {
     fn run_started(&mut self, run: &str, plan: &Plan, resumed: bool) {
+        self.timeouts = plan.desired.timeouts;
         let word = if resumed { "going on with" } else { "run" };
         self.printer.say(&format!("{word} {run}: {} steps on {}", plan.steps.len(), plan.node));
     }
@@ -81,7 +102,8 @@ impl Observer for Progress<'_> {
         if self.printer.verbose() > 0 {
             self.printer.say(&format!("{} step {text} ({})", self.clock.now(), step.why.join("; ")));
         }
-        self.begin(&text);
+        let limit = deadline(&step.action, &self.timeouts);
+        self.begin(&text, limit);
     }
 
     fn waiting(&mut self, what: &str) {
@@ -91,8 +113,9 @@ impl Observer for Progress<'_> {
         what.clone_into(&mut self.waiting);
         match &self.bar {
             Some(bar) => {
-                let first = bar.message().split(" · ").next().unwrap_or_default().to_owned();
-                bar.set_message(format!("{first} · {what}"));
+                let dot = self.printer.look().glyphs.dot();
+                let first = bar.message().split(&format!(" {dot} ")).next().unwrap_or_default().to_owned();
+                bar.set_message(format!("{first} {dot} {what}"));
             }
             None if self.printer.verbose() > 0 => self.printer.say(&format!("{} {what}", self.clock.now())),
             None => {}

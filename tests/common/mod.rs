@@ -9,5 +9,6 @@ pub mod fixture;
 pub mod program;
 pub mod sim;
 pub mod sim_parts;
+pub mod terminal;
 pub mod tree;
 pub mod world;

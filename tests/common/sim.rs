@@ -97,6 +97,8 @@ pub struct Sim {
     pub layers: FakeLayerStore,
     /// The room on its disks.
     pub free_bytes: Rc<Cell<u64>>,
+    /// Pods that kubelet makes no more, by name.
+    gone: Rc<RefCell<Vec<String>>>,
     complaints: Rc<RefCell<Vec<String>>>,
 }
 
@@ -135,6 +137,7 @@ impl Sim {
             carried: Rc::default(),
             layers,
             free_bytes: Rc::new(Cell::new(u64::MAX)),
+            gone: Rc::default(),
             complaints: Rc::default(),
         };
         sim.cri.change(|runtime| runtime.api = CriApi::V1Alpha2);
@@ -227,7 +230,7 @@ impl Sim {
         let (engine, cri, containerd, procs) =
             (self.engine.clone(), self.cri.clone(), self.containerd.clone(), self.procs.clone());
         let (clock, carried, complaints) = (self.clock.clone(), Rc::clone(&self.carried), Rc::clone(&self.complaints));
-        let (free_bytes, layers) = (Rc::clone(&self.free_bytes), self.layers.clone());
+        let (free_bytes, layers, gone) = (Rc::clone(&self.free_bytes), self.layers.clone(), Rc::clone(&self.gone));
         move || Self {
             tmp: tmp.upgrade().unwrap(),
             root: root.clone(),
@@ -240,6 +243,7 @@ impl Sim {
             carried: Rc::clone(&carried),
             layers: layers.clone(),
             free_bytes: Rc::clone(&free_bytes),
+            gone: Rc::clone(&gone),
             complaints: Rc::clone(&complaints),
         }
     }
@@ -266,6 +270,16 @@ impl Sim {
     /// Where its files are.
     pub fn dir(&self) -> &Path {
         &self.root
+    }
+
+    /// A pod has left the node: kubelet has ended it, and does not make it again.
+    pub fn forget_pod(&self, pod: &str) {
+        self.gone.borrow_mut().push(pod.to_owned());
+        let of = format!("sandbox-{pod}-");
+        self.cri.change(|runtime| {
+            runtime.sandboxes.retain(|sandbox| !sandbox.id.starts_with(&of));
+            runtime.containers.retain(|container| !container.sandbox_id.starts_with(&of));
+        });
     }
 
     /// What must never happen and did.
@@ -364,7 +378,10 @@ impl Sim {
         }
         let kubernetes = |container: &EngineContainer| container.is_kubernetes();
         self.engine.change(|daemon| {
-            for container in daemon.containers.iter_mut().filter(|container| kubernetes(container)) {
+            let gone = self.gone.borrow();
+            let wanted =
+                |c: &&mut EngineContainer| kubernetes(c) && !gone.iter().any(|pod| c.id.ends_with(pod.as_str()));
+            for container in daemon.containers.iter_mut().filter(wanted) {
                 "running".clone_into(&mut container.state);
             }
         });
@@ -382,6 +399,9 @@ impl Sim {
                 return;
             }
             for (number, (namespace, pod)) in PODS.iter().enumerate() {
+                if self.gone.borrow().iter().any(|gone| gone == pod) {
+                    continue;
+                }
                 let running = runtime.containers.iter().any(|c| {
                     c.state == ContainerState::Running && c.sandbox_id.starts_with(&format!("sandbox-{pod}-"))
                 });

@@ -1,7 +1,7 @@
 //! A module's options: values of JSON, some of them text because a template made them. Ansible checks nothing before a
 //! binary module is called, so every mistake is caught here.
 
-use crate::{checks, cli::exit::Usage};
+use crate::{cli::exit::Usage, formats::spelling::distance};
 use anyhow::Result;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -99,8 +99,8 @@ impl Options {
     /// One that is left.
     pub fn end(self) -> Result<()> {
         let Some(name) = self.given.keys().next() else { return Ok(()) };
-        let close = self.known.iter().copied().min_by_key(|known| checks::distance(name, known));
-        let close = close.filter(|known| checks::distance(name, known) <= 2);
+        let close = self.known.iter().copied().min_by_key(|known| distance(name, known));
+        let close = close.filter(|known| distance(name, known) <= 2);
         let hint = match close {
             Some(close) => format!("did you mean `{close}`?"),
             None => format!("there are: {}", self.known.iter().copied().collect::<Vec<_>>().join(", ")),

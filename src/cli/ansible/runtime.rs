@@ -5,7 +5,7 @@ use crate::{
     apply::{self, Options as RunOptions, Refusal, Store},
     cli::{
         apply::{Ending, Keep, perform},
-        args::{ChangeArgs, Format, GoalArg, NodeArgs, time_to_keep},
+        args::{ChangeArgs, GoalArg, NodeArgs, RunFormat, time_to_keep},
         cluster_args::ClusterArgs,
         context::{Context, Trying, plan_from},
         exit::{Exit, Usage},
@@ -85,7 +85,7 @@ pub fn runtime(mut options: Options, call: Call, answer: &mut Answer) -> Result<
             })
             .transpose()?,
         keep_on_verify_failure: options.switch("keep_on_verify_failure", false)?,
-        output: Format::Json,
+        output: RunFormat::Json,
     };
     options.end()?;
     let context = Context::open(&node, &change.skip_check)?;

@@ -2,10 +2,12 @@
 
 mod client;
 mod fake;
+mod plain;
 mod tls;
 
 pub use client::HttpsApi;
 pub use fake::{FakeApi, FakeEviction};
+pub(super) use plain::get as plain_get;
 
 use anyhow::Result;
 use serde_json::Value;

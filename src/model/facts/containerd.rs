@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// containerd.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ContainerdFacts {
     /// True when containerd or its unit is there.
@@ -66,6 +67,7 @@ pub struct ContainerdFacts {
 
 /// One runtime handler of the CRI plugin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct HandlerFacts {
     /// Its name, as RuntimeClass objects use it.

@@ -6,6 +6,7 @@ use std::fmt;
 
 /// What a directory is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum DiskUse {
     /// Docker's data root: images, containers, volumes and, for json-file, the containers' logs.
@@ -31,6 +32,7 @@ impl fmt::Display for DiskUse {
 
 /// The file system a directory is on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DiskFacts {
     /// What the directory is for.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 /// One effective setting of dockerd: a key stands once, whatever number of places added to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DockerSetting {
     /// Key as `daemon.json` spells it, also for flags and environment variables.
     pub key: String,
@@ -20,6 +21,7 @@ pub struct DockerSetting {
 
 /// A container of Docker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DockerContainer {
     /// Docker's id.
@@ -55,6 +57,7 @@ pub struct DockerContainer {
 
 /// An image of Docker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DockerImage {
     /// Image id, `sha256:…`.
@@ -67,6 +70,7 @@ pub struct DockerImage {
 
 /// What is wrong with one key of dockerd's configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ProblemKind {
     /// It stands both in the command line and in the file: dockerd refuses to start.
@@ -79,6 +83,7 @@ pub enum ProblemKind {
 
 /// One key of dockerd's configuration that something is wrong with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DockerProblem {
     /// What is wrong.
     pub kind: ProblemKind,
@@ -90,6 +95,7 @@ pub struct DockerProblem {
 
 /// A setting that dockerd runs with other than its files have it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DockerDrift {
     /// The key.
     pub key: String,
@@ -101,6 +107,7 @@ pub struct DockerDrift {
 
 /// A file with credentials of registries. Never the credentials.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CredentialFile {
     /// The file.
@@ -121,6 +128,7 @@ pub struct CredentialFile {
 
 /// Docker.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DockerFacts {
     /// True when dockerd or its unit is there.

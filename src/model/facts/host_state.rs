@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// An installed package that matters here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PackageFacts {
     /// The package's version, as the package manager knows it.
     pub version: String,
@@ -19,6 +20,7 @@ pub struct PackageFacts {
 
 /// What no configuration says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct HostState {
     /// Docker's bridge, when it is there.
@@ -43,6 +45,7 @@ pub struct HostState {
 
 /// CRI-O, where it is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CrioFacts {
     /// True when crio.service or its package is there.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// One kubelet flag.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct KubeletFlag {
     /// Name without dashes.
     pub name: String,
@@ -19,6 +20,7 @@ pub struct KubeletFlag {
 
 /// A static pod's manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StaticPod {
     /// The manifest file.
@@ -33,6 +35,7 @@ pub struct StaticPod {
 
 /// One effective setting of kubelet's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct KubeletSetting {
     /// The field of KubeletConfiguration.
     pub key: String,
@@ -44,6 +47,7 @@ pub struct KubeletSetting {
 
 /// A unit that kubelet.service names in a dependency.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UnitNeed {
     /// `Requires`, `BindsTo`, `Wants`, `After`, …
     pub key: String,
@@ -55,6 +59,7 @@ pub struct UnitNeed {
 
 /// kubelet.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct KubeletFacts {
     /// True when kubelet or its unit is there.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why a drain treats a pod as it does (kubectl `pkg/drain/filters.go` sorts the same way).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum PodKind {
     /// A static pod, of which the cluster only has a mirror: it moves with the node.
@@ -20,6 +21,7 @@ pub enum PodKind {
 
 /// A pod that the cluster has on the node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct MemberPod {
     /// Namespace.
@@ -36,6 +38,12 @@ pub struct MemberPod {
     /// True when it keeps data in an emptyDir, which ends with it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub local_data: bool,
+    /// True when kubelet does not start it again after it was stopped, whatever it was doing (restartPolicy other than Always).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ends: bool,
+    /// True when somebody has deleted it, and kubelet has not ended it yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub going: bool,
 }
 
 impl MemberPod {
@@ -55,8 +63,46 @@ impl MemberPod {
     }
 }
 
+/// kubeadm's configuration of all kubelets: the ConfigMap that `kubeadm upgrade node` writes over a kubelet's file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct KubeletMap {
+    /// Its name in kube-system: `kubelet-config`, up to 1.23 `kubelet-config-1.NN`.
+    pub name: String,
+    /// The cgroup driver it names; absent where it names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup_driver: Option<String>,
+    /// Whether these credentials may change it; absent where nobody asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub may_change: Option<bool>,
+}
+
+/// Other nodes of the cluster. What these credentials may not see is absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct OtherNodes {
+    /// Whether one of them is Ready and takes pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takes_pods: Option<bool>,
+    /// Control plane nodes that are not Ready; asked on a control plane node only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub control_planes_down: Vec<String>,
+    /// Nodes that run their pods on Docker; asked only where somebody wants kubeadm's ConfigMap changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_docker: Option<Vec<String>>,
+}
+
+impl OtherNodes {
+    fn is_unknown(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// A node of a cluster whose API server answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct MemberFacts {
     /// The API server.
@@ -74,6 +120,15 @@ pub struct MemberFacts {
     /// The annotation in which kubeadm keeps the endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cri_socket: Option<String>,
+    /// True for one with the role of a control plane.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub control_plane: bool,
+    /// The others.
+    #[serde(default, skip_serializing_if = "OtherNodes::is_unknown")]
+    pub others: OtherNodes,
+    /// kubeadm's configuration of all kubelets, where there is one that may be seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubelet_map: Option<KubeletMap>,
     /// Its pods.
     pub pods: Vec<MemberPod>,
     /// What that kubeconfig may not do and a drain needs, such as `create pods/eviction`.
@@ -83,6 +138,7 @@ pub struct MemberFacts {
 
 /// Whether the node belongs to a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Membership {
     /// Nobody asked: a file tree, or somebody who wants none of it.

@@ -2,6 +2,7 @@
 
 mod assumptions;
 mod containerd;
+mod control_plane;
 mod disk;
 mod docker;
 mod host_state;
@@ -15,13 +16,14 @@ mod users;
 
 pub use assumptions::Assumptions;
 pub use containerd::{ContainerdFacts, HandlerFacts};
+pub use control_plane::{EtcdFacts, EtcdHealth};
 pub use disk::{DiskFacts, DiskUse};
 pub use docker::{
     CredentialFile, DockerContainer, DockerDrift, DockerFacts, DockerImage, DockerProblem, DockerSetting, ProblemKind,
 };
 pub use host_state::{CrioFacts, HostState, PackageFacts};
 pub use kubelet::{KubeletFacts, KubeletFlag, KubeletSetting, StaticPod, UnitNeed};
-pub use member::{MemberFacts, MemberPod, Membership, PodKind};
+pub use member::{KubeletMap, MemberFacts, MemberPod, Membership, OtherNodes, PodKind};
 pub use node::{CgroupFacts, CniFacts, Dependent, FileFacts, NodeFacts, PodFacts, UnitFacts, Unseen};
 pub use registry::{RegistryConfig, RegistryDir, RegistryFacts, RegistryMirror, RegistryTls};
 pub use surroundings::{ClusterFacts, KernelSwitch, ServiceFacts, Surroundings};
@@ -33,6 +35,7 @@ use std::collections::BTreeMap;
 
 /// Everything castoff saw on a node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Facts {
     /// [`crate::model::API_VERSION`].
@@ -69,6 +72,9 @@ pub struct Facts {
     /// Its cluster.
     #[serde(default, skip_serializing_if = "Membership::is_unasked")]
     pub cluster: Membership,
+    /// etcd, on a control plane node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etcd: Option<EtcdFacts>,
     /// Who else uses Docker.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub docker_users: Vec<DockerUser>,
@@ -104,6 +110,7 @@ impl Facts {
             surroundings: Surroundings::default(),
             pods: Vec::new(),
             cluster: Membership::default(),
+            etcd: None,
             docker_users: Vec::new(),
             units: BTreeMap::new(),
             files: BTreeMap::new(),

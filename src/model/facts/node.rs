@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 /// The machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NodeFacts {
     /// Host name: the node's name unless kubelet overrides it.
@@ -40,6 +41,7 @@ impl NodeFacts {
 
 /// The cgroup hierarchy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CgroupFacts {
     /// Its mode; absent when it cannot be seen (a file tree) and was not assumed.
@@ -48,6 +50,7 @@ pub struct CgroupFacts {
 
 /// A pod that runs on the node, whatever runs it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PodFacts {
     /// Namespace.
@@ -62,6 +65,7 @@ pub struct PodFacts {
 
 /// CNI on the node.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CniFacts {
     /// The configuration that wins: the lexically first file.
@@ -81,6 +85,7 @@ pub struct CniFacts {
 
 /// One systemd unit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct UnitFacts {
     /// `loaded`, `not-found`, `masked`, …
@@ -103,6 +108,7 @@ pub struct UnitFacts {
 
 /// A unit that depends on another one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Dependent {
     /// Its name.
     pub unit: String,
@@ -120,6 +126,7 @@ impl UnitFacts {
 
 /// One file that was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FileFacts {
     /// Digest of its content.
     pub digest: Digest,
@@ -136,6 +143,7 @@ pub struct FileFacts {
 
 /// Something castoff could not see, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Unseen {
     /// What.
     pub what: String,

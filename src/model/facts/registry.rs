@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// Registries.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct RegistryFacts {
     /// `registry.config_path` of containerd as written; several directories are joined by colons.
@@ -25,6 +26,7 @@ pub struct RegistryFacts {
 
 /// One registry of `mirrors`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RegistryMirror {
     /// The registry; `*` for all that have no entry.
     pub host: Sourced<String>,
@@ -34,6 +36,7 @@ pub struct RegistryMirror {
 
 /// One host of `configs`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RegistryConfig {
     /// The host of an endpoint, with its port if it has one.
     pub host: Sourced<String>,
@@ -45,6 +48,7 @@ pub struct RegistryConfig {
 
 /// TLS settings of a host of `configs`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct RegistryTls {
     /// Certificate authority.
@@ -59,6 +63,7 @@ pub struct RegistryTls {
 
 /// A directory with what belongs to one registry.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct RegistryDir {
     /// The directory it lies in.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 /// A service, as far as others inherit from it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceFacts {
     /// Settings of `[Service]` that matter here (`LimitNOFILE`, `Delegate`, `KillMode`, …), as written.
@@ -18,6 +19,7 @@ pub struct ServiceFacts {
 
 /// One switch of the kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct KernelSwitch {
     /// What it is now: a sysctl's value, `loaded` or `absent` for a module. Unknown in a file tree.
@@ -30,6 +32,7 @@ pub struct KernelSwitch {
 
 /// Addresses that traffic of pods and of CNI plugins stays within.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterFacts {
     /// Ranges and hosts: pods and services as far as a file here names them, and the API server.
@@ -45,6 +48,7 @@ pub struct ClusterFacts {
 
 /// Everything around Docker that its containers lived on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Surroundings {
     /// docker.service, containerd.service and cri-docker.service.

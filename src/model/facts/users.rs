@@ -6,6 +6,7 @@ use std::fmt;
 
 /// What kind of thing uses Docker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum UserKind {
     /// A systemd unit other than those of Docker, containerd and kubelet.
@@ -40,6 +41,7 @@ impl fmt::Display for UserKind {
 
 /// How it uses Docker, the strongest tie first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Tie {
     /// A unit that cannot run without Docker's unit (`Requires=`, `Requisite=`, `BindsTo=`, `PartOf=`).
@@ -64,6 +66,7 @@ pub enum Tie {
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DockerUser {
     /// What it is.
     pub kind: UserKind,

@@ -1,117 +1,124 @@
 //! One self-contained page: summary, plots, what to look at, every node with a filter.
 
-use super::{brief, headline, occurring, shown, spread};
+use super::{brief, occurring, shown, spread};
 use crate::{
-    model::{Difference, FleetFinding, FleetNode, FleetReport, NodeState, Severity, Wave},
+    model::{Difference, FleetFinding, FleetNode, FleetReport, NodeState, Times, Wave},
     report::{
-        markup::{escape, fill},
+        html::{Choice, Page, Segment, Table, Tone, badge, bar, card, filter, finding_tone, histogram},
+        markup::{escape, prose},
+        stops::away,
         table::{counted, seconds},
     },
 };
 
-const PAGE: &str = include_str!("../../../templates/report/fleet.html");
-
 /// Names listed before the rest is only counted; the table of nodes can be searched for them.
 const NAMES: usize = 40;
-/// Bars of a histogram.
-const BARS: usize = 16;
 
 /// A fleet report as one page of HTML.
 pub fn html(report: &FleetReport) -> String {
-    let title = format!("Fleet: {}", headline(report));
-    let subtitle = format!("Merged by castoff {} out of the reports of the nodes.", report.tool);
-    let rows: String = report.nodes.iter().map(row).collect();
-    let sections = [to_look_at(report), findings(report), differences(&report.differences), files(report)].concat();
-    fill(
-        PAGE,
-        &[
-            ("title", &escape(&title)),
-            ("subtitle", &escape(&subtitle)),
-            ("cards", &cards(report)),
-            ("plots", &plots(report)),
-            ("sections", &sections),
-            ("states", &boxes(report)),
-            ("rows", &rows),
-        ],
-    )
+    let bad = report.to_retry().count();
+    let (tone, sentence) = match bad {
+        0 => (Tone::Good, "No node needs a look.".to_owned()),
+        1 => (Tone::Bad, "1 node needs a look.".to_owned()),
+        _ => (Tone::Bad, format!("{bad} nodes need a look.")),
+    };
+    let lead = format!(
+        "{}<p class=\"faint\">Merged by castoff {} out of the reports of the nodes.</p>\n",
+        Page::state(tone, &sentence),
+        escape(&report.tool)
+    );
+    let mut page =
+        Page::new("castoff fleet report", &format!("Fleet of {}", counted(report.totals.nodes, "node")), tone, &lead);
+    page.section("summary", "Summary", None, &format!("<ul class=\"cards\">\n{}</ul>\n", cards(report)));
+    page.section("waves", "States by wave", None, &waves(&report.totals.waves));
+    page.section("downtime", "Downtime", None, &downtime(report));
+    page.section("look", "To look at", Some(bad), &to_look_at(report));
+    page.section("findings", "Findings", Some(report.findings.len()), &findings(report));
+    page.section("differences", "Differences", Some(report.differences.len()), &differences(&report.differences));
+    page.section("unused", "Not used", Some(report.unreadable.len()), &files(report));
+    page.section("nodes", "Nodes", Some(report.nodes.len()), &nodes(report));
+    page.html()
 }
 
-const fn class(state: NodeState) -> &'static str {
+const fn tone(state: NodeState) -> Tone {
     match state {
-        NodeState::Migrated | NodeState::NoChange | NodeState::Verified | NodeState::Returned => "good",
-        NodeState::Planned => "wait",
-        NodeState::RolledBack | NodeState::Blocked | NodeState::Interrupted | NodeState::Unproven => "care",
+        NodeState::Migrated | NodeState::NoChange | NodeState::Verified | NodeState::Returned => Tone::Good,
+        NodeState::Planned => Tone::Wait,
+        NodeState::RolledBack | NodeState::Blocked | NodeState::Interrupted | NodeState::Unproven => Tone::Care,
         NodeState::NotAsExpected
         | NodeState::Failed
         | NodeState::Unreachable
         | NodeState::CutOff
-        | NodeState::Stuck => "bad",
+        | NodeState::Stuck => Tone::Bad,
     }
+}
+
+fn state(state: NodeState) -> String {
+    badge(tone(state), tone(state).symbol(), &shown(state))
 }
 
 fn cards(report: &FleetReport) -> String {
     let mut text = String::new();
     for (state, count) in &report.totals.states {
-        text.push_str(&format!("<li><b class=\"{}\">{count}</b>{}</li>", class(*state), shown(*state)));
+        text.push_str(&card(Some(tone(*state)), &count.to_string(), &shown(*state), ""));
     }
     for (what, times) in [("kubelet away", &report.totals.kubelet), ("pods away", &report.totals.workload)] {
         if let Some(times) = times {
-            let rest = format!("{what}: {}", spread(times));
-            text.push_str(&format!("<li><b>{}</b>{}</li>", seconds(times.median), escape(&rest)));
+            text.push_str(&card(None, &seconds(times.median), what, "median"));
         }
     }
     text
 }
 
-fn boxes(report: &FleetReport) -> String {
-    let one = |state: NodeState| {
-        let word = state.word();
-        format!("<label><input type=\"checkbox\" value=\"{word}\" checked> {}</label>\n", shown(state))
+/// One bar for each wave, with its counts in words.
+#[allow(clippy::cast_precision_loss)] // A few thousand nodes.
+fn waves(all: &[Wave]) -> String {
+    let head = [("Wave", "short"), ("Nodes", "number"), ("States", "plot"), ("In figures", "")];
+    let mut table = Table::new("waves", &head).class("stack bars");
+    for wave in all {
+        let whole = wave.nodes.max(1) as f64;
+        let mut from = 0.0;
+        let (mut pieces, mut words) = (Vec::new(), Vec::new());
+        for (state, count) in &wave.states {
+            let to = from + *count as f64 / whole;
+            // A gap between neighbours, which may have one colour.
+            let end = if to < 0.999 { (to - 0.003).max(from) } else { to };
+            pieces.push(Segment { tone: tone(*state), from, to: end, title: format!("{count} {}", shown(*state)) });
+            words.push(format!(
+                "<span class=\"{}\">{}</span> {count} {}",
+                tone(*state).class(),
+                tone(*state).symbol(),
+                shown(*state)
+            ));
+            from = to;
+        }
+        let name = if wave.wave.is_empty() { "all" } else { &wave.wave };
+        table.row("", "", &[escape(name), wave.nodes.to_string(), bar(&pieces), words.join(", ")]);
+    }
+    table.html()
+}
+
+fn downtime(report: &FleetReport) -> String {
+    let mut text = String::new();
+    let mut plot = |title: &str, times: Vec<f64>, of: &Option<Times>| {
+        let Some(of) = of.as_ref().filter(|_| times.len() > 1) else { return };
+        let marks = [("median", of.median), ("95 %", of.p95)];
+        text.push_str(&histogram(title, &times, &marks, &format!("{}, {}", counted(of.nodes, "node"), spread(of))));
     };
-    occurring(report).into_iter().map(one).collect()
-}
-
-fn row(node: &FleetNode) -> String {
-    let away = |time: Option<f64>| time.map_or_else(|| "-".to_owned(), seconds);
-    let mut last = node.message.as_deref().map(|message| escape(&brief(message))).unwrap_or_default();
-    if !node.findings.is_empty() {
-        let gap = if last.is_empty() { "" } else { "<br>" };
-        last.push_str(&format!("{gap}<span class=\"mono faint\">{}</span>", escape(&node.findings.join(" "))));
-    }
-    let cordoned = if node.cordoned { " <span class=\"care\">cordoned</span>" } else { "" };
-    format!(
-        "<tr data-state=\"{}\"><td>{}</td><td>{}</td><td class=\"{}\">{}{cordoned}</td><td class=\"number\">{}</td>\
-         <td class=\"number\">{}</td><td class=\"mono\">{}</td><td>{last}</td></tr>\n",
-        node.state.word(),
-        escape(&node.host),
-        escape(&node.wave),
-        class(node.state),
-        shown(node.state),
-        away(node.downtime.kubelet_seconds),
-        away(node.downtime.workload_seconds),
-        escape(&node.run)
-    )
-}
-
-fn section(title: &str, head: &[&str], rows: &str) -> String {
-    if rows.is_empty() {
-        return String::new();
-    }
-    let id = title.to_lowercase().replace(' ', "-");
-    let head = head.iter().fold(String::new(), |all, name| all + "<th scope=\"col\">" + name + "</th>");
-    format!(
-        "<h2 id=\"{id}\">{title}</h2>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"{id}\"><table>\
-         <thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody></table></div>\n"
-    )
+    let workload = report.nodes.iter().filter_map(|node| node.downtime.workload_seconds).collect();
+    plot("Pods away", workload, &report.totals.workload);
+    let kubelet = report.nodes.iter().filter_map(|node| node.downtime.kubelet_seconds).collect();
+    plot("kubelet away", kubelet, &report.totals.kubelet);
+    if text.is_empty() { text } else { format!("<div class=\"plots\">\n{text}</div>\n") }
 }
 
 fn to_look_at(report: &FleetReport) -> String {
-    let one = |node: &FleetNode| {
-        let message = node.message.as_deref().map(|text| escape(text).replace('\n', "<br>")).unwrap_or_default();
-        let (host, class, state) = (escape(&node.host), class(node.state), shown(node.state));
-        format!("<tr><td>{host}</td><td class=\"{class}\">{state}</td><td>{message}</td></tr>\n")
-    };
-    section("To look at", &["Node", "State", "Why"], &report.to_retry().map(one).collect::<String>())
+    let mut table = Table::new("look", &[("Node", "name"), ("State", "short"), ("Why", "wide")]);
+    for node in report.to_retry() {
+        let message = node.message.as_deref().map(|text| prose(text).replace('\n', "<br>")).unwrap_or_default();
+        table.row("", "", &[escape(&node.host), state(node.state), message]);
+    }
+    table.html()
 }
 
 fn names(all: &[String]) -> String {
@@ -123,122 +130,81 @@ fn names(all: &[String]) -> String {
 }
 
 fn findings(report: &FleetReport) -> String {
+    let head = [("Finding", "wide"), ("Severity", "short"), ("Nodes", "number"), ("Which", "wide")];
+    let mut table = Table::new("findings", &head);
     let one = |finding: &FleetFinding| {
-        let class = match finding.severity {
-            Severity::Block => "bad",
-            Severity::Warn => "care",
-            Severity::Note => "faint",
-        };
         let nodes = if finding.count == report.totals.nodes { "all nodes".to_owned() } else { names(&finding.nodes) };
-        format!(
-            "<tr><td class=\"{class}\">{}</td><td><code>{}</code><br>{}</td><td class=\"number\">{}</td><td>{nodes}</td></tr>\n",
-            finding.severity.word(),
-            escape(&finding.id),
-            escape(&finding.summary),
-            finding.count
-        )
+        let tone = finding_tone(finding.severity);
+        [
+            format!("{}<br><code class=\"faint\">{}</code>", escape(&finding.summary), escape(&finding.id)),
+            badge(tone, tone.symbol(), finding.severity.word()),
+            finding.count.to_string(),
+            nodes,
+        ]
     };
-    let rows: String = report.findings.iter().map(one).collect();
-    section("Findings", &["Severity", "Finding", "Nodes", "Which"], &rows)
+    report.findings.iter().for_each(|finding| table.row("", "", &one(finding)));
+    table.html()
 }
 
 fn differences(all: &[Difference]) -> String {
-    let mut rows = String::new();
+    let mut table = Table::new("differences", &[("Value", ""), ("Nodes", "number"), ("Which", "wide")]);
     for difference in all {
+        table.group(&difference.name);
         for (place, value) in difference.values.iter().enumerate() {
-            let name = if place == 0 { escape(&difference.name) } else { String::new() };
+            // The commonest value is the rule: who has it is of no interest.
             let nodes = if place == 0 { String::new() } else { names(&value.nodes) };
-            rows.push_str(&format!(
-                "<tr><td>{name}</td><td>{}</td><td class=\"number\">{}</td><td>{nodes}</td></tr>\n",
-                escape(&value.value),
-                value.count
-            ));
+            table.row("", "", &[escape(&value.value), value.count.to_string(), nodes]);
         }
     }
-    section("Differences", &["What", "Value", "Nodes", "Which"], &rows)
+    table.html()
 }
 
 fn files(report: &FleetReport) -> String {
-    let one = |file: &crate::model::Unreadable| {
-        format!("<tr><td class=\"mono\">{}</td><td>{}</td></tr>\n", escape(&file.file), escape(&file.why))
-    };
-    section("Not used", &["File", "Why"], &report.unreadable.iter().map(one).collect::<String>())
+    let mut table = Table::new("unused", &[("File", "mono"), ("Why", "")]);
+    report.unreadable.iter().for_each(|file| table.row("", "", &[escape(&file.file), escape(&file.why)]));
+    table.html()
 }
 
-fn plots(report: &FleetReport) -> String {
-    let mut text = String::new();
-    if !report.totals.waves.is_empty() {
-        text.push_str(&format!("<h2>States by wave</h2>\n{}", waves(&report.totals.waves)));
-    }
-    let times: Vec<f64> = report.nodes.iter().filter_map(|node| node.downtime.workload_seconds).collect();
-    if times.len() > 1 {
-        text.push_str(&format!("<h2>How long pods were away</h2>\n{}", histogram(&times)));
-    }
-    text
-}
-
-#[allow(clippy::cast_precision_loss)] // Shares of a few thousand nodes, drawn a few hundred points wide.
-fn waves(all: &[Wave]) -> String {
-    const WIDTH: f64 = 560.0;
-    const LEFT: f64 = 140.0;
-    const HEIGHT: f64 = 26.0;
-    let mut bars = String::new();
-    for (place, wave) in all.iter().enumerate() {
-        let top = place as f64 * HEIGHT;
-        let name = if wave.wave.is_empty() { "all" } else { &wave.wave };
-        bars.push_str(&format!("<text x=\"0\" y=\"{:.0}\">{} ({})</text>", top + 16.0, escape(name), wave.nodes));
-        let mut left = LEFT;
-        for (state, count) in &wave.states {
-            let width = WIDTH * *count as f64 / wave.nodes.max(1) as f64;
-            bars.push_str(&format!(
-                "<rect class=\"{}\" x=\"{left:.1}\" y=\"{:.0}\" width=\"{:.1}\" height=\"18\"><title>{}: {count} {}</title></rect>",
-                class(*state),
-                top + 3.0,
-                (width - 1.0).max(0.5),
-                escape(name),
-                shown(*state)
-            ));
-            left += width;
-        }
-    }
-    let height = all.len() as f64 * HEIGHT;
-    format!(
-        "<svg viewBox=\"0 0 700 {height:.0}\" width=\"700\" role=\"img\" aria-label=\"States of the nodes of {}\">{bars}</svg>\n",
-        counted(all.len(), "wave")
+fn nodes(report: &FleetReport) -> String {
+    let choices: Vec<Choice> = occurring(report)
+        .into_iter()
+        .map(|state| Choice {
+            key: state.word(),
+            word: shown(state),
+            count: report.totals.states.get(&state).copied().unwrap_or_default(),
+        })
+        .collect();
+    let mut table = Table::new(
+        "nodes",
+        &[
+            ("Node", "name"),
+            ("Wave", "name"),
+            ("State", "short"),
+            ("kubelet away", "number"),
+            ("pods away", "number"),
+            ("Run", "run"),
+            ("Findings and causes", "wide"),
+        ],
     )
+    .id("table-nodes");
+    report.nodes.iter().for_each(|node| table.row("", node.state.word(), &row(node)));
+    filter("table-nodes", "nodes", "name, state, run, finding", "States", &choices) + &table.html()
 }
 
-/// Equal classes from nothing to the longest, so that two pages can be compared by eye.
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // As above.
-fn histogram(times: &[f64]) -> String {
-    let longest = times.iter().copied().fold(1.0, f64::max);
-    let mut counts = [0_usize; BARS];
-    for time in times {
-        let class = ((time.max(0.0) / longest) * BARS as f64) as usize;
-        if let Some(count) = counts.get_mut(class.min(BARS - 1)) {
-            *count += 1;
-        }
+fn row(node: &FleetNode) -> [String; 7] {
+    let mut last = node.message.as_deref().map(|message| prose(&brief(message))).unwrap_or_default();
+    if !node.findings.is_empty() {
+        let gap = if last.is_empty() { "" } else { "<br>" };
+        last.push_str(&format!("{gap}<span class=\"mono faint\">{}</span>", escape(&node.findings.join(" "))));
     }
-    let most = counts.iter().copied().max().unwrap_or(1).max(1) as f64;
-    let width = 640.0 / BARS as f64;
-    let mut bars = String::new();
-    for (place, count) in counts.iter().enumerate() {
-        let (from, to) = (longest * place as f64 / BARS as f64, longest * (place + 1) as f64 / BARS as f64);
-        let height = 120.0 * *count as f64 / most;
-        bars.push_str(&format!(
-            "<rect class=\"wait\" x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{height:.1}\"><title>{} to {}: {}</title></rect>",
-            30.0 + place as f64 * width,
-            130.0 - height,
-            width - 2.0,
-            seconds(from),
-            seconds(to),
-            counted(*count, "node")
-        ));
-    }
-    format!(
-        "<svg viewBox=\"0 0 700 160\" width=\"700\" role=\"img\" aria-label=\"How many nodes were without pods for how long\">{bars}\
-         <text x=\"30\" y=\"150\">0 s</text><text x=\"670\" y=\"150\" text-anchor=\"end\">{}</text>\
-         <text x=\"0\" y=\"20\">{most:.0}</text></svg>\n",
-        seconds(longest)
-    )
+    let cordoned = if node.cordoned { badge(Tone::Care, "!", "cordoned") } else { String::new() };
+    [
+        escape(&node.host),
+        escape(&node.wave),
+        format!("{} {cordoned}", state(node.state)),
+        away(node.downtime.kubelet_seconds),
+        away(node.downtime.workload_seconds),
+        escape(&node.run),
+        last,
+    ]
 }

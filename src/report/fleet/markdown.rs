@@ -1,23 +1,13 @@
 //! For a merge request.
 
 use super::{brief, headline, occurring, shown, spread};
-use crate::model::FleetReport;
+use crate::{
+    model::FleetReport,
+    report::markdown::{cell, table},
+};
 
 /// Names listed before the rest is only counted.
 const NAMES: usize = 20;
-
-/// Text in a table's cell: what would end it or begin something of Markdown's own is escaped.
-fn cell(text: &str) -> String {
-    let mut cell = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '|' | '\\' | '`' | '*' | '_' | '<' | '>' | '[' | ']' => cell.extend(['\\', c]),
-            '\n' | '\r' => cell.push(' '),
-            c => cell.push(c),
-        }
-    }
-    cell
-}
 
 fn names(all: &[String]) -> String {
     let listed: Vec<String> = all.iter().take(NAMES).map(|name| cell(name)).collect();
@@ -25,17 +15,6 @@ fn names(all: &[String]) -> String {
         0 => listed.join(", "),
         more => format!("{} and {more} more", listed.join(", ")),
     }
-}
-
-fn row(cells: &[String]) -> String {
-    format!("| {} |\n", cells.join(" | "))
-}
-
-fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
-    let mut text = row(&head.iter().map(|title| (*title).to_owned()).collect::<Vec<_>>());
-    text.push_str(&row(&vec!["---".to_owned(); head.len()]));
-    rows.for_each(|cells| text.push_str(&row(&cells)));
-    text
 }
 
 /// A fleet report as Markdown.

@@ -70,15 +70,15 @@ moves() {
     took[$tag]=$(_since "$from")
     [ $code = 0 ] || { tail -n 30 "$LAB_RESULTS/$tag.log"; return 1; }
 }
-# Where a rollback can drain, it does.
-back=""
 goes_back() {
     local tag=$1 from code; shift
     from=$(_now)
-    on n "castoff rollback --non-interactive $back $*" >"$LAB_RESULTS/$tag.log" 2>&1; code=$?
+    on n "castoff rollback --non-interactive $*" >"$LAB_RESULTS/$tag.log" 2>&1; code=$?
     took[$tag]=$(_since "$from")
     [ $code = 0 ] || { tail -n 30 "$LAB_RESULTS/$tag.log"; return 1; }
 }
+# The driver in kubeadm's configuration of all kubelets.
+driver_of_all() { k -n kube-system get configmap kubelet-config-1.20 -o 'jsonpath={.data.kubelet}' | sed -n 's/^cgroupDriver: //p'; }
 
 # -- a cluster -------------------------------------------------------------------------------------------------------
 
@@ -99,7 +99,6 @@ check "and one that nothing makes again" alone_runs
 check_eventually 180 "all seven are Ready on Docker" all_on docker 7
 cp_node n2 && cp_standin n2 || die "a second node"
 check_eventually 60 "a second node is there for pods that leave" cp_wait_pods app=agent 2
-on n 'castoff rollback --help | grep -q -e "--drain\b"' && back=--drain
 uids >"$LAB_RESULTS/uids.start"
 
 # -- drained ---------------------------------------------------------------------------------------------------------
@@ -133,42 +132,49 @@ check_eventually 180 "all are Ready on containerd" all_on containerd 6
 check "  and in scopes of containerd's" scopes 6
 check "no pod is on Docker" on n '! systemctl is-active docker.service && ! systemctl is-active docker.socket'
 
-note "-- and back${back:+ ($back)}"
+note "-- and back, drained"
 budget_watch drained-back
-# shellcheck disable=SC2046,SC2086
-pods_watch n drained-back $FIXED $([ -n "$back" ] || web_targets)
-check "rollback" goes_back drained-back
+# shellcheck disable=SC2086
+pods_watch n drained-back $FIXED
+check "rollback, drained" goes_back drained-back --drain
 check_eventually 180 "the cluster sees Docker" runtime_is docker://
-check_eventually 180 "every pod is Ready on Docker" all_on docker "$([ -n "$back" ] && echo 3 || echo 6)"
+check_eventually 180 "every pod that stayed is Ready on Docker" all_on docker 3
 pods_watched n drained-back
 downtime_end
-[ -z "$back" ] || check "the budget was kept all the time" budget_kept drained-back
+check "the budget was kept all the time" budget_kept drained-back
 told "$LAB_RESULTS/drained-back.log"
 check_eventually 60 "the node is Ready" ready
 check_out "kubeadm's old note" /var/run/dockershim.sock noted
 check "it takes pods" open_to_pods
+check "the Deployment's pods went to the other node" cp_wait_pods app=web 3 n2
 check "nothing is left in scopes of containerd's" scopes 0
-[ -z "$back" ] || check "pods come to the node again" gather
+check "pods come to the node again" gather
 
 # -- in place --------------------------------------------------------------------------------------------------------
 
-note "-- in place: pods stop here and start here"
+note "-- in place: pods stop here and start here; with the cluster's configuration of kubelets"
+put n "$CP_ADMIN_CONF" /root/admin.conf
+APPLY="--cluster-config apply --kubeconfig /root/admin.conf"
+check "the node's own credentials may not change that" exits 3 on n 'castoff plan --cluster-config apply --no-diff >/root/denied.txt'
+check "it waits for the other node" on n "castoff plan $APPLY --no-diff >/root/waits.txt && grep -q cluster-config-waits /root/waits.txt && ! grep -q kubelet-config-map /root/waits.txt"
+check "the other node is moved" cp_node_runtime n2 containerd://1.6.20
 check "the one that nothing makes again, again" alone_runs
 check_eventually 120 "all seven are Ready on Docker" all_on docker 7
 uids >"$LAB_RESULTS/uids.place"
 WEBS=$(webs)
 # shellcheck disable=SC2046,SC2086
 pods_watch n place $FIXED $ALONE $(web_targets)
-check "it moves, with its pods" moves place --no-drain
+check "it moves, with its pods" moves place --no-drain $APPLY
 check_eventually 180 "every pod is Ready on containerd" all_on containerd 7
 check_eventually 120 "all pods answer" on n "for i in /var/tmp/poll-place/*; do case \$i in *stop) ;; *) tail -n 1 \$i | grep -q ok || exit 1 ;; esac; done"
 pods_watched n place
 told "$LAB_RESULTS/place.log"
-note "in place: took ${took[place]} s: $(steps n stop-kubelet stop-docker-pods start-kubelet await-pods await-node | awk '{ printf "%s %s s, ", $1, $3 }')"
+note "in place: took ${took[place]} s: $(steps n stop-kubelet stop-docker-pods await-cri start-kubelet await-pods await-node kubelet-config-map | awk '{ printf "%s %s s, ", $1, $3 }')"
 check "they are the same pods" diff "$LAB_RESULTS/uids.place" <(uids)
 check "  in scopes of containerd's" scopes 7
 check "the node took pods all the time" open_to_pods
 check_out "kubeadm's note follows" $CRI noted
+check_out "and kubeadm's configuration of all kubelets" systemd driver_of_all
 # shellcheck disable=SC2046,SC2086
 pods_watch n place-back $FIXED $ALONE $(web_targets)
 check "rollback" goes_back place-back
@@ -176,12 +182,13 @@ check_eventually 180 "the cluster sees Docker" runtime_is docker://
 check_eventually 180 "every pod is Ready on Docker" all_on docker 7
 pods_watched n place-back
 told "$LAB_RESULTS/place-back.log"
+check_out "kubeadm's configuration of all kubelets is the old one" cgroupfs driver_of_all
 check "they are the same pods still" diff "$LAB_RESULTS/uids.place" <(uids)
 
 # -- an API server that goes away ------------------------------------------------------------------------------------
 
 note "-- an API server that goes away in the middle"
-on n 'mkdir -p /etc/castoff && printf "[timeouts]\nnode = \"30s\"\n" >/etc/castoff/profile.toml'
+on n 'mkdir -p /etc/castoff && printf "[timeouts]\npods = \"2m\"\nnode = \"30s\"\n" >/etc/castoff/profile.toml'
 # From the moment kubelet stops, in a run that is not there yet.
 gone_in_the_middle() {
     local last watcher code
@@ -197,6 +204,7 @@ gone_in_the_middle() {
 }
 if check "it goes away, and the node moves" gone_in_the_middle away --drain --drain-force; then
     check "what was put off is said" grep -q 'put off until `castoff resume --cluster`' "$LAB_RESULTS/away.log"
+    check "and which pods a kubelet cannot start without it" grep -q kube-system/agent- "$LAB_RESULTS/away.log"
     check "the static pods run on containerd" on n 'curl -sf -m 10 http://127.0.0.1:8081/ && curl -sf -m 10 http://10.0.2.15:8082/ && ! systemctl is-active docker.service'
     check_fails "nothing is made up as long as it is away" on n castoff resume --cluster
     check "it comes back" cp_start_api

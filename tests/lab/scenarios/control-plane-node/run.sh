@@ -22,6 +22,8 @@ k() { "$CP_KUBECTL" --kubeconfig "$CP_ADMIN_CONF" --cache-dir "$CP_DIR/kubectl" 
 of_node() { k get node node -o "jsonpath=$1"; }
 ready() { [ "$(of_node '{.status.conditions[?(@.type=="Ready")].status}')" = True ]; }
 runtime_is() { of_node '{.status.nodeInfo.containerRuntimeVersion}' | grep "^$1"; }
+# The driver in kubeadm's configuration of all kubelets.
+driver_of_all() { k -n kube-system get configmap kubelet-config-1.20 -o 'jsonpath={.data.kubelet}' | sed -n 's/^cgroupDriver: //p'; }
 noted() { of_node '{.metadata.annotations.kubeadm\.alpha\.kubernetes\.io/cri-socket}'; }
 open_to_pods() { [ "$(of_node '{.metadata.name}{.spec.unschedulable}')" = node ]; }
 # all_on RUNTIME: all seven pods are Ready there; prints those that are not.
@@ -105,12 +107,12 @@ note "-- castoff"
 check "plan says what this node is" on n 'castoff plan --no-diff >/root/plan.txt; c=$?; cat /root/plan.txt; [ $c = 0 ] && grep -q control-plane-node /root/plan.txt'
 check "  and asks its API server" on n 'grep -q "annotate" /root/plan.txt'
 save n start
-check "it moves" moves there castoff migrate --yes
+check "it moves" moves there castoff migrate --yes --cluster-config apply --kubeconfig /etc/kubernetes/admin.conf
 check_eventually 600 "the API server is ready" api_answers
 check_eventually 600 "all pods are Ready on containerd" all_on containerd
 check_eventually 120 "all pods answer" on n 'for port in 8081 8082 8083; do curl -sf -m 5 http://10.0.2.15:$port/ || exit 1; done'
 moved there
-note "took ${took[there]} s: $(steps n stop-kubelet stop-docker-pods start-kubelet await-pods await-node annotate | awk '{ printf "%s %s %s s, ", $1, $2, $3 }')"
+note "took ${took[there]} s: $(steps n stop-kubelet stop-docker-pods await-cri start-kubelet await-pods await-etcd await-node annotate kubelet-config-map | awk '{ printf "%s %s %s s, ", $1, $2, $3 }')"
 if grep -q 'castoff resume --cluster' "$LAB_RESULTS/there.log"; then
     note "steps of the cluster's were put off"
     check "they are made up for" on n castoff resume --cluster
@@ -119,6 +121,7 @@ check "the cluster sees containerd" runtime_is containerd://
 check_eventually 120 "the node is Ready" ready
 check_out "kubeadm's note follows" $CRI noted
 check "it takes pods" open_to_pods
+check_out "and kubeadm's configuration of all kubelets" systemd driver_of_all
 check "all are in scopes of containerd's" scopes 14
 check "Docker is off" on n '! systemctl is-active docker.service && ! systemctl is-active docker.socket'
 etcd_as_it_was there
@@ -136,6 +139,7 @@ if grep -q 'kubectl annotate' "$LAB_RESULTS/back.log"; then
     note "the annotation was left to me: $(grep -o 'kubectl annotate.*' "$LAB_RESULTS/back.log" | head -n 1)"
 else
     check_out "kubeadm's old note" /var/run/dockershim.sock noted
+    check_out "and its old configuration of all kubelets" cgroupfs driver_of_all
 fi
 check "nothing is left in scopes of containerd's" scopes 0
 etcd_as_it_was back

@@ -75,6 +75,21 @@ check_out "the saved plan is private" 600 on n stat -c %a /root/plan.json
 check "changes pending is exit code 2 when asked for" exits 2 on n castoff plan --detailed-exitcode --no-diff
 check "nothing was written" same_as before planned
 
+note "-- a support bundle"
+planned_elsewhere() { # planned_elsewhere BUNDLE: the digest of the plan that comes out of a bundle on this machine
+    "$CASTOFF_BIN" plan -o json --root "$LAB_RESULTS/$1" >"$LAB_RESULTS/bundle-plan.json" && field bundle-plan.json digest
+}
+check "a bundle is made" on n castoff inspect --bundle /root/node.tar.zst
+check_fails "  and nothing is warned of" on n 'castoff inspect --bundle /root/again.tar.gz 2>&1 | grep warning'
+check_out "  for root only" 600 on n stat -c %a /root/node.tar.zst
+check "it is fetched" get n /root/node.tar.zst "$LAB_RESULTS/node.tar.zst"
+check_out "the plan made elsewhere has the digest of the plan on the node" "$(field plan.json digest)" planned_elsewhere node.tar.zst
+mkdir -p "$LAB_RESULTS/unpacked"
+check "it is fetched as .tar.gz" get n /root/again.tar.gz "$LAB_RESULTS/again.tar.gz"
+check "tar unpacks it" tar -xzf "$LAB_RESULTS/again.tar.gz" -C "$LAB_RESULTS/unpacked"
+check_out "  and it is a root like the archive" "$(field plan.json digest)" planned_elsewhere unpacked
+check "nothing was written for it beside the bundle" same_as before bundled
+
 note "-- refusals"
 on n 'cp -a /var/lib/kubelet/config.yaml /root/config.yaml; echo "# touched" >>/var/lib/kubelet/config.yaml'
 check "a stale plan is refused" exits 1 on n castoff apply --yes /root/plan.json

@@ -1,0 +1,316 @@
+//! Masking secrets in whole files of any format, so that the files can still be parsed afterwards.
+//!
+//! [`redact_text`](crate::model::redact_text) is for lines that people read; it may spoil the syntax of a line. This one keeps
+//! quotes, brackets and line structure, so that a masked file is planned with as the real one is.
+
+use crate::model::Digest;
+
+/// Keys whose value is a secret wherever they stand, in lower case.
+const KEYS: &[&str] = &[
+    "auth",
+    "authorization",
+    "client-certificate-data",
+    "client-key-data",
+    "cookie",
+    "identity_token",
+    "passphrase",
+    "proxy-authorization",
+    "pwd",
+];
+/// Ends of keys whose value is a secret: `https_proxy_password`, `splunk-token`, `X-Api-Key`.
+const ENDINGS: &[&str] = &[
+    "password",
+    "passwd",
+    "token",
+    "secret",
+    "-auth",
+    "_auth",
+    "api-key",
+    "api_key",
+    "apikey",
+    "access-key",
+    "access_key",
+    "secret-key",
+    "secret_key",
+    "secretkey",
+    "private_key",
+    "private-key",
+    "credential",
+    "credentials",
+];
+/// How a certificate or key begins in base64.
+const PEM_IN_BASE64: &str = "LS0tLS1CRUdJTi";
+
+/// The text with its secrets masked: values of secret keys in JSON, TOML, YAML, unit and environment files, headers for
+/// registries, user information in URLs, private keys, and what comes after `Bearer` and `Basic`. Equal secrets have equal
+/// masks, as in everything that castoff prints.
+pub fn mask_text(text: &str) -> String {
+    mask_words(&mask_keys(&mask_headers(&mask_pem(text))))
+}
+
+fn mask(secret: &str) -> String {
+    if is_mask(secret) { secret.to_owned() } else { format!("<redacted:{}>", Digest::of(secret.as_bytes()).short()) }
+}
+
+fn is_mask(text: &str) -> bool {
+    text.strip_prefix("<redacted:").and_then(|rest| rest.strip_suffix('>')).is_some_and(|short| short.len() == 4)
+}
+
+/// The lines between `BEGIN … PRIVATE KEY` and its end.
+fn mask_pem(text: &str) -> String {
+    let (mut out, mut secret) = (String::with_capacity(text.len()), None::<String>);
+    for line in text.split_inclusive('\n') {
+        let marker = line.trim_start().starts_with("-----") && line.contains("PRIVATE KEY-----");
+        match (&mut secret, marker) {
+            (None, true) if line.contains("BEGIN") => {
+                out.push_str(line);
+                secret = Some(String::new());
+            }
+            (Some(lines), true) if line.contains("END") => {
+                let indent: String = line.chars().take_while(|c| c.is_whitespace()).collect();
+                out.push_str(&format!("{indent}{}\n{line}", mask(lines)));
+                secret = None;
+            }
+            (Some(lines), _) => lines.push_str(line.trim()),
+            (None, _) => out.push_str(line),
+        }
+    }
+    // A block that never ends is a secret to the end of the text.
+    if let Some(lines) = secret {
+        out.push_str(&mask(&lines));
+        out.push('\n');
+    }
+    out
+}
+
+/// Values in tables of headers (`[host."https://r".header]` in `hosts.toml`): any header may authorise.
+fn mask_headers(text: &str) -> String {
+    let (mut out, mut inside) = (String::with_capacity(text.len()), false);
+    for line in text.split_inclusive('\n') {
+        let trimmed = line.trim();
+        let heading = trimmed.trim_end_matches(|c: char| c != ']');
+        if trimmed.starts_with('[') && !heading.is_empty() {
+            inside = heading.ends_with("header]");
+            out.push_str(line);
+            continue;
+        }
+        let inline = trimmed.starts_with("header") && trimmed.contains('{');
+        let at = if inline { line.find('{') } else { line.find('=').filter(|_| inside) };
+        // A list that goes on over several lines has no `=` on them.
+        let at = at.or_else(|| (inside && trimmed.starts_with(['"', '\''])).then_some(0));
+        match at.and_then(|at| line.split_at_checked(at)) {
+            None => out.push_str(line),
+            Some((head, tail)) => {
+                out.push_str(head);
+                out.push_str(&mask_strings(tail));
+            }
+        }
+    }
+    out
+}
+
+/// Masks what stands in quotes.
+fn mask_strings(text: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find(['"', '\'']) {
+        let quote = if rest[at..].starts_with('"') { '"' } else { '\'' };
+        let (head, tail) = rest.split_at(at + 1);
+        out.push_str(head);
+        let end = end_of_string(tail, quote);
+        if end > 0 {
+            out.push_str(&mask(&tail[..end]));
+        }
+        let close = end + usize::from(end < tail.len());
+        out.push_str(&tail[end..close]);
+        rest = &tail[close..];
+    }
+    out + rest
+}
+
+/// Where a string ends that began before `text`: its closing quote, or the end of the line.
+fn end_of_string(text: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        match c {
+            '\n' => return at,
+            _ if escaped => escaped = false,
+            '\\' if quote == '"' => escaped = true,
+            c if c == quote => return at,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
+}
+
+fn is_secret_key(word: &str) -> bool {
+    let key = word.trim_start_matches('-').to_ascii_lowercase();
+    let last = key.rsplit('.').next().unwrap_or(&key);
+    KEYS.contains(&last) || ENDINGS.iter().any(|end| last.ends_with(end))
+}
+
+/// Values of secret keys.
+fn mask_keys(text: &str) -> String {
+    let (mut out, mut at) = (String::with_capacity(text.len()), 0);
+    while let Some(c) = text[at..].chars().next() {
+        if !is_word(c) {
+            out.push(c);
+            at += c.len_utf8();
+            continue;
+        }
+        let rest = &text[at..];
+        let word = &rest[..rest.find(|c| !is_word(c)).unwrap_or(rest.len())];
+        out.push_str(word);
+        let quoted = text[..at].ends_with(['"', '\'']);
+        at += word.len();
+        if is_secret_key(word)
+            && let Some((separator, value)) = value_after(&text[at..], word, quoted)
+        {
+            out.push_str(&text[at..at + separator]);
+            at += separator;
+            let secret = &text[at..at + value];
+            out.push_str(&if secret.starts_with(['[', '|', '>']) { mask_many(secret) } else { mask_one(secret) });
+            at += value;
+        }
+    }
+    out
+}
+
+/// A value with its quotes, if it has any.
+fn mask_one(value: &str) -> String {
+    for quote in ["\"\"\"", "'''", "\"", "'"] {
+        if let Some(inner) = value.strip_prefix(quote) {
+            let (inner, tail) = inner.strip_suffix(quote).map_or((inner, ""), |inner| (inner, quote));
+            let inner = if inner.is_empty() { String::new() } else { mask(inner) };
+            return format!("{quote}{inner}{tail}");
+        }
+    }
+    if matches!(value, "true" | "false" | "null" | "~" | "") { value.to_owned() } else { mask(value) }
+}
+
+/// A list, or a block of YAML.
+fn mask_many(value: &str) -> String {
+    if value.starts_with('[') {
+        return mask_strings(value);
+    }
+    let Some((first, rest)) = value.split_once('\n').filter(|(_, rest)| !rest.trim().is_empty()) else {
+        return value.to_owned();
+    };
+    let indent: String = rest.chars().take_while(|c| *c == ' ').collect();
+    let end = if rest.ends_with('\n') { "\n" } else { "" };
+    format!("{first}\n{indent}{}{end}", mask(rest.trim()))
+}
+
+/// Lengths of what lies between a key and its value, and of the value; `None` where there is no value of text.
+fn value_after(text: &str, key: &str, quoted: bool) -> Option<(usize, usize)> {
+    let after = if quoted { text.strip_prefix(['"', '\'']).unwrap_or(text) } else { text };
+    let bare = after.trim_start_matches([' ', '\t']);
+    let spaced = bare.len() < after.len();
+    let (value, shell) = match bare.strip_prefix(['=', ':']) {
+        Some(value) => {
+            let trimmed = value.trim_start_matches([' ', '\t']);
+            let colon = bare.starts_with(':');
+            (trimmed, !colon && !spaced && trimmed.len() == value.len())
+        }
+        // `--token VALUE`
+        None if key.starts_with("--") && spaced && !bare.starts_with("--") && !bare.starts_with('\\') => (bare, true),
+        None => return None,
+    };
+    let length = value_length(value, quoted, shell);
+    // A table is a place: its keys are looked at by themselves.
+    (length > 0 && !value.starts_with('{')).then_some((text.len() - value.len(), length))
+}
+
+fn value_length(value: &str, json: bool, shell: bool) -> usize {
+    for quote in ["\"\"\"", "'''"] {
+        if let Some(inner) = value.strip_prefix(quote) {
+            return inner.find(quote).map_or(value.len(), |end| end + 6);
+        }
+    }
+    for quote in ['"', '\''] {
+        if let Some(inner) = value.strip_prefix(quote) {
+            let end = end_of_string(inner, quote);
+            return 1 + end + usize::from(inner[end..].starts_with(quote));
+        }
+    }
+    if value.starts_with('[') {
+        return value.find(']').map_or(value.len(), |end| end + 1);
+    }
+    let line = value.find('\n').unwrap_or(value.len());
+    let is_block = value.starts_with(['|', '>'])
+        && value[1..line].trim_end().chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | '+'));
+    if is_block {
+        return line + block(&value[line..]);
+    }
+    let shell = shell && !value.starts_with("Bearer ") && !value.starts_with("Basic ");
+    let stops = |c: char| match c {
+        '\n' | '\r' | '"' | '\'' => true,
+        ' ' | '\t' => shell,
+        ',' | '}' | ']' => json,
+        _ => false,
+    };
+    value[..line].find(stops).map_or(value[..line].trim_end().len(), |end| value[..end].trim_end().len())
+}
+
+/// Length of the indented lines that follow, from the line's end on.
+fn block(text: &str) -> usize {
+    let mut length = 1.min(text.len());
+    let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
+    let first = text[length..].lines().next().map_or(0, indent);
+    for line in text[length..].split_inclusive('\n') {
+        if first == 0 || (indent(line) < first && !line.trim().is_empty()) {
+            break;
+        }
+        length += line.len();
+    }
+    length
+}
+
+/// User information in URLs, what comes after `Bearer` and `Basic`, web tokens, and certificates in base64.
+fn mask_words(text: &str) -> String {
+    let masked = mask_userinfo(text);
+    let (mut out, mut rest, mut scheme) = (String::with_capacity(masked.len()), masked.as_str(), false);
+    let in_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '-' | '_' | '.' | '~');
+    while !rest.is_empty() {
+        let length = rest.find(|c| !in_token(c)).unwrap_or(rest.len());
+        let (word, tail) = rest.split_at(length);
+        let web_token = word.starts_with("eyJ") && word.matches('.').count() == 2;
+        let mixed = word.chars().any(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
+        if (scheme && mixed && word.len() >= 6) || web_token || word.contains(PEM_IN_BASE64) {
+            out.push_str(&mask(word));
+        } else {
+            out.push_str(word);
+        }
+        scheme = matches!(word, "Bearer" | "Basic") && tail.starts_with(' ');
+        let between = tail.find(in_token).unwrap_or(tail.len());
+        scheme &= between == 1;
+        out.push_str(&tail[..between]);
+        rest = &tail[between..];
+    }
+    out
+}
+
+/// `user:password` in `scheme://user:password@host`.
+fn mask_userinfo(text: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find("://") {
+        let (head, tail) = rest.split_at(at + 3);
+        out.push_str(head);
+        let end = tail.find(|c: char| c.is_whitespace() || matches!(c, '/' | '"' | '\'' | ',')).unwrap_or(tail.len());
+        rest = match tail[..end].rfind('@') {
+            Some(sign) => {
+                out.push_str(&mask(&tail[..sign]));
+                &tail[sign..]
+            }
+            None => tail,
+        };
+    }
+    out + rest
+}
+
+#[cfg(test)]
+#[path = "mask_tests.rs"]
+mod tests;

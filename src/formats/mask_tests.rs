@@ -1,0 +1,114 @@
+//! What is masked, what is not, and that files stay files.
+
+use super::*;
+use crate::formats::{containerd::ContainerdConfig, hosts_toml::HostsToml};
+use proptest::prelude::*;
+
+const SECRETS: [&str; 3] = ["hunter2", "dXNlcjpodW50ZXIy", "c2VjcmV0"];
+
+#[track_caller]
+fn clean(text: &str) -> String {
+    let masked = mask_text(text);
+    for secret in SECRETS {
+        assert!(!masked.contains(secret), "{secret} shows:\n{masked}");
+    }
+    assert_eq!(masked, mask_text(&masked), "masking twice is masking once");
+    assert_eq!(masked.lines().count(), text.lines().count(), "{masked}");
+    masked
+}
+
+#[test]
+fn json_stays_json() {
+    let text = r#"{"auths":{"r.example":{"auth":"dXNlcjpodW50ZXIy","email":"a@b"}},"password": "hunter2", "n": 1,
+        "proxies": {"http-proxy": "http://bob:hunter2@proxy:3128/"}, "log-opts": {"splunk-token": "hunter2", "max": "1"},
+        "escaped": "x", "token": "a\"hunter2\\"}"#;
+    let masked: serde_json::Value = serde_json::from_str(&clean(text)).unwrap();
+    assert_eq!(masked["n"], 1);
+    assert_eq!(masked["auths"]["r.example"]["email"], "a@b");
+    assert_eq!(masked["log-opts"]["max"], "1");
+    assert!(masked["proxies"]["http-proxy"].as_str().unwrap().ends_with("@proxy:3128/"));
+    assert!(masked["token"].as_str().unwrap().starts_with("<redacted:"));
+}
+
+#[test]
+fn toml_stays_toml() {
+    let text = "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".registry.configs.\"r\".auth]\n  username = \"bob\"\n  \
+                password = 'hunter2' # hunter is out\n  auth = \"\"\"dXNlcjpodW50ZXIy\"\"\"\n  identitytoken = \"hunter2\"\n\
+                [plugins.x.configs]\n\"q\" = { auth = { password = \"hunter2\", username = \"u\" } }\n";
+    let masked = clean(text);
+    assert!(masked.contains("username = \"bob\"") && masked.contains("# hunter is out"), "{masked}");
+    ContainerdConfig::parse(&masked).unwrap();
+    let hosts = "server = \"https://r\"\n[host.\"https://l\"]\n  header = { X-Any = \"hunter2\" }\n[host.\"https://m\".header]\n\
+                 X-Own = [\"Basic dXNlcjpodW50ZXIy\",\n  \"hunter2\"]\n[host.\"https://n\"]\n  ca = \"/etc/n.crt\"\n";
+    let masked = clean(hosts);
+    assert!(masked.contains("ca = \"/etc/n.crt\"") && masked.contains("server = \"https://r\""), "{masked}");
+    HostsToml::parse(&masked).unwrap();
+}
+
+#[test]
+fn yaml_units_and_environments_keep_their_other_words() {
+    let yaml =
+        "users:\n- name: me\n  user:\n    token: hunter2\n    client-key-data: dXNlcjpodW50ZXIy\n  password: |\n";
+    assert!(clean(yaml).contains("- name: me"));
+    let unit = "[Service]\nEnvironment=\"HTTP_PROXY=http://bob:hunter2@proxy:3128\" NO_PROXY=localhost\n\
+                Environment=MY_PASSWORD=hunter2 OTHER=1\nExecStart=/usr/bin/x --token=hunter2 --port=1 --token hunter2 --v=2\n\
+                Environment='AUTH=Bearer hunter2'\n";
+    let masked = clean(unit);
+    for kept in ["NO_PROXY=localhost", "OTHER=1", "--port=1", "--v=2", "@proxy:3128"] {
+        assert!(masked.contains(kept), "{kept} is gone:\n{masked}");
+    }
+}
+
+#[test]
+fn keys_and_tokens_without_a_name_are_masked_too() {
+    let key =
+        "a: b\n  -----BEGIN RSA PRIVATE KEY-----\n  c2VjcmV0\n  c2VjcmV0\n  -----END RSA PRIVATE KEY-----\nc: d\n";
+    let masked = mask_text(key);
+    assert!(!masked.contains("c2VjcmV0") && masked.starts_with("a: b\n") && masked.ends_with("c: d\n"), "{masked}");
+    assert!(!mask_text("-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n").contains("c2VjcmV0"));
+    let block = "token: |\n  hunter2\n  hunter2\nnext: 1\n";
+    let masked = mask_text(block);
+    assert!(!masked.contains("hunter2") && masked.ends_with("\nnext: 1\n"), "{masked}");
+    for text in ["x: eyJhbGciOi.eyJpc3MiOi.c2VjcmV0", "h: Basic c2VjcmV0", "d: LS0tLS1CRUdJTiBDRVJUSc2VjcmV0"] {
+        assert!(!mask_text(text).contains("c2VjcmV0"), "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_secret_stays_to_the_letter() {
+    for text in [
+        "authorization-plugins = []\n",
+        "[plugins.cri.registry.auths]\n",
+        "authentication:\n  webhook:\n    enabled: true\n",
+        "  \"auths\": {\n",
+        "endpoint = [\"https://mirror.example/v2\"]\n",
+        "automountServiceAccountToken: false\n",
+        "unix:///run/containerd/containerd.sock",
+        "--authentication-token-webhook=true --client-ca-file=/etc/ca.crt",
+        "Basic settings for everybody are here\n",
+        "auth = {\n",
+        "password:\n  nested: 1\n",
+        "",
+    ] {
+        assert_eq!(mask_text(text), text);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_masked_without_panic(text in "[a-z\"'\\\\:=\\[\\]{}|>\\- \n@/é<>,#]{0,80}") {
+        let _ = mask_text(&text);
+    }
+
+    #[test]
+    fn a_password_in_any_of_these_places_is_masked(
+        secret in "[A-Za-z0-9][A-Za-z0-9!$%&*+._~-]{7,20}",
+        place in prop::sample::select(vec![
+            "password = \"@\"", "{\"password\":\"@\"}", "password: @", "Environment=A_TOKEN=@ B=1", "--token @ -v",
+            "x=https://u:@@host/", "auth = '@'", "'Authorization: Bearer @'",
+        ]),
+    ) {
+        let text = place.replacen('@', &secret, 1);
+        prop_assert!(!mask_text(&text).contains(&secret), "{}", mask_text(&text));
+    }
+}
