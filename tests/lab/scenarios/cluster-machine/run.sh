@@ -116,7 +116,7 @@ check_eventually 120 "every pod that stayed is Ready on containerd" all_on conta
 pods_watched n drained
 downtime_end
 check "the budget was kept all the time" budget_kept drained
-note "drained: took ${took[drained]} s: $(steps n cordon drain stop-kubelet await-pods await-node annotate uncordon | awk '{ printf "%s %s s, ", $1, $3 }')"
+note "drained: took ${took[drained]} s: $(steps n cordon drain stop-kubelet stop-docker-pods await-cri await-pods await-node annotate uncordon | awk '{ printf "%s %s s, ", $1, $3 }')"
 told "$LAB_RESULTS/drained.log"
 check "kubectl get node -o wide shows containerd" bash -c '"$0" --kubeconfig "$1" get node node -o wide | grep -w Ready | grep containerd://1.6' "$CP_KUBECTL" "$CP_ADMIN_CONF"
 k get node -o wide | cut -c1-200 | sed 's/^/     /'
@@ -214,7 +214,12 @@ if check "it goes away, and the node moves" gone_in_the_middle away --drain --dr
     check_out "kubeadm's note follows" $CRI noted
     check "the cluster sees containerd" runtime_is containerd://
     check_eventually 180 "every pod that stayed is Ready on containerd" all_on containerd 3
-    check "rollback" goes_back away-back
+    check "it goes away again" cp_stop_api
+    check "and the node goes back without it" goes_back away-back
+    check "what is left to do is printed" grep -q "kubectl annotate node node --overwrite kubeadm.alpha.kubernetes.io/cri-socket=/var/run/dockershim.sock" "$LAB_RESULTS/away-back.log"
+    check "the static pods run on Docker" on n 'curl -sf -m 10 http://127.0.0.1:8081/ && curl -sf -m 10 http://10.0.2.15:8082/ && systemctl is-active docker.service kubelet.service'
+    check "it comes back" cp_start_api
+    check "by hand, as it says" k annotate node node --overwrite kubeadm.alpha.kubernetes.io/cri-socket=/var/run/dockershim.sock
 else
     tail -n 40 "$LAB_RESULTS/away.log" | sed 's/^/     | /'
     check "it comes back" cp_start_api
