@@ -88,6 +88,21 @@ cp_node_runtime() {
     cp_do admin PATCH "/api/v1/nodes/$1/status" '{"status": {"nodeInfo": {"containerRuntimeVersion": "'"$2"'"}}}'
 }
 
+# cp_join LAB_NODE [NODE]: a lab node's own kubelet joins with its own certificate, as `kubeadm join` leaves it. NODE is what
+# that kubelet calls itself, which is its host's name. The node has to reach CP_SERVER (`lab forward`, or relay).
+cp_join() {
+    local at=$1 node=${2:-node} users=$CP_DIR/users/${2:-node} pem=/var/lib/kubelet/pki/kubelet-client-current.pem
+    [ -d "$users" ] || "$LAB" control-plane node "$CP_NAME" "$node" >/dev/null || return
+    "$LAB" put "$at" "$(readlink -f "$users/kubelet-client-current.pem")" $pem &&
+        "$LAB" put "$at" "$CP_CA" /etc/kubernetes/pki/ca.crt &&
+        "$LAB" put "$at" "$users/kubelet.conf" /etc/kubernetes/kubelet.conf &&
+        "$LAB" ssh "$at" "chmod 600 $pem /etc/kubernetes/kubelet.conf
+            sed -i -E 's#client-(certificate|key): .*#client-\\1: $pem#' /etc/kubernetes/kubelet.conf
+            printf '[Service]\\nEnvironment=\"KUBELET_KUBECONFIG_ARGS=--kubeconfig=/etc/kubernetes/kubelet.conf\"\\n' \
+                >/etc/systemd/system/kubelet.service.d/05-kubeconfig.conf
+            systemctl daemon-reload && systemctl restart kubelet.service"
+}
+
 # cp_standin NODE [OPTION...]: its kubelet's stand-in; pods of the node run, and go when they shall.
 # It ends with cp_standin_stop or with the control plane.
 cp_standin() { "$LAB" control-plane stand-in "$CP_NAME" "$@"; }

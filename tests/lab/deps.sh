@@ -16,7 +16,7 @@ command -v dpkg-query >/dev/null || cannot "no dpkg-query"
 # musl-tools: a static castoff binary.
 PLAIN="mmdebstrap systemd-container e2fsprogs xfsprogs openssh-client golang-go dpkg-dev gcc libc6-dev
 musl-tools busybox-static python3 ca-certificates debian-archive-keyring zstd xz-utils cpio kmod
-util-linux procps rpm rpm2cpio man-db"
+util-linux procps curl rpm rpm2cpio man-db"
 QEMU="qemu-system-x86 qemu-utils"
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }

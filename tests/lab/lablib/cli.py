@@ -26,6 +26,8 @@ nodes (in $CASTOFF_LAB_RUN)
   cut NAME                   power cut (machines)
   boot NAME                  boot again from the same disk
   save NAME TAG / load NAME TAG
+  forward NAME PORT          in the node, 127.0.0.1:PORT leads to the same port of this machine (machines)
+  reach NAME PORT            prints a port of this machine that leads to the node's 127.0.0.1:PORT (machines)
   console NAME               the serial log
   ready NAME                 wait until the node is in its shape (again)
   down NAME | --all          throw away
@@ -125,6 +127,13 @@ def dispatch(command, args):
     elif command in ("save", "load"):
         want(2, 2)
         getattr(node.find(args[0]), command)(args[1])
+    elif command in ("forward", "reach"):
+        want(2, 2)
+        if not args[1].isdigit():
+            raise LabError("not a port: %r" % args[1])
+        port = getattr(node.find(args[0]), command)(int(args[1]))
+        if port is not None:
+            print(port)
     elif command == "ready":
         want(1, 1)
         n = node.find(args[0])

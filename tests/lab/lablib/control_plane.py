@@ -204,6 +204,7 @@ class ControlPlane:
         with open(self.dir / "logs" / (process + ".log"), "ab") as log:
             child = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                      start_new_session=True, cwd=str(self.dir))
+        node.wait_named(child, self.marker)
         (self.dir / "processes" / process).write_text("%d\n" % child.pid)
         owner = os.environ.get("CASTOFF_LAB_OWNER")
         if owner:

@@ -32,7 +32,7 @@ def free_port():
 
 
 class Machine(Node):
-    """state: image (folder), memory, cmdline, port, pid."""
+    """state: image (folder), memory, cmdline, port, pid, forwards (pairs of ssh's option and its value)."""
 
     # When the disk of a machine that boots was last written before it started.
     _untouched = None
@@ -140,7 +140,52 @@ class Machine(Node):
         done = subprocess.run(base[:1] + ["-fNM", "-o", "ControlPersist=yes"] + base[1:],
                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL)
-        return done.returncode == 0
+        if done.returncode != 0:
+            return False
+        for way, here in self.state.get("forwards", []):
+            self._put_forward(way, here)
+        return True
+
+    # A node reaches nothing outside of itself, and nothing but ssh reaches it. Single ports go through the shared connection,
+    # and are put up again with it: after a boot, a loaded state, or when it broke.
+
+    def forward(self, port):
+        """In the node, 127.0.0.1:PORT leads to the same port of this machine."""
+        self._add_forward("-R", "127.0.0.1:%d:127.0.0.1:%d" % (port, port))
+
+    def reach(self, port):
+        """A port of this machine that leads to the node's 127.0.0.1:PORT; it stays the same over boots."""
+        tail = ":127.0.0.1:%d" % port
+        for way, here in self.state.get("forwards", []):
+            if way == "-L" and here.endswith(tail):
+                return int(here.split(":")[1])
+        mine = free_port()
+        self._add_forward("-L", "127.0.0.1:%d%s" % (mine, tail))
+        return mine
+
+    def _add_forward(self, way, here):
+        known = self.state.setdefault("forwards", [])
+        if [way, here] not in known:
+            known.append([way, here])
+            self.save_state()
+        self.exec(["true"])  # the connection is there
+        self._put_forward(way, here)
+
+    def _put_forward(self, way, here):
+        base = self._ssh()
+        ask = base[:1] + ["-O", "forward", way, here] + base[1:]
+        end = time.monotonic() + 60
+        while True:
+            done = subprocess.run(ask, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            if done.returncode == 0:
+                return
+            if time.monotonic() > end:
+                raise LabError("%s: ssh does not forward %s %s" % (self.name, way, here))
+            if way == "-R":
+                # A loaded machine still has the sshd of a connection that is no more, and that has the port.
+                self.exec(["ss -Hltnp 'sport = :%s' | sed -n 's/.*sshd.*pid=\\([0-9]*\\).*/\\1/p' | xargs -r kill"
+                           % here.split(":")[1]], check=False)
+            time.sleep(1)
 
     def _forget_ssh(self):
         ctl = self.dir / "ctl"

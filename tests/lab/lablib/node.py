@@ -27,6 +27,14 @@ def alive(pid, marker):
         return False
 
 
+def wait_named(child, marker, deadline=30):
+    """A process that has just become another program has no command line for a moment, and a longer one while a cold disk
+    is busy: nobody must take it for dead then."""
+    end = time.monotonic() + deadline
+    while child.poll() is None and not alive(child.pid, marker) and time.monotonic() < end:
+        time.sleep(0.01)
+
+
 def kill(pid, marker, deadline=20):
     if not alive(pid, marker):
         return
@@ -72,6 +80,7 @@ class Node:
         with open(self.dir / "process.log", "ab") as log:
             child = subprocess.Popen([str(c) for c in cmd], stdin=subprocess.DEVNULL, stdout=log,
                                      stderr=log, start_new_session=True, env=env)
+        wait_named(child, self.marker)
         self.state["pid"] = child.pid
         self.save_state()
         owner = os.environ.get("CASTOFF_LAB_OWNER")
@@ -163,6 +172,11 @@ class Node:
             new.unlink()
             raise LabError("%s: cannot read %s" % (self.name, src))
         new.rename(dst)
+
+    def forward(self, port):
+        raise LabError("%s is no machine: only machines have ports forwarded (tests/lab/relay serves containers)" % self.name)
+
+    reach = forward
 
     def wait_settled(self, deadline=600):
         """Until systemd is done with the boot; returns its word (running or degraded)."""

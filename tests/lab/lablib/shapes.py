@@ -8,11 +8,13 @@ import time
 import tomllib
 from pathlib import Path
 
-from . import config, images, kubelet, machine, node
+from . import config, control_plane, images, kubeadm, kubelet, machine, node
 from .config import CACHE, SHAPES, LabError, say
 
 TAG = "ready"
-KEYS = {"suite", "kind", "memory", "cmdline", "kubelet", "disks", "layers", "ready_deadline", "description"}
+KUBELET_CONFIG = "overlay/var/lib/kubelet/config.yaml"
+KEYS = {"suite", "kind", "memory", "cmdline", "kubelet", "control-plane", "disks", "layers", "ready_deadline",
+        "description"}
 
 
 class Shape:
@@ -29,6 +31,8 @@ class Shape:
         self.memory = spec.get("memory", 2048)
         self.cmdline = spec.get("cmdline", "")
         self.kubelet = spec.get("kubelet")
+        # A whole control plane, as kubeadm leaves it on its first node.
+        self.control_plane = bool(spec.get("control-plane", False))
         # Sizes of more disks, empty at first: /dev/vdb and so on.
         self.disks = spec.get("disks", [])
         self.deadline = spec.get("ready_deadline", 600)
@@ -52,6 +56,8 @@ class Shape:
             parts.append(kubelet.key())
         if self.kubelet == "standin":
             parts.append(config.sha(kubelet.STANDIN))
+        if self.control_plane:
+            parts.append(kubeadm.key())
         return config.sha(*parts, *self.layers)
 
     def command(self):
@@ -88,6 +94,10 @@ def _dress(shape, n):
     """Copies the layers onto a freshly booted node and runs their setup scripts."""
     if shape.kubelet:
         n.put(kubelet.binary(shape.command()), "/usr/bin/kubelet")
+    if shape.control_plane:
+        own = next(layer / KUBELET_CONFIG for layer in reversed(shape.layers) if (layer / KUBELET_CONFIG).exists())
+        with tempfile.TemporaryDirectory(prefix="castoff-lab-") as scratch:
+            kubeadm.dress(n, scratch, own.read_text())
     for layer in shape.layers:
         if (layer / "host.sh").exists():
             with tempfile.TemporaryDirectory(prefix="castoff-lab-") as out:
@@ -133,6 +143,8 @@ def base(name, rebuild=False):
     image = images.image(shape.suite)
     if shape.kubelet:
         kubelet.binary(shape.command())
+    if shape.control_plane:
+        control_plane.binaries()
     with config.locked("shape-" + name):
         if (out / "done").exists() and not rebuild:
             return out

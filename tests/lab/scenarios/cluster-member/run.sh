@@ -41,20 +41,8 @@ relay() {
 cp_up cluster || die "the control plane comes up"
 node_up bookworm-container c
 relay
-"$LAB" control-plane node "$CP_NAME" node >/dev/null || die "the node's certificate"
 cp_kubelet_config cgroupfs
-users=$CP_DIR/users/node
-# As `kubeadm join` leaves it.
-join() {
-    on c 'mkdir -p /var/lib/kubelet/pki /etc/kubernetes/pki' &&
-        put c "$(readlink -f "$(sed -n 's/ *client-key: //p' "$users/kubelet.conf")")" /var/lib/kubelet/pki/kubelet-client-current.pem &&
-        put c "$users/kubelet.conf" /etc/kubernetes/kubelet.conf &&
-        on c "chmod 600 /var/lib/kubelet/pki/*.pem /etc/kubernetes/kubelet.conf
-            sed -i -E 's#client-(certificate|key): .*#client-\\1: /var/lib/kubelet/pki/kubelet-client-current.pem#' /etc/kubernetes/kubelet.conf
-            printf '[Service]\\nEnvironment=\"KUBELET_KUBECONFIG_ARGS=--kubeconfig=/etc/kubernetes/kubelet.conf\"\\n' >/etc/systemd/system/kubelet.service.d/05-kubeconfig.conf
-            systemctl daemon-reload && systemctl restart kubelet.service"
-}
-check "the node joins" join
+check "the node joins" cp_join c
 check_eventually 120 "the cluster sees it Ready" ready
 check "on Docker" runtime_is docker://
 check "kubeadm's note" k annotate node node kubeadm.alpha.kubernetes.io/cri-socket=/var/run/dockershim.sock
