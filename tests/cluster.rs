@@ -234,6 +234,11 @@ fn pods_leave_first_and_come_back_last() {
 
     let report = member.apply(&plan);
     assert_eq!(report.outcome, Outcome::Applied, "{report:#?}");
+    let mut proven: Vec<&str> = report.verification.iter().map(|check| check.id.as_str()).collect();
+    let all = proven.len();
+    proven.sort_unstable();
+    proven.dedup();
+    assert_eq!(proven.len(), all, "nothing is tried twice while pods are away: {:#?}", report.verification);
     assert!(!member.cordoned());
     assert_eq!(member.noted().as_deref(), Some(sim::SOCKET));
     assert_eq!(

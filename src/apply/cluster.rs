@@ -214,7 +214,7 @@ pub fn undo(work: &mut Work<'_>, undo: &Undo) -> Result<Option<String>> {
     } else {
         format!("the cluster was left as it is: {error:#}; by hand: {by_hand}")
     };
-    work.observer.warn(&left);
+    // Whoever takes back says what was left.
     Ok(Some(left))
 }
 

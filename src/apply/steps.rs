@@ -168,7 +168,7 @@ impl Work<'_> {
             Action::StopDockerPods => pods::prepare_stop(self.host)?,
             Action::AwaitCri { endpoint } => {
                 // The sandboxes that were there before this run are not ours to remove later.
-                self.await_cri(endpoint)?;
+                self.serves_cri(endpoint)?;
                 let keep = self.begun.kept(self.host, endpoint)?;
                 Undo::RemovePods { endpoint: endpoint.clone(), keep }
             }
@@ -335,7 +335,8 @@ impl Work<'_> {
     }
 
     /// Waits for CRI, then lets it run pods: kubelet is stopped and nobody minds.
-    fn await_cri(&mut self, endpoint: &str) -> Result<Option<String>> {
+    /// Waits until CRI answers and its runtime is ready.
+    fn serves_cri(&mut self, endpoint: &str) -> Result<()> {
         let deadline = self.timeouts.unit.duration();
         self.wait_until(deadline, |host| {
             Ok(match host.cri(endpoint)?.status(false) {
@@ -344,7 +345,12 @@ impl Work<'_> {
                 Err(error) => Err(format!("{error:#}")),
             })
         })
-        .with_context(|| format!("CRI on {endpoint} does not work"))?;
+        .with_context(|| format!("CRI on {endpoint} does not work"))
+    }
+
+    /// The same, and pods run through it. Once: the node's own are away meanwhile.
+    fn await_cri(&mut self, endpoint: &str) -> Result<Option<String>> {
+        self.serves_cri(endpoint)?;
         if self.plan.desired.skip_checks.iter().any(|id| id == verify::POD_TRIAL) {
             return Ok(None);
         }
