@@ -48,10 +48,16 @@ uids() { on_node | cut -d'|' -f1,2; }
 webs() { k get pods -l app=web --field-selector spec.nodeName=node -o 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}'; }
 web_targets() { webs | sed 's#\(.*\)#\1=@/var/lib/lab/where/\1:8080#'; }
 alone_runs() { k apply -f "$SCENARIO_DIR/alone.yaml" >/dev/null && cp_wait_pods app=alone 1 node; }
-# The pods of web come to the node, the budget kept.
+# The pods of web come to the node, the budget kept. A scheduler whose API server was away hears of a cordon late.
 gather() {
-    k cordon n2 && k rollout restart deployment web && k rollout status deployment web --timeout=400s &&
-        cp_wait_pods app=web 3 node && cp_wait_pods app=web 3 && k uncordon n2
+    local _
+    k cordon n2 || return
+    for _ in 1 2 3; do
+        k rollout restart deployment web && k rollout status deployment web --timeout=400s || return
+        _cp_until 30 _cp_pods_are app=web 3 && _cp_until 5 _cp_pods_are app=web 3 node && { k uncordon n2; return; }
+        sleep 20
+    done
+    return 1
 }
 # Every change that the API server tells of, between these two.
 budget_watch() {
