@@ -546,7 +546,7 @@ fn a_rollback_drains_when_asked_to() {
 }
 
 #[test]
-fn a_rollback_that_was_cut_off_leaves_no_node_cordoned() {
+fn a_cordon_that_cannot_be_lifted_is_left_to_hands() {
     let member = Member::new();
     assert_eq!(member.apply(&member.plan(&member.desired(false))).outcome, Outcome::Applied);
     let options = Options { leaving: Some(LEAVING), ..Options::new(&NEVER) };

@@ -1,6 +1,7 @@
 //! The cluster's side of a rollback that somebody asks for: pods leave before the node goes back, and come again after it.
 //!
-//! In the journal, so that a node whose rollback was cut off is not left cordoned: whoever ends it lifts that.
+//! In the journal: whoever ends a rollback that was cut off lifts the cordon too. Cut off before that, while pods leave, the run is
+//! still as it was and nobody goes on by himself: the next rollback lifts it at its end, or `kubectl uncordon` does.
 
 use super::{Journal, cluster as steps, records, steps::Work};
 use crate::{

@@ -13,11 +13,6 @@ use serde_json::{Value, json};
 /// How often somebody else may be faster.
 const ATTEMPTS: u32 = 5;
 
-/// Its name for a minor release of Kubernetes 1: with the release up to 1.23 (kubeadm `UnversionedKubeletConfigMap`).
-pub fn name(minor: u32) -> String {
-    if minor <= 23 { format!("kubelet-config-1.{minor}") } else { "kubelet-config".to_owned() }
-}
-
 fn path(map: &str) -> String {
     format!("/api/v1/namespaces/kube-system/configmaps/{map}")
 }
@@ -26,8 +21,8 @@ fn path(map: &str) -> String {
 ///
 /// # Errors
 /// When the API server does not answer.
-pub fn look(api: &dyn Api, minor: u32, ask_rights: bool) -> Result<Option<KubeletMap>> {
-    let name = name(minor);
+pub fn look(api: &dyn Api, version: (u32, u32), ask_rights: bool) -> Result<Option<KubeletMap>> {
+    let name = KubeletMap::name_for(version);
     let found = match api.get(&path(&name)) {
         Err(error) if matches!(ApiError::in_chain(&error), Some(ApiError::Forbidden { .. })) => None,
         found => found?,

@@ -40,7 +40,7 @@ fn member(api: &dyn Api, kubeconfig: &str, facts: &Facts, options: &ClusterOptio
     let version = facts.kubelet.version.as_ref().and_then(|version| version_pair(&version.value));
     let changes_map = options.config == ClusterConfig::Apply;
     let kubelet_map = match version {
-        Some((1, minor)) if options.config != ClusterConfig::Skip => kubelet_map::look(api, minor, changes_map)?,
+        Some(version) if options.config != ClusterConfig::Skip => kubelet_map::look(api, version, changes_map)?,
         _ => None,
     };
     let runtime = object.pointer("/status/nodeInfo/containerRuntimeVersion").and_then(Value::as_str);

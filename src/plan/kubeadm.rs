@@ -4,7 +4,7 @@
 use super::draft::{Draft, Phase};
 use crate::{
     formats::package_db::version_pair,
-    model::{Action, Change, ClusterConfig, Facts, Finding, Goal, Origin, Risk, Severity, UndoKind},
+    model::{Action, Change, ClusterConfig, Facts, Finding, Goal, KubeletMap, Origin, Risk, Severity, UndoKind},
 };
 
 const FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
@@ -54,7 +54,7 @@ pub fn kubelet_map(draft: &mut Draft<'_>) {
     if !wrong || way == ClusterConfig::Skip {
         return;
     }
-    let map = seen.map_or_else(|| map_name(version), |map| map.name.clone());
+    let map = seen.map_or_else(|| KubeletMap::name_for(version), |map| map.name.clone());
     let finding = |id: &str, severity: Severity, summary: &str| {
         Finding::new(id, severity, summary).at(member.map_or_else(
             || facts.kubelet.config_path.as_ref().map_or_else(|| Origin::path(FLAGS), |path| Origin::path(&path.value)),
@@ -117,11 +117,6 @@ pub fn kubelet_map(draft: &mut Draft<'_>) {
 /// True where kubeadm made this node.
 fn is_kubeadms(facts: &Facts) -> bool {
     facts.files.contains_key(FLAGS) || facts.kubelet.instance_config.is_some()
-}
-
-/// The ConfigMap's name by release (kubeadm `UnversionedKubeletConfigMap`, on in 1.24).
-fn map_name((major, minor): (u32, u32)) -> String {
-    if (major, minor) <= (1, 23) { format!("kubelet-config-{major}.{minor}") } else { "kubelet-config".to_owned() }
 }
 
 /// The node's name in the cluster.

@@ -78,6 +78,13 @@ pub struct KubeletMap {
     pub may_change: Option<bool>,
 }
 
+impl KubeletMap {
+    /// Its name for a release of Kubernetes: with the release up to 1.23 (kubeadm `UnversionedKubeletConfigMap`, on in 1.24).
+    pub fn name_for((major, minor): (u32, u32)) -> String {
+        if (major, minor) <= (1, 23) { format!("kubelet-config-{major}.{minor}") } else { "kubelet-config".to_owned() }
+    }
+}
+
 /// Other nodes of the cluster. What these credentials may not see is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
