@@ -456,6 +456,23 @@ fn kubeadms_configuration_is_changed_with_the_last_node_only() {
 }
 
 #[test]
+fn what_the_cluster_notes_comes_back_while_its_api_server_still_answers() {
+    let member = Member::new();
+    with_map(&member);
+    member.other("worker-4", "containerd://1.6.20");
+    let plan = member.plan(&applying(&member, ClusterConfig::Apply));
+    assert_eq!(member.apply(&plan).outcome, Outcome::Applied);
+    // It is one of the pods that stop with the node, and does not come back.
+    let api = member.api.clone();
+    member.sim.units.when("stop kubelet.service", move || api.away.set(true));
+    let report = apply::rollback(&member.host(), None, &Options::new(&NEVER), &mut Silent).unwrap();
+    assert_eq!(report.outcome, Outcome::RolledBack, "{report:#?}");
+    assert!(member.map().contains("cgroupDriver: cgroupfs"), "{}", member.map());
+    assert_eq!(member.noted().as_deref(), Some("/var/run/dockershim.sock"));
+    assert!(report.by_hand.is_empty(), "{:?}", report.by_hand);
+}
+
+#[test]
 fn a_config_map_that_cannot_be_changed_takes_no_node_back() {
     let member = Member::new();
     with_map(&member);

@@ -15,8 +15,6 @@ use std::time::Duration;
 
 /// Between two attempts to reach an API server.
 const AGAIN: Duration = Duration::from_secs(2);
-/// How long taking back waits for the API server, which may have moved with the node and need a minute.
-const BACK: Duration = Duration::from_secs(120);
 
 /// Works out how a step is taken back.
 pub fn prepare(host: &Host, action: &Action) -> Result<Undo> {
@@ -177,6 +175,45 @@ fn until(
 /// Takes a step of the cluster's back. An API server that is away or refuses keeps no node from being as it was: what is left
 /// is said.
 pub fn undo(work: &mut Work<'_>, undo: &Undo) -> Result<Option<String>> {
+    let Some((kubeconfig, by_hand)) = addressed(work, undo)? else { return Ok(None) };
+    // An API server that went back with the node is as long on its way as it was there.
+    let limit = work.timeouts.node.duration();
+    let away = if work.api_gone { Duration::ZERO } else { limit };
+    let done = until(work, kubeconfig, (limit, away), &mut |api| put_back(api, undo).map(|()| None));
+    let Err(error) = done else { return Ok(None) };
+    // The node itself is as it was, whatever its cluster says: nobody is helped by a run that is stuck for that.
+    let left = if ApiError::is_away(&error) {
+        work.api_gone = true;
+        format!("the API server does not answer; when it does: {by_hand}")
+    } else {
+        format!("the cluster was left as it is: {error:#}; by hand: {by_hand}")
+    };
+    // Whoever takes back says what was left.
+    Ok(Some(left))
+}
+
+/// Takes back what the cluster notes of the node, before anything of the node stops: its API server may be one of the pods that
+/// do. False when it has to be tried again at the end.
+pub fn undo_ahead(work: &Work<'_>, undo: &Undo) -> bool {
+    // A cordon stays until the node is well.
+    if matches!(undo, Undo::Uncordon { .. }) {
+        return false;
+    }
+    let Ok(Some((kubeconfig, _))) = addressed(work, undo) else { return false };
+    cluster::open(work.host, kubeconfig).and_then(|api| put_back(&*api, undo)).is_ok()
+}
+
+fn put_back(api: &dyn Api, undo: &Undo) -> Result<()> {
+    match undo {
+        Undo::Uncordon { node, .. } => cluster::cordon(api, node, false),
+        Undo::RestoreAnnotation { node, key, value, .. } => cluster::annotate(api, node, key, value.as_deref()),
+        Undo::RestoreKubeletMap { map, key, value, .. } => kubelet_map::set(api, map, key, value.as_deref()),
+        _ => Ok(()),
+    }
+}
+
+/// The kubeconfig for an undo of the cluster's, and how somebody does the same by hand. `None` for what is the node's.
+fn addressed<'a>(work: &Work<'_>, undo: &'a Undo) -> Result<Option<(&'a str, String)>> {
     let (kubeconfig, by_hand) = match undo {
         Undo::Uncordon { node, kubeconfig } => {
             expect(work, kubeconfig, &|action| matches!(action, Action::CordonNode { node: n, .. } if n == node))?;
@@ -196,31 +233,13 @@ pub fn undo(work: &mut Work<'_>, undo: &Undo) -> Result<Option<String>> {
         }
         _ => return Ok(None),
     };
-    let away = if work.api_gone { Duration::ZERO } else { BACK };
-    let done = until(work, kubeconfig, (BACK, away), &mut |api| {
-        match undo {
-            Undo::Uncordon { node, .. } => cluster::cordon(api, node, false)?,
-            Undo::RestoreAnnotation { node, key, value, .. } => cluster::annotate(api, node, key, value.as_deref())?,
-            Undo::RestoreKubeletMap { map, key, value, .. } => kubelet_map::set(api, map, key, value.as_deref())?,
-            _ => {}
-        }
-        Ok(None)
-    });
-    let Err(error) = done else { return Ok(None) };
-    // The node itself is as it was, whatever its cluster says: nobody is helped by a run that is stuck for that.
-    let left = if ApiError::is_away(&error) {
-        work.api_gone = true;
-        format!("the API server does not answer; when it does: {by_hand}")
-    } else {
-        format!("the cluster was left as it is: {error:#}; by hand: {by_hand}")
-    };
-    // Whoever takes back says what was left.
-    Ok(Some(left))
+    Ok(Some((kubeconfig.as_str(), by_hand)))
 }
 
 /// Lets pods come to the node again after a rollback.
 pub fn uncordon(work: &mut Work<'_>, node: &str, kubeconfig: &str) -> Result<()> {
-    until(work, kubeconfig, (BACK, BACK), &mut |api| cluster::cordon(api, node, false).map(|()| None))
+    let limit = work.timeouts.node.duration();
+    until(work, kubeconfig, (limit, limit), &mut |api| cluster::cordon(api, node, false).map(|()| None))
 }
 
 /// A tampered journal must not make us speak to somebody else, or change another node.

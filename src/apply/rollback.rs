@@ -15,7 +15,7 @@ use crate::{
     verify,
 };
 use anyhow::{Context as _, Result, bail};
-use std::sync::atomic::AtomicBool;
+use std::{sync::atomic::AtomicBool, time::Duration};
 
 /// Why and how a run is taken back.
 #[derive(Debug)]
@@ -175,25 +175,15 @@ fn carry_back(work: &mut Work<'_>, journal: &mut Journal, back: &Back) -> RunRep
         open.extend(records::left_alone(journal.entries()));
         open.sort_by_key(|(index, ..)| *index);
     }
-    let tasks = tasks::tasks(&open);
+    let mut tasks = tasks::tasks(&open);
     work.observer.rollback_started(&work.run.id, open.len(), &back.why);
+    tasks.retain(|task| !ahead(work, journal, task));
     // A rollback that a signal asked for must not be stopped by that same signal.
     work.interrupt = &NEVER;
     for (done, task) in tasks.iter().enumerate() {
         let start = work.host.clock.monotonic();
         match work.take_back(task, back.force) {
-            Ok(skipped) => {
-                if let Some(skipped) = &skipped {
-                    work.observer.warn(skipped);
-                }
-                for record in tasks::marks(task, skipped.as_deref()) {
-                    note(work, journal, record);
-                }
-                let seconds = work.host.clock.monotonic().saturating_sub(start).as_secs_f64();
-                if skipped.is_none() && task.acts(work.host.is_live()) {
-                    work.observer.undone(&task.describe(), seconds);
-                }
-            }
+            Ok(skipped) => taken(work, journal, task, skipped.as_deref(), start),
             Err(error) => {
                 let error = format!("{}: {error:#}", task.describe());
                 let index = task.steps.first().copied().unwrap_or_default();
@@ -210,6 +200,30 @@ fn carry_back(work: &mut Work<'_>, journal: &mut Journal, back: &Back) -> RunRep
             end(work, journal, outcome, left.into_iter().collect())
         }
         Err(error) => stuck(work, journal, &format!("{error:#}"), &[]),
+    }
+}
+
+/// Takes back ahead of the node what only its cluster has to do with. True when that is done.
+fn ahead(work: &mut Work<'_>, journal: &mut Journal, task: &tasks::Task) -> bool {
+    let start = work.host.clock.monotonic();
+    let done = matches!(&task.act, tasks::Act::Undo(undo) if steps::undo_ahead(work, undo));
+    if done {
+        taken(work, journal, task, None, start);
+    }
+    done
+}
+
+/// Notes and tells that something was taken back, or what of it was left alone.
+fn taken(work: &mut Work<'_>, journal: &mut Journal, task: &tasks::Task, skipped: Option<&str>, start: Duration) {
+    if let Some(skipped) = skipped {
+        work.observer.warn(skipped);
+    }
+    for record in tasks::marks(task, skipped) {
+        note(work, journal, record);
+    }
+    let seconds = work.host.clock.monotonic().saturating_sub(start).as_secs_f64();
+    if skipped.is_none() && task.acts(work.host.is_live()) {
+        work.observer.undone(&task.describe(), seconds);
     }
 }
 

@@ -59,7 +59,8 @@ pub fn tasks(open: &[(usize, String, Undo)]) -> Vec<Task> {
         Undo::Restart { .. } | Undo::StartContainers { .. } => true,
         _ => false,
     });
-    // Last of all: the node is as it was by then, whether or not its cluster answers.
+    // Last of all: the node is as it was by then, whether or not its cluster answers. (Where it answers before anything stops, its
+    // notes of the node come back then: `cluster::undo_ahead`.)
     push(&mut tasks, backwards(), |undo| {
         matches!(undo, Undo::Uncordon { .. } | Undo::RestoreAnnotation { .. } | Undo::RestoreKubeletMap { .. })
     });

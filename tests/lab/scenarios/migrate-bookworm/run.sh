@@ -124,12 +124,12 @@ check "the pods run on Docker again, and on Docker only" on_docker
 check "every file, mode, owner, link and unit state is as it was" same_as before after
 
 note "-- the wizard, and commit"
-# Somebody at a terminal: enter for "show the plan and go on", then the node's name to confirm.
+# Somebody at a terminal: enter for "show the plan and go on", G for all of it, then the node's name to confirm.
 wizard() {
     # Each answer waits for its question: an emulated node can take long to look at itself.
-    on n "asked() { for i in \$(seq 200); do grep -q \"\$1\" /root/wizard.log && return; sleep 1; done; }
+    on n "asked() { for i in \$(seq 200); do grep -q -e \"\$1\" /root/wizard.log && return; sleep 1; done; }
         rm -f /root/wizard.log; touch /root/wizard.log
-        ( asked 'What now'; sleep 1; printf '\\r'; asked 'Type the node'; sleep 1; printf 'node\\r'; sleep 300 ) 2>/dev/null |
+        ( asked 'What now'; sleep 1; printf '\\r'; asked '-- more'; sleep 1; printf 'G'; asked 'Type the node'; sleep 1; printf 'node\\r'; sleep 300 ) 2>/dev/null |
         script -qefc 'castoff migrate --no-trial' /dev/null >/root/wizard.log 2>&1 &
         sleep 1"
     on n 'for i in $(seq 300); do grep -Eq "unless you keep it|^error" /root/wizard.log && break; sleep 1; done
