@@ -7,198 +7,18 @@ mod common;
 
 use castoff::{
     apply::{self, Leaving, Options, Silent},
-    cluster,
-    formats::kubeconfig::Kubeconfig,
-    host::{Api, Containerd, Cri, Doors, FakeApi, FakeEviction, FakeUnits, Faults, Host, LayerStore, Units as _},
-    model::{Action, CRI_SOCKET, ClusterConfig, ClusterOptions, Desired, Outcome, Plan, RunReport, RunState},
-    plan,
+    host::{Api as _, FakeEviction},
+    model::{Action, ClusterConfig, ClusterOptions, Desired, Outcome, Plan, RunState},
 };
 use common::{
-    fixture,
-    sim::{self, Sim},
-    tree,
-    world::{World, newest},
+    member::{MAP, Member, NODE, pod},
+    sim, tree,
+    world::newest,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{cell::Cell, rc::Rc, sync::atomic::AtomicBool};
 
-const NODE: &str = "/api/v1/nodes/worker-3";
-const MAP: &str = "/api/v1/namespaces/kube-system/configmaps/kubelet-config-1.20";
-const CONF: &str = "/etc/kubernetes/kubelet.conf";
 static NEVER: AtomicBool = AtomicBool::new(false);
-
-/// The node and its cluster.
-struct Member {
-    sim: Sim,
-    api: FakeApi,
-    /// The API server is one of the pods: it is there only while kubelet is.
-    moves: Rc<Cell<bool>>,
-    /// The revision of etcd on this node; absent where nothing answers.
-    etcd: Rc<Cell<Option<u64>>>,
-}
-
-/// The node's doors, and the API server's beside them. Each time it is asked, kubelet has just reported.
-#[derive(Debug)]
-struct WithApi {
-    inner: Box<dyn Doors>,
-    api: FakeApi,
-    units: FakeUnits,
-    sim: Sim,
-    moves: Rc<Cell<bool>>,
-    etcd: Rc<Cell<Option<u64>>>,
-}
-
-impl Doors for WithApi {
-    fn cri(&self, endpoint: &str) -> anyhow::Result<Box<dyn Cri>> {
-        self.inner.cri(endpoint)
-    }
-
-    fn containerd(&self, endpoint: &str) -> anyhow::Result<Box<dyn Containerd>> {
-        self.inner.containerd(endpoint)
-    }
-
-    fn layers(&self, endpoint: &str) -> anyhow::Result<Box<dyn LayerStore>> {
-        self.inner.layers(endpoint)
-    }
-
-    fn told(&self, url: &str) -> anyhow::Result<(u16, String)> {
-        let Some(revision) = self.etcd.get() else { anyhow::bail!("nothing answers at {url}") };
-        Ok(match url {
-            "http://127.0.0.1:2381/health" => (200, "{\"health\":\"true\"}".to_owned()),
-            _ => (200, format!("etcd_server_has_leader 1\netcd_debugging_mvcc_current_revision {revision}\n")),
-        })
-    }
-
-    fn api(&self, _: &Kubeconfig, read: &dyn Fn(&str) -> anyhow::Result<Vec<u8>>) -> anyhow::Result<Box<dyn Api>> {
-        assert_eq!(read("/var/lib/kubelet/pki/kubelet-client-current.pem").unwrap(), b"PEM");
-        let kubelet = self.units.state("kubelet.service").unwrap().is_active();
-        if self.moves.get() {
-            self.api.away.set(!kubelet);
-        }
-        if let Some(mut node) = self.api.object(NODE).filter(|_| kubelet) {
-            let moved = self.sim.live().keys().any(|name| name.contains("containerd") && name.contains("pod"))
-                || self.units.state("docker.service").is_ok_and(|state| !state.is_active());
-            node["status"]["nodeInfo"]["containerRuntimeVersion"] =
-                json!(if moved { "containerd://1.6.20" } else { "docker://20.10.24" });
-            node["status"]["conditions"][0]["lastHeartbeatTime"] = json!(self.sim.process(&Faults::none()).clock.now());
-            self.api.put(NODE, node);
-        }
-        Ok(Box::new(self.api.clone()))
-    }
-}
-
-fn pod(name: &str, owner: Option<&str>) -> Value {
-    let owners: Vec<Value> =
-        owner.iter().map(|kind| json!({ "kind": kind, "name": "owner", "controller": true })).collect();
-    json!({
-        "metadata": { "namespace": "default", "name": name, "uid": format!("uid-{name}"), "ownerReferences": owners },
-        "spec": { "nodeName": "worker-3" }, "status": { "phase": "Running" },
-    })
-}
-
-impl Member {
-    fn new() -> Self {
-        let sim = Sim::new();
-        let conf = "apiVersion: v1\nkind: Config\nclusters:\n- cluster: {certificate-authority-data: Q0E=, server: 'https://10.0.0.1:6443'}\n  name: c\n\
-            contexts:\n- context: {cluster: c, user: u}\n  name: x\ncurrent-context: x\nusers:\n- name: u\n  user: {client-certificate: /var/lib/kubelet/pki/kubelet-client-current.pem, client-key: /var/lib/kubelet/pki/kubelet-client-current.pem}\n";
-        tree::put(sim.dir(), CONF, conf);
-        tree::put(sim.dir(), "/var/lib/kubelet/pki/kubelet-client-current.pem", "PEM");
-        let drop_in = "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf";
-        let text = std::fs::read_to_string(tree::at(sim.dir(), drop_in)).unwrap();
-        tree::put(sim.dir(), drop_in, text.replace("--config=", "--kubeconfig=/etc/kubernetes/kubelet.conf --config="));
-        let api = FakeApi::default();
-        api.put(
-            NODE,
-            json!({
-                "metadata": { "name": "worker-3", "annotations": { CRI_SOCKET: "/var/run/dockershim.sock" } }, "spec": {},
-                "status": { "nodeInfo": { "containerRuntimeVersion": "docker://20.10.24" },
-                    "conditions": [{ "type": "Ready", "status": "True", "lastHeartbeatTime": "2026-01-01T00:00:00Z" }] },
-            }),
-        );
-        let member = Self { sim, api, moves: Rc::default(), etcd: Rc::default() };
-        member.other("worker-4", "docker://20.10.24");
-        member.pod("app-5d7c", pod("app-5d7c", Some("ReplicaSet")));
-        member.pod("agent-1", pod("agent-1", Some("DaemonSet")));
-        member
-    }
-
-    /// Another node of the cluster, Ready.
-    fn other(&self, name: &str, runtime: &str) {
-        self.api.put(
-            &format!("/api/v1/nodes/{name}"),
-            json!({
-                "metadata": { "name": name }, "spec": {}, "status": {
-                    "nodeInfo": { "containerRuntimeVersion": runtime }, "conditions": [{ "type": "Ready", "status": "True" }],
-                },
-            }),
-        );
-    }
-
-    fn change(&self, path: &str, change: impl FnOnce(&mut Value)) {
-        let mut object = self.api.object(path).unwrap();
-        change(&mut object);
-        self.api.put(path, object);
-    }
-
-    fn map(&self) -> String {
-        self.api.object(MAP).unwrap()["data"]["kubelet"].as_str().unwrap().to_owned()
-    }
-
-    fn pod(&self, name: &str, object: Value) {
-        self.api.put(&format!("/api/v1/namespaces/default/pods/{name}"), object);
-    }
-
-    fn host(&self) -> Host {
-        let mut host = self.sim.process(&Faults::none());
-        let (api, units, sim) = (self.api.clone(), self.sim.units.clone(), self.sim.clone());
-        let (moves, etcd) = (Rc::clone(&self.moves), Rc::clone(&self.etcd));
-        let inner = std::mem::replace(&mut host.doors, Box::new(Nothing));
-        host.doors = Box::new(WithApi { inner, api, units, sim, moves, etcd });
-        host
-    }
-
-    fn desired(&self, drain: bool) -> Desired {
-        Desired { cluster: ClusterOptions { drain, ..ClusterOptions::NONE }, ..self.sim.desired() }
-    }
-
-    fn plan(&self, desired: &Desired) -> Plan {
-        let host = self.host();
-        let mut facts = fixture::facts_for(&host, &self.sim.assumptions(), desired);
-        facts.cluster = cluster::look(&host, &facts, &desired.cluster);
-        plan::plan(&facts, desired, plan::Options::default())
-    }
-
-    fn apply(&self, plan: &Plan) -> RunReport {
-        let options = Options { commit: true, ..Options::new(&NEVER) };
-        apply::apply(&self.host(), plan, &options, &mut Silent).unwrap()
-    }
-
-    fn acts(&self) -> Vec<String> {
-        let reviews = |act: &&String| !act.contains("selfsubjectaccessreviews");
-        self.api.acts.borrow().iter().filter(reviews).cloned().collect()
-    }
-
-    fn cordoned(&self) -> bool {
-        cluster::is_cordoned(&self.api.object(NODE).unwrap())
-    }
-
-    fn noted(&self) -> Option<String> {
-        cluster::annotation(&self.api.object(NODE).unwrap(), CRI_SOCKET)
-    }
-}
-
-#[derive(Debug)]
-struct Nothing;
-
-impl Doors for Nothing {
-    fn cri(&self, endpoint: &str) -> anyhow::Result<Box<dyn Cri>> {
-        anyhow::bail!("{endpoint}")
-    }
-
-    fn containerd(&self, endpoint: &str) -> anyhow::Result<Box<dyn Containerd>> {
-        anyhow::bail!("{endpoint}")
-    }
-}
 
 fn ids(plan: &Plan) -> Vec<&str> {
     plan.steps.iter().map(|step| step.id.as_str()).collect()
@@ -405,15 +225,6 @@ fn found<'a>(plan: &'a Plan, id: &str) -> Option<&'a castoff::model::Finding> {
     plan.findings.iter().find(|finding| finding.id == id)
 }
 
-/// kubeadm's ConfigMap says cgroupfs, as kubelet's own file does.
-fn with_map(member: &Member) {
-    let text = "# ours\napiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\ncgroupDriver: cgroupfs # as Docker\n";
-    member.api.put(
-        MAP,
-        json!({ "metadata": { "name": "kubelet-config-1.20", "resourceVersion": "7" }, "data": { "kubelet": text } }),
-    );
-}
-
 fn applying(member: &Member, config: ClusterConfig) -> Desired {
     let desired = member.desired(false);
     Desired { cluster: ClusterOptions { config, ..desired.cluster.clone() }, ..desired }
@@ -422,7 +233,7 @@ fn applying(member: &Member, config: ClusterConfig) -> Desired {
 #[test]
 fn kubeadms_configuration_is_changed_with_the_last_node_only() {
     let member = Member::new();
-    with_map(&member);
+    member.with_map();
     let said = member.plan(&member.desired(false));
     assert!(found(&said, "kubeadm-cgroup-driver").unwrap().summary.contains("says cgroupfs"));
     let skipped = member.plan(&applying(&member, ClusterConfig::Skip));
@@ -443,7 +254,7 @@ fn kubeadms_configuration_is_changed_with_the_last_node_only() {
     assert!(text.starts_with("# ours\n") && text.ends_with("cgroupDriver: systemd # as Docker\n"), "{text}");
     // A second time there is nothing to do, and a node that is moved already can do it alone.
     assert!(member.plan(&wish).is_empty());
-    with_map(&member);
+    member.with_map();
     let alone = member.plan(&wish);
     assert_eq!(ids(&alone), ["kubelet-config-map"]);
 
@@ -458,7 +269,7 @@ fn kubeadms_configuration_is_changed_with_the_last_node_only() {
 #[test]
 fn what_the_cluster_notes_comes_back_while_its_api_server_still_answers() {
     let member = Member::new();
-    with_map(&member);
+    member.with_map();
     member.other("worker-4", "containerd://1.6.20");
     let plan = member.plan(&applying(&member, ClusterConfig::Apply));
     assert_eq!(member.apply(&plan).outcome, Outcome::Applied);
@@ -475,7 +286,7 @@ fn what_the_cluster_notes_comes_back_while_its_api_server_still_answers() {
 #[test]
 fn a_config_map_that_cannot_be_changed_takes_no_node_back() {
     let member = Member::new();
-    with_map(&member);
+    member.with_map();
     member.other("worker-4", "containerd://1.6.20");
     let plan = member.plan(&applying(&member, ClusterConfig::Apply));
     member.change(MAP, |map| map["data"] = json!({}));
@@ -483,7 +294,7 @@ fn a_config_map_that_cannot_be_changed_takes_no_node_back() {
     assert_eq!(report.outcome, Outcome::Applied, "{report:#?}");
     let make_up = || apply::make_up(&member.host(), None, &Options::new(&NEVER), &mut Silent);
     assert!(format!("{:#}", make_up().unwrap_err()).contains("has no entry `kubelet`"));
-    with_map(&member);
+    member.with_map();
     assert_eq!(make_up().unwrap().1, 1);
     assert!(member.map().contains("cgroupDriver: systemd"));
 }

@@ -9,14 +9,16 @@
 mod common;
 
 use castoff::{
+    apply::{self, Leaving, Options, Silent},
     host::{FaultMode, Faults},
     model::{Outcome, Plan, RunReport, RunState},
 };
 use common::{
     fixture,
+    member::Attacked,
     sim::{OTHER, Sim},
     tree,
-    world::{State, TreeWorld, World, apply, newest, plan_of, resume, rollback, tidy},
+    world::{State, TreeWorld, World, apply, newest, options, plan_of, resume, rollback, tidy},
 };
 
 const DEATHS: [FaultMode; 3] = [FaultMode::DieBefore, FaultMode::DieAfter, FaultMode::Torn];
@@ -210,6 +212,25 @@ impl<'a> Attack<'a> {
         self.effects_by(name, 1);
     }
 
+    /// Every request of the cluster's API server.
+    fn requests(&self, name: &str) {
+        let asked: Vec<u64> = (1..=self.effects).filter(|n| self.name(*n).contains(" /api")).collect();
+        for &n in &asked {
+            self.every_mode(n);
+        }
+        println!("{name}: {} requests, {} faults tried, none lost", asked.len(), asked.len() * 7);
+    }
+
+    fn every_mode(&self, n: u64) {
+        if !self.reboots {
+            self.fail(n);
+        }
+        for mode in DEATHS {
+            self.die(n, mode, Way::Resume);
+            self.die(n, mode, Way::Rollback);
+        }
+    }
+
     /// Every `stride`th effect, each node with a phase of its own; with CASTOFF_CRASH=all every one.
     fn effects_by(&self, name: &str, stride: usize) {
         let stride = if all() { 1 } else { stride };
@@ -217,13 +238,7 @@ impl<'a> Attack<'a> {
         let mut chosen = 0;
         for n in (1..=self.effects).skip(phase).step_by(stride) {
             chosen += 1;
-            if !self.reboots {
-                self.fail(n);
-            }
-            for mode in DEATHS {
-                self.die(n, mode, Way::Resume);
-                self.die(n, mode, Way::Rollback);
-            }
+            self.every_mode(n);
         }
         let tried = chosen * if self.reboots { 6 } else { 7 };
         assert!(tried > 0, "{name}: no effect was tried");
@@ -283,6 +298,63 @@ fn a_running_node_survives_a_second_power_cut_during_the_recovery() {
     let attack = Attack { reboots: true, ..Attack::new(&simulated) };
     let tried = attack.pairs("running node with power cuts", 17);
     assert!(tried > 20, "only {tried} pairs were tried");
+}
+
+fn member() -> Box<dyn World> {
+    Box::new(Attacked::new())
+}
+
+#[test]
+fn a_member_of_a_cluster_survives_a_fault_at_every_effect() {
+    // What the cluster adds, and some of what every running node does.
+    let attack = Attack::new(&member);
+    let asked = attack.log.iter().filter(|what| what.contains(" /api")).count();
+    assert!(asked > 10, "{:#?}", attack.log);
+    attack.effects_by("member of a cluster", 11);
+    attack.requests("member of a cluster");
+}
+
+#[test]
+fn a_member_of_a_cluster_survives_a_fault_during_the_recovery() {
+    let tried = Attack::new(&member).pairs("member of a cluster", 41);
+    assert!(tried > 20, "only {tried} pairs were tried");
+}
+
+#[test]
+fn a_rollback_that_drains_survives_death_at_every_effect() {
+    let attack = Attack::new(&member);
+    let how = Leaving { force: false, delete_emptydir_data: false, grace: None, timeout: None };
+    let drained = Options { leaving: Some(how), ..options() };
+    let moved = || {
+        let world = member();
+        assert_eq!(apply(&*world, &attack.plan, &Faults::none()).unwrap().outcome, Outcome::Applied);
+        world
+    };
+    let back = |world: &dyn World, faults: &Faults| apply::rollback(&world.host(faults), None, &drained, &mut Silent);
+    let counting = Faults::at(u64::MAX, FaultMode::Fail);
+    let world = moved();
+    assert_eq!(back(&*world, &counting).unwrap().outcome, Outcome::RolledBack);
+    attack.expect(&*world, &attack.old, "drained");
+    let log = counting.log();
+    let is_asked = |n: u64| log[usize::try_from(n).unwrap() - 1].contains(" /api");
+    let mut tried = 0;
+    for n in (1..=counting.count()).filter(|n| all() || is_asked(*n) || n % 9 == 0) {
+        for mode in DEATHS {
+            let what =
+                format!("dead at effect {n} of a drained rollback ({}) {mode:?}", log[usize::try_from(n).unwrap() - 1]);
+            let world = moved();
+            let _ = back(&*world, &Faults::at(n, mode));
+            if newest(&*world) != Some(RunState::RolledBack) {
+                // Whoever comes next need not know of the drain.
+                let report = rollback(&*world, &Faults::none()).unwrap_or_else(|error| panic!("{what}: {error:#}"));
+                assert_eq!(report.outcome, Outcome::RolledBack, "{what}: {:#?}", report.by_hand);
+            }
+            attack.expect(&*world, &attack.old, &what);
+            tried += 1;
+        }
+    }
+    assert!(tried > 30, "only {tried} deaths were tried");
+    println!("drained rollback: {tried} deaths tried, none lost");
 }
 
 /// Fixtures whose plan does something.

@@ -1,4 +1,4 @@
-//! What the integration tests share: file trees and their comparison, fixture nodes, a simulated running node, and the
+//! What the integration tests share: file trees and their comparison, fixture nodes, a simulated running node, alone and in a cluster, and the
 //! two worlds (file tree, running node) that the attacks are run against.
 #![allow(dead_code, reason = "every test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
@@ -6,6 +6,7 @@
 
 pub mod docker_store;
 pub mod fixture;
+pub mod member;
 pub mod program;
 pub mod sim;
 pub mod sim_parts;

@@ -65,6 +65,10 @@ pub trait World {
     fn desired(&self) -> Desired {
         fixture::desired(self.skip_checks())
     }
+    /// Its plan as it is now.
+    fn plan(&self) -> Plan {
+        fixture::plan_for(&self.host(&Faults::none()), &self.assumptions(), &self.desired())
+    }
     /// What must never happen and did, such as a pod on two runtimes.
     fn violations(&self) -> Vec<String> {
         Vec::new()
@@ -190,7 +194,7 @@ pub const fn options() -> Options<'static> {
 
 /// The plan of a world as it is now.
 pub fn plan_of(world: &dyn World) -> Plan {
-    fixture::plan_for(&world.host(&Faults::none()), &world.assumptions(), &world.desired())
+    world.plan()
 }
 
 /// Applies in a new process.

@@ -83,6 +83,19 @@ goes_back() {
     took[$tag]=$(_since "$from")
     [ $code = 0 ] || { tail -n 30 "$LAB_RESULTS/$tag.log"; return 1; }
 }
+# asks TAG OPTION...: the same by the wizard, with somebody at a terminal who reads the plan and says yes.
+asks() {
+    local tag=$1 from code; shift
+    from=$(_now)
+    on n "asked() { for i in \$(seq 1500); do grep -q -e \"\$1\" /root/wizard.log && return; sleep 0.2; done; }
+        rm -f /root/wizard.log; touch /root/wizard.log
+        ( asked 'What now'; sleep 1; printf '\\r'; asked 'more:'; sleep 1; printf 'G'; asked 'Apply '; sleep 1; printf 'y'
+          for i in \$(seq 900); do grep -Eq 'unless you keep it|^error|Cancelled' /root/wizard.log && break; sleep 1; done; sleep 5 ) |
+        script -qefc 'castoff migrate $*' /dev/null >/root/wizard.log 2>&1"; code=$?
+    took[$tag]=$(_since "$from")
+    on n "tr -d '\r' </root/wizard.log | sed 's/\x1b\[[0-9;?]*[A-Za-z]//g'" >"$LAB_RESULTS/$tag.log"
+    [ $code = 0 ] || { tail -n 30 "$LAB_RESULTS/$tag.log"; return 1; }
+}
 # The driver in kubeadm's configuration of all kubelets.
 driver_of_all() { k -n kube-system get configmap kubelet-config-1.20 -o 'jsonpath={.data.kubelet}' | sed -n 's/^cgroupDriver: //p'; }
 
@@ -117,13 +130,17 @@ check "  nor any pod" diff "$LAB_RESULTS/uids.start" <(uids)
 budget_watch drained
 # shellcheck disable=SC2086
 pods_watch n drained $FIXED $ALONE
-check "it moves, drained" moves drained --drain --drain-force
+check "the wizard drains it, unasked" asks drained --drain-force
 check_eventually 120 "every pod that stayed is Ready on containerd" all_on containerd 3
 pods_watched n drained
 downtime_end
 check "the budget was kept all the time" budget_kept drained
 note "drained: took ${took[drained]} s: $(steps n cordon drain stop-kubelet stop-docker-pods await-cri await-pods await-node annotate uncordon | awk '{ printf "%s %s s, ", $1, $3 }')"
 told "$LAB_RESULTS/drained.log"
+check "  said so before" grep -q "pods *drained first, and welcome again at the end" "$LAB_RESULTS/drained.log"
+check_fails "  and asked for no name, since no work was left on the node" grep -q "Type the node" "$LAB_RESULTS/drained.log"
+check "  and says how to do the same unasked" grep -q "castoff migrate --yes --drain --drain-force" "$LAB_RESULTS/drained.log"
+check "it is kept" on n castoff commit
 check "kubectl get node -o wide shows containerd" bash -c '"$0" --kubeconfig "$1" get node node -o wide | grep -w Ready | grep containerd://1.6' "$CP_KUBECTL" "$CP_ADMIN_CONF"
 k get node -o wide | cut -c1-200 | sed 's/^/     /'
 check "the node is Ready" ready
