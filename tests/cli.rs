@@ -199,7 +199,12 @@ fn a_profile_is_checked_before_anything_else() {
     let node = Node::new(DOCKERSHIM);
     let profile = |text: &str| tree::put(node.path(), "/etc/castoff/profile.toml", text);
     profile("# site\nimages = \"none\"\nsandbox-imag = \"x\"\n");
-    node.unchanged(&["plan"]).code(1).silent().error(&["/etc/castoff/profile.toml", "sandbox-imag", "line 3"]);
+    node.unchanged(&["plan"]).code(1).silent().error(&[
+        "/etc/castoff/profile.toml",
+        "sandbox-imag",
+        "line 3",
+        "did you mean sandbox-image?",
+    ]);
     profile("images = \n");
     node.unchanged(&["plan"]).code(1).error(&["/etc/castoff/profile.toml", "line 1"]);
     profile("[timeouts]\npods = 600\n");

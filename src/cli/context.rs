@@ -12,7 +12,7 @@ use crate::{
     checks, cluster,
     host::{Faults, Host, bundle_file, user_files},
     inspect,
-    model::{API_VERSION, Assumptions, Desired, Facts, Finding, Plan, Profile},
+    model::{API_VERSION, Assumptions, Desired, Facts, Finding, PROFILE_KEYS, Plan, Profile},
     plan,
     ui::Printer,
     verify::trial,
@@ -167,11 +167,20 @@ fn profile(text: Option<&str>, path: Option<&Path>) -> Result<Profile> {
     let Some(text) = text else { return Ok(Profile::default()) };
     let shown = path.map_or_else(|| PROFILE.to_owned(), |path| path.display().to_string());
     // toml's error shows the line with a caret below the fault.
-    let profile: Profile = toml::from_str(text).map_err(|error| anyhow!("{shown} cannot be used\n{error}"))?;
+    let profile: Profile = toml::from_str(text).map_err(|error| {
+        let close = meant_key(error.message()).map(|close| format!("\n{close}")).unwrap_or_default();
+        anyhow!("{shown} cannot be used\n{}{close}", error.to_string().trim_end())
+    })?;
     for id in &profile.skip_checks {
         known_check(id).with_context(|| format!("{shown} skips a check"))?;
     }
     Ok(profile)
+}
+
+/// A guess for a key of the profile that there is not.
+fn meant_key(message: &str) -> Option<String> {
+    let wrong = message.strip_prefix("unknown field `")?.split('`').next()?;
+    guess(wrong, PROFILE_KEYS.iter().flat_map(|key| [key.key, key.table]).filter(|word| !word.is_empty()))
 }
 
 /// Whether and how loudly the planned configuration is tried.

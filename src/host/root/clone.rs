@@ -3,6 +3,7 @@
 
 use super::{
     Root,
+    clone_tree::tree,
     layers::{Bridge, mount_id, open_dir, times},
 };
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -11,7 +12,6 @@ use rustix::{
     io::Errno,
 };
 use std::{
-    collections::HashMap,
     ffi::{CStr, CString, OsStr, OsString},
     fs::File,
     os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
@@ -80,12 +80,7 @@ impl Root {
                 }
                 None => (open_dir(CWD, &from)?, open_dir(CWD, &to)?),
             };
-            let (source, target) = (File::from(source), File::from(target));
-            let before = sys::fstat(&source)?;
-            let mut clone = Clone { root: target.as_fd(), how, seen: HashMap::new(), cloned: Cloned::default() };
-            clone.dir(source.as_fd(), target.as_fd(), Path::new(""))?;
-            dress(&source, &target, &before)?;
-            Ok(clone.cloned)
+            tree(source, target, how)
         })
     }
 
@@ -228,7 +223,7 @@ fn belongs_to_layer(key: &OsStr) -> bool {
 }
 
 /// Gives a file or directory that is open owner, mode, attributes and times of another.
-fn dress(from: &File, to: &File, stat: &Stat) -> Result<()> {
+pub(super) fn dress(from: &File, to: &File, stat: &Stat) -> Result<()> {
     use xattr::FileExt as _;
     let now = sys::fstat(to)?;
     // Each of these is a transaction of the file system, and there may be a hundred thousand files.
@@ -255,7 +250,7 @@ fn dress(from: &File, to: &File, stat: &Stat) -> Result<()> {
 }
 
 /// The same for what cannot be opened: links, devices, pipes.
-fn dress_special(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &OsStr, stat: &Stat) -> Result<()> {
+pub(super) fn dress_special(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &OsStr, stat: &Stat) -> Result<()> {
     let (uid, gid) = (sys::Uid::from_raw(stat.st_uid), sys::Gid::from_raw(stat.st_gid));
     sys::chownat(to, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
@@ -268,84 +263,8 @@ fn dress_special(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &OsStr, stat: &
     Ok(sys::utimensat(to, name, &times(stat), AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
-struct Clone<'a> {
-    root: BorrowedFd<'a>,
-    how: Cloning,
-    /// Files with several names: where the first of them was made.
-    seen: HashMap<(u64, u64), PathBuf>,
-    cloned: Cloned,
-}
-
-impl Clone<'_> {
-    fn dir(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, path: &Path) -> Result<()> {
-        expect_shallow(path)?;
-        for name in entries(from)? {
-            let name = OsString::from_vec(name.into_bytes());
-            let at = path.join(&name);
-            self.entry(from, to, &name, &at).map_err(|error| placed(error, &at))?;
-            self.cloned.entries += 1;
-        }
-        Ok(())
-    }
-
-    fn entry(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &OsStr, at: &Path) -> Result<()> {
-        let stat = sys::statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        let kind = FileType::from_raw_mode(stat.st_mode);
-        if kind != FileType::Directory && stat.st_nlink > 1 {
-            if let Some(first) = self.seen.get(&(stat.st_dev, stat.st_ino)) {
-                return Ok(sys::linkat(self.root, first, to, name, AtFlags::empty())?);
-            }
-            self.seen.insert((stat.st_dev, stat.st_ino), at.to_owned());
-        }
-        match kind {
-            FileType::Directory => {
-                sys::mkdirat(to, name, Mode::RWXU)?;
-                let source = File::from(open_dir(from, Path::new(name))?);
-                let target = File::from(open_dir(to, Path::new(name))?);
-                self.dir(source.as_fd(), target.as_fd(), at)?;
-                // Last: its times change with every entry.
-                dress(&source, &target, &stat)
-            }
-            FileType::RegularFile => {
-                if self.how == Cloning::Hardlink {
-                    match sys::linkat(from, name, to, name, AtFlags::empty()) {
-                        Ok(()) => return Ok(()),
-                        // The most links a file may have, or a file that must not change.
-                        Err(Errno::MLINK | Errno::PERM) => {}
-                        Err(error) => return Err(error.into()),
-                    }
-                }
-                self.file(from, to, name, &stat)
-            }
-            FileType::Symlink => {
-                let target = sys::readlinkat(from, name, Vec::new())?;
-                sys::symlinkat(&target, to, name)?;
-                dress_special(from, to, name, &stat)
-            }
-            kind => {
-                sys::mknodat(to, name, kind, Mode::RUSR | Mode::WUSR, stat.st_rdev)?;
-                dress_special(from, to, name, &stat)
-            }
-        }
-    }
-
-    fn file(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &OsStr, stat: &Stat) -> Result<()> {
-        let read = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOATIME;
-        let write = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let source = sys::openat(from, name, read, Mode::empty())?;
-        let target = sys::openat(to, name, write, Mode::from_raw_mode(stat.st_mode & 0o777))?;
-        let size = u64::try_from(stat.st_size).unwrap_or_default();
-        if self.how != Cloning::Reflink {
-            self.cloned.bytes += copy(&source, &target, size)?;
-        } else if size > 0 {
-            sys::ioctl_ficlone(&target, &source)?;
-        }
-        dress(&File::from(source), &File::from(target), stat)
-    }
-}
-
 /// Says where it happened, once: directories around it need not say so again.
-fn placed(error: anyhow::Error, at: &Path) -> anyhow::Error {
+pub(super) fn placed(error: anyhow::Error, at: &Path) -> anyhow::Error {
     const WHAT: &str = "cannot clone ";
     if error.is::<NotPlain>() || error.to_string().starts_with(WHAT) {
         return error;
@@ -354,7 +273,7 @@ fn placed(error: anyhow::Error, at: &Path) -> anyhow::Error {
 }
 
 /// Copies what is not a hole.
-fn copy(from: &OwnedFd, to: &OwnedFd, size: u64) -> Result<u64> {
+pub(super) fn copy(from: &OwnedFd, to: &OwnedFd, size: u64) -> Result<u64> {
     let (mut at, mut copied) = (0, 0);
     while at < size {
         let begin = match sys::seek(from, sys::SeekFrom::Data(at)) {

@@ -56,6 +56,46 @@ fn everything_a_container_could_see_is_cloned() {
     }
 }
 
+/// Many files in many directories, whose times are long ago.
+fn wide(root: &Path) {
+    let layer = root.join("a");
+    for n in 0..1500_u32 {
+        put(&layer, &format!("d{}/e{}/f{n}", n % 30, n % 7), n.to_string().repeat(n as usize % 90).as_bytes(), 0o640);
+    }
+    fs::create_dir(root.join("b")).unwrap();
+    let long_ago = sys::Timestamps {
+        last_access: sys::Timespec { tv_sec: 10, tv_nsec: 1 },
+        last_modification: sys::Timespec { tv_sec: 20, tv_nsec: 2 },
+    };
+    for dir in ["a", "a/d3", "a/d3/e3", "a/d29"] {
+        sys::utimensat(CWD, root.join(dir), &long_ago, AtFlags::empty()).unwrap();
+    }
+}
+
+#[test]
+fn directories_keep_their_times_whoever_made_their_last_entry() {
+    let dir = tempfile::tempdir().unwrap();
+    wide(dir.path());
+    let root = Root::open(dir.path(), Faults::none()).unwrap();
+    let cloned = root.clone_layer("/a", "/b", Cloning::Copy).unwrap();
+    assert_eq!(cloned.entries, 1500 + 30 + 210);
+    let size = |n: u64| n.to_string().len() as u64 * (n % 90);
+    assert_eq!(cloned.bytes, (0..1500).map(size).sum::<u64>());
+    root.compare_layers("/a", "/b", true).unwrap();
+    let meta = fs::metadata(dir.path().join("b/d3/e3")).unwrap();
+    assert_eq!((meta.mtime(), meta.mtime_nsec()), (20, 2));
+}
+
+#[test]
+fn a_file_that_cannot_be_cloned_is_named() {
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    wide(dir.path());
+    let root = Root::open(dir.path(), Faults::none()).unwrap();
+    // A file system in memory shares no blocks.
+    let error = root.clone_layer("/a", "/b", Cloning::Reflink).unwrap_err();
+    assert!(format!("{error:#}").contains("cannot clone d"), "{error:#}");
+}
+
 #[test]
 fn every_difference_is_found() {
     type Change = fn(&Path);

@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods)] // This is the one room that may.
 
 mod clone;
+mod clone_tree;
 mod compare;
 mod layers;
 mod obstacle;
