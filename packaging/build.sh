@@ -166,10 +166,12 @@ build_castoff() {
     if [ "$profile" = release ]; then
         # A panic ends it (Cargo.toml), and nobody unwinds a stack.
         flags="$flags -C force-unwind-tables=no"
-        # Relocations of a static castoff, packed where linker and C library know how.
-        packed="-C link-arg=-Wl,-z,pack-relative-relocs"
-        # shellcheck disable=SC2086 # both are lists
-        if links "$build_target" $flags $packed; then flags="$flags $packed"; fi
+        # Where linker and C library know how: packed relocations, functions of the same code once, no tables for unwinding.
+        for smaller in "-C link-arg=-Wl,-z,pack-relative-relocs" "-C link-arg=-Wl,--icf=all" \
+            "-C link-arg=-Wl,--no-eh-frame-hdr -C link-arg=-Wl,-T,$root/packaging/no-unwind-tables.ld"; do
+            # shellcheck disable=SC2086 # both are lists
+            if links "$build_target" -C panic=abort $flags $smaller; then flags="$flags $smaller"; fi
+        done
     fi
     (cd "$root" && RUSTFLAGS="${RUSTFLAGS:-} $flags" \
         cargo build --locked --profile "$profile" --target "$build_target" --bin castoff "$@" </dev/null) || return 1

@@ -11,12 +11,13 @@ pub fn in_manifest(path: &str, text: &str) -> Option<EtcdFacts> {
     let data_dir = setting(container, "data-dir").unwrap_or_default();
     let metrics = setting(container, "listen-metrics-urls").unwrap_or_default();
     // The first one without TLS: the others ask for a certificate.
-    let metrics = metrics.split(',').map(str::trim).find(|url| url.starts_with("http://")).map(str::to_owned);
+    let mut urls = metrics.split(',').map(|url| url.trim().trim_end_matches('/'));
+    let metrics = urls.find(|url| url.starts_with("http://")).map(str::to_owned);
     Some(EtcdFacts {
         manifest: path.to_owned(),
         host_dir: on_host(spec, container, &data_dir),
         data_dir,
-        metrics: metrics.map(|url| url.trim_end_matches('/').to_owned()),
+        metrics,
         health: None,
         unseen: String::new(),
     })

@@ -137,8 +137,9 @@ impl Kubeconfig {
         let cluster = &cluster.ok_or_else(|| format!("the cluster `{}` is not in it", wanted.cluster))?.cluster;
         let user = file.users.iter().find(|user| user.name == wanted.user);
         let named = user.ok_or_else(|| format!("the user `{}` is not in it", wanted.user))?;
-        if !cluster.server.starts_with("https://") {
-            return Err(format!("its server is `{}`; only https is spoken", cluster.server));
+        let server = cluster.server.trim_end_matches('/');
+        if server.strip_prefix("https://").is_none_or(str::is_empty) {
+            return Err(format!("its server is `{}`; it has to be https://HOST:PORT", cluster.server));
         }
         if cluster.insecure_skip_tls_verify {
             return Err("it says insecure-skip-tls-verify: credentials would go to whoever answers".to_owned());
@@ -149,7 +150,7 @@ impl Kubeconfig {
         let dir = path.rsplit_once('/').map_or("/", |(dir, _)| dir);
         let authority = material(&cluster.certificate_authority_data, &cluster.certificate_authority, dir)?;
         Ok(Self {
-            server: cluster.server.trim_end_matches('/').to_owned(),
+            server: server.to_owned(),
             authority,
             server_name: Some(cluster.tls_server_name.clone()).filter(|name| !name.is_empty()),
             identity: identity(&named.user, dir)?,
@@ -228,7 +229,8 @@ mod tests {
         const KEY: &str = "    client-key: /var/lib/kubelet/pki/kubelet-client-current.pem\n";
         const BOTH: &str = "client-certificate: /var/lib/kubelet/pki/kubelet-client-current.pem\n    client-key: /var/lib/kubelet/pki/kubelet-client-current.pem\n";
         for (from, to, words) in [
-            ("https://", "http://", "only https"),
+            ("https://", "http://", "it has to be https:"),
+            ("https://10.0.0.1:6443", "https://", "it has to be https:"),
             ("current-context: default-context", "current-context: other", "`other` is not in it"),
             ("    server:", "    insecure-skip-tls-verify: true\n    server:", "insecure-skip-tls-verify"),
             ("    server:", "    proxy-url: http://p\n    server:", "proxy-url"),

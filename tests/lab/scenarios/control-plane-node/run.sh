@@ -164,7 +164,7 @@ for cut in $(seq "$CUTS"); do
     load n start
     if [ $((cut % 2)) = 1 ]; then at=stop-docker-pods after=2; else at=start-kubelet after=8; fi
     note "-- the power goes $after s after $at began"
-    check "cut $cut: it is on Docker" all_on docker
+    check_eventually 120 "cut $cut: it is on Docker" all_on docker
     on n "setsid castoff migrate --yes >/root/cut.log 2>&1 </dev/null &
         n=0; until grep -qs '\"id\":\"$at\"' /var/lib/castoff/runs/*/journal.jsonl; do n=\$((n + 1)); [ \$n -lt 6000 ] || exit 1; sleep 0.05; done" ||
         { on n 'cat /root/cut.log' | tail -n 20; die "cut $cut: the migration comes to $at"; }

@@ -66,6 +66,22 @@ completes() { # completes NODE WORDS... EXPECTED
         [ \"\${COMPREPLY[*]}\" = \"$3\" ] || { echo \"\${COMPREPLY[*]}\"; exit 1; }'"
 }
 
+# The service in its own confinement: it sees enough of the node, writes its one file, and nothing is denied to it that it asks for.
+verifies() { # verifies NODE
+    on "$1" 'set -e; mkdir -p /var/lib/prometheus/node-exporter; systemctl daemon-reload
+        systemctl start castoff-verify.service && code=0 || code=$?
+        journalctl -u castoff-verify.service -o cat --no-pager | tail -n 20
+        grep -q "^castoff_build_info{" /var/lib/prometheus/node-exporter/castoff.prom
+        # What it finds is what root finds at a terminal.
+        castoff verify --quiet --non-interactive --level config --metrics /root/by-root.prom && by_root=0 || by_root=$?
+        [ $code = 0 ] && [ $by_root = 0 ] || { [ $code != 0 ] && [ $by_root != 0 ]; }
+        diff <(grep castoff_verify_check /var/lib/prometheus/node-exporter/castoff.prom) <(grep castoff_verify_check /root/by-root.prom)'
+}
+ticks() { # ticks NODE
+    on "$1" 'systemctl enable --now castoff-verify.timer && systemctl list-timers --no-legend castoff-verify.timer | grep -q castoff-verify.service && systemctl disable --now castoff-verify.timer
+        rm -rf /var/lib/prometheus /root/by-root.prom; systemctl reset-failed castoff-verify.service 2>/dev/null || true'
+}
+
 on_node() { # on_node SUITE
     local node=$1
     node_up "$node" "$node"
@@ -77,6 +93,8 @@ on_node() { # on_node SUITE
     check "$node: it looks at the node" on "$node" castoff inspect
     check "$node: dpkg finds every file of it unchanged" on "$node" 'dpkg -V castoff'
     check "$node: its page is there" on "$node" 'zcat /usr/share/man/man8/castoff-rollback.8.gz | grep -q "EXIT STATUS"'
+    check "$node: its service verifies the node and writes metrics" verifies "$node"
+    check "$node: its timer can be enabled" ticks "$node"
     check "$node: bash completes a command" completes "$node" mig migrate
     check "$node: bash completes a finding" completes "$node" "explain no-cn" no-cni
     check "$node: the demo goes through" on "$node" castoff demo
