@@ -193,14 +193,14 @@ pub fn undo(work: &mut Work<'_>, undo: &Undo) -> Result<Option<String>> {
 }
 
 /// Takes back what the cluster notes of the node, before anything of the node stops: its API server may be one of the pods that
-/// do. False when it has to be tried again at the end.
-pub fn undo_ahead(work: &Work<'_>, undo: &Undo) -> bool {
+/// do. `None` for what has its time later; `Some(false)` when it did not work and has to be tried again at the end.
+pub fn undo_ahead(work: &Work<'_>, undo: &Undo) -> Option<bool> {
     // A cordon stays until the node is well.
     if matches!(undo, Undo::Uncordon { .. }) {
-        return false;
+        return None;
     }
-    let Ok(Some((kubeconfig, _))) = addressed(work, undo) else { return false };
-    cluster::open(work.host, kubeconfig).and_then(|api| put_back(&*api, undo)).is_ok()
+    let (kubeconfig, _) = addressed(work, undo).ok().flatten()?;
+    Some(cluster::open(work.host, kubeconfig).and_then(|api| put_back(&*api, undo)).is_ok())
 }
 
 fn put_back(api: &dyn Api, undo: &Undo) -> Result<()> {

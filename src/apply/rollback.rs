@@ -177,7 +177,13 @@ fn carry_back(work: &mut Work<'_>, journal: &mut Journal, back: &Back) -> RunRep
     }
     let mut tasks = tasks::tasks(&open);
     work.observer.rollback_started(&work.run.id, open.len(), &back.why);
-    tasks.retain(|task| !ahead(work, journal, task));
+    // Once it does not answer, the node must not wait for it again.
+    let mut answers = true;
+    tasks.retain(|task| {
+        let done = answers.then(|| ahead(work, journal, task)).flatten();
+        answers &= done != Some(false);
+        done != Some(true)
+    });
     // A rollback that a signal asked for must not be stopped by that same signal.
     work.interrupt = &NEVER;
     for (done, task) in tasks.iter().enumerate() {
@@ -203,14 +209,15 @@ fn carry_back(work: &mut Work<'_>, journal: &mut Journal, back: &Back) -> RunRep
     }
 }
 
-/// Takes back ahead of the node what only its cluster has to do with. True when that is done.
-fn ahead(work: &mut Work<'_>, journal: &mut Journal, task: &tasks::Task) -> bool {
+/// Takes back ahead of the node what only its cluster has to do with; tells whether that worked.
+fn ahead(work: &mut Work<'_>, journal: &mut Journal, task: &tasks::Task) -> Option<bool> {
+    let tasks::Act::Undo(undo) = &task.act else { return None };
     let start = work.host.clock.monotonic();
-    let done = matches!(&task.act, tasks::Act::Undo(undo) if steps::undo_ahead(work, undo));
+    let done = steps::undo_ahead(work, undo)?;
     if done {
         taken(work, journal, task, None, start);
     }
-    done
+    Some(done)
 }
 
 /// Notes and tells that something was taken back, or what of it was left alone.

@@ -76,12 +76,12 @@ impl Work<'_> {
         if !self.host.is_live() {
             return;
         }
-        let roots = self.plan.steps.iter().filter_map(|step| match &step.action {
-            Action::ImportImages { root, .. } => Some(root.as_str()),
-            _ => None,
+        let roots = self.plan.steps.iter().flat_map(|step| match &step.action {
+            Action::ImportImages { root, source, .. } => vec![root.as_str(), source.as_str()],
+            _ => Vec::new(),
         });
-        let dirs: Vec<&str> =
-            roots.chain(["/var/lib/containerd", "/var/lib/docker", "/var/lib/kubelet", "/var/lib/cni"]).collect();
+        let usual = ["/var/lib/containerd", "/var/lib/docker", "/var/lib/kubelet", "/var/lib/cni"];
+        let dirs: Vec<&str> = roots.filter(|root| !root.is_empty()).chain(usual).collect();
         let start = self.host.clock.monotonic();
         if let Err(error) = self.host.root.sync_file_systems(&dirs) {
             self.observer.warn(&format!("a power cut within the next seconds may harm the pods: {error:#}"));
