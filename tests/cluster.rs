@@ -104,6 +104,58 @@ fn without_a_drain_the_cluster_still_has_to_see_the_node() {
     assert_eq!(member.acts(), [format!("PATCH {NODE}")]);
 }
 
+/// What kubelet tells of a pod.
+fn tells(member: &Member, name: &str, container: &str, ready: bool) {
+    member.change(&format!("/api/v1/namespaces/default/pods/{name}"), |pod| {
+        pod["status"]["conditions"] = json!([{ "type": "Ready", "status": if ready { "True" } else { "False" } }]);
+        pod["status"]["containerStatuses"] = json!([{ "name": "c", "containerID": container }]);
+    });
+}
+
+#[test]
+fn pods_that_were_ready_have_to_be_so_again() {
+    let member = Member::new();
+    let before = member.plan(&member.desired(true)).digest;
+    for name in ["agent-1", "app-5d7c"] {
+        tells(&member, name, "docker://1", true);
+    }
+    let plan = member.plan(&member.desired(true));
+    assert_eq!(plan.digest, before, "a pod that is Ready now and then makes no other plan");
+    let awaited = plan.steps.iter().find_map(|step| match &step.action {
+        Action::AwaitNode { pods, .. } => Some(pods.clone()),
+        _ => None,
+    });
+    assert_eq!(awaited.unwrap(), ["default/agent-1"], "the other one leaves");
+    // What was told before the move does not count, and this one never is told of again.
+    member.sim.forget_pod("app-5d7c");
+    let report = member.apply(&plan);
+    assert_eq!(report.outcome, Outcome::RolledBack, "{report:#?}");
+    let step = report.steps.iter().find(|step| step.id == "await-node").unwrap();
+    assert!(step.detail.as_deref().unwrap().contains("not Ready, as they were before: default/agent-1"), "{step:?}");
+    assert!(!member.cordoned());
+}
+
+#[test]
+fn pods_that_are_ready_again_are_enough() {
+    for (container, ready, outcome) in
+        [("containerd://2", true, Outcome::Applied), ("containerd://2", false, Outcome::RolledBack)]
+    {
+        let member = Member::new();
+        tells(&member, "agent-1", "docker://1", true);
+        let plan = member.plan(&member.desired(false));
+        let api = member.api.clone();
+        let told = member.api.object("/api/v1/namespaces/default/pods/agent-1").unwrap();
+        member.sim.units.when("start kubelet.service", move || {
+            let mut now = told.clone();
+            now["status"]["containerStatuses"][0]["containerID"] = json!(container);
+            now["status"]["conditions"][0]["status"] = json!(if ready { "True" } else { "False" });
+            api.put("/api/v1/namespaces/default/pods/agent-1", now);
+        });
+        let report = member.apply(&plan);
+        assert_eq!(report.outcome, outcome, "{report:#?}");
+    }
+}
+
 #[test]
 fn a_budget_that_never_gives_way_takes_the_run_back() {
     let member = Member::new();

@@ -65,9 +65,12 @@ pub fn act(work: &mut Work<'_>, action: &Action) -> Result<Option<String>> {
             })?;
             Ok(Some(format!("{gone} pods left")))
         }
-        Action::AwaitNode { node, kubeconfig } => {
+        Action::AwaitNode { node, kubeconfig, pods } => {
             let since = work.host.clock.timestamp()?;
-            or_later(work, kubeconfig, &mut |api| cluster::not_ready(api, node, since))
+            or_later(work, kubeconfig, &mut |api| match cluster::not_ready(api, node, since)? {
+                None => cluster::pods_not_ready(api, node, pods),
+                waits => Ok(waits),
+            })
         }
         Action::AnnotateNode { node, kubeconfig, key, value, .. } => {
             or_later(work, kubeconfig, &mut |api| cluster::annotate(api, node, key, Some(value)).map(|()| None))

@@ -27,7 +27,7 @@ pub struct Leaving {
 /// The node's name in its cluster and the kubeconfig to speak with, where the plan knows them.
 pub fn member(plan: &Plan) -> Option<(&str, &str)> {
     plan.steps.iter().find_map(|step| match &step.action {
-        Action::AwaitNode { node, kubeconfig } | Action::CordonNode { node, kubeconfig } => {
+        Action::AwaitNode { node, kubeconfig, .. } | Action::CordonNode { node, kubeconfig } => {
             Some((node.as_str(), kubeconfig.as_str()))
         }
         _ => None,

@@ -289,8 +289,9 @@ const STEPS: &[Word] = &[
     ),
     word(
         "await-node",
-        "castoff waits until the cluster sees the node Ready on containerd",
-        "With news from kubelet as it is now, not from before. An \
+        "castoff waits until the cluster sees the node Ready on containerd, and its pods",
+        "With news from kubelet as it is now, not from before; and each pod that was Ready before and is still there has \
+         to be so again, within `[timeouts] node`, else the run is taken back. An \
          API server that is away does not take the run back: the step is put off until `castoff resume --cluster`.",
     ),
     word(

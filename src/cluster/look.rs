@@ -65,11 +65,15 @@ fn member(api: &dyn Api, kubeconfig: &str, facts: &Facts, options: &ClusterOptio
 /// # Errors
 /// When the API server does not answer or does not let us.
 pub fn pods(api: &dyn Api, node: &str) -> Result<Vec<MemberPod>> {
-    let all = api.list(&format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{node}"))?;
-    let here = |pod: &&Value| pod.pointer("/spec/nodeName").and_then(Value::as_str) == Some(node);
-    let mut pods: Vec<MemberPod> = all.iter().filter(here).map(pod).collect();
+    let mut pods: Vec<MemberPod> = listed(api, node)?.iter().map(pod).collect();
     pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
     Ok(pods)
+}
+
+fn listed(api: &dyn Api, node: &str) -> Result<Vec<Value>> {
+    let mut all = api.list(&format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{node}"))?;
+    all.retain(|pod| pod.pointer("/spec/nodeName").and_then(Value::as_str) == Some(node));
+    Ok(all)
 }
 
 /// Kind and name of what made a pod and would make another one.
@@ -106,7 +110,43 @@ fn pod(pod: &Value) -> MemberPod {
         local_data: volumes.into_iter().any(|volume| volume.get("emptyDir").is_some()),
         going: pod.pointer("/metadata/deletionTimestamp").is_some(),
         ends: !matches!(policy.as_str(), "" | "Always"),
+        ready: is_ready(pod),
     }
+}
+
+/// True when an object's condition `Ready` is.
+fn is_ready(object: &Value) -> bool {
+    let conditions = object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
+    let text = |condition: &Value, key: &str| condition.get(key).and_then(Value::as_str).map(str::to_owned);
+    conditions
+        .into_iter()
+        .any(|it| text(it, "type").as_deref() == Some("Ready") && text(it, "status").as_deref() == Some("True"))
+}
+
+/// What keeps these pods (`namespace/name`) from being Ready on containerd; `None` when nothing does. Those that are gone or on
+/// their way, or have run to their end, are not missed.
+///
+/// # Errors
+/// [`crate::host::ApiError`].
+pub fn pods_not_ready(api: &dyn Api, node: &str, wanted: &[String]) -> Result<Option<String>> {
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    let missing = |object: &Value| {
+        let found = pod(object);
+        let counts = wanted.contains(&found.full_name()) && !found.going && found.kind != PodKind::Finished;
+        (counts && !(found.ready && is_of_now(object))).then(|| found.full_name())
+    };
+    let names: Vec<String> = listed(api, node)?.iter().filter_map(missing).collect();
+    Ok((!names.is_empty()).then(|| format!("not Ready, as they were before: {}", names.join(", "))))
+}
+
+/// False while the cluster still has what kubelet told of the pod's containers on Docker.
+fn is_of_now(pod: &Value) -> bool {
+    let statuses = pod.pointer("/status/containerStatuses").and_then(Value::as_array).into_iter().flatten();
+    !statuses
+        .into_iter()
+        .any(|status| status.get("containerID").and_then(Value::as_str).is_some_and(|id| id.starts_with("docker://")))
 }
 
 /// What a drain needs and we may not do. Asked for each by itself, as `kubectl auth can-i` does.

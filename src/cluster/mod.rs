@@ -10,7 +10,7 @@ mod others;
 mod workload;
 
 pub use drain::{Drain, drain};
-pub use look::{look, pods};
+pub use look::{look, pods, pods_not_ready};
 pub use workload::survey;
 
 use crate::{

@@ -151,12 +151,15 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         grace: Option<u32>,
     },
-    /// Waits until the cluster sees the node Ready on containerd, with news from kubelet as it is now.
+    /// Waits until the cluster sees the node Ready on containerd, with news from kubelet as it is now, and its pods.
     AwaitNode {
         /// Its name in the cluster.
         node: String,
         /// The kubeconfig to speak with.
         kubeconfig: String,
+        /// Pods that were Ready before and stay, `namespace/name` each.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pods: Vec<String>,
     },
     /// Waits until etcd on this node is healthy again, with all it had.
     AwaitEtcd {

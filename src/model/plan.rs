@@ -204,6 +204,8 @@ impl Plan {
                 }
                 // Every write to the cluster makes another one.
                 Action::AwaitEtcd { metrics, .. } => Action::AwaitEtcd { metrics, revision: None },
+                // A pod may be Ready now and then.
+                Action::AwaitNode { node, kubeconfig, .. } => Action::AwaitNode { node, kubeconfig, pods: Vec::new() },
                 action => action,
             })
             .collect();

@@ -84,14 +84,17 @@ pub fn arrive(draft: &mut Draft<'_>) {
             .at(Origin::daemon(&member.server, format!("node {node}")));
         draft.findings.push(finding);
     }
+    let drained = draft.desired.cluster.drain;
+    let goes = |pod: &MemberPod| pod.going || pod.ends || (drained && pod.leaves());
+    let pods = member.pods.iter().filter(|pod| pod.ready && !goes(pod)).map(MemberPod::full_name).collect();
     draft.step(
         "await-node",
         Phase::Start,
         Change::Run,
         Risk::None,
         UndoKind::None,
-        "the cluster has to see it Ready on containerd, by news of the kubelet that runs now",
-        Action::AwaitNode { node: node.clone(), kubeconfig: kubeconfig.clone() },
+        "the cluster has to see it Ready on containerd, by news of the kubelet that runs now, and its pods as Ready as before",
+        Action::AwaitNode { node: node.clone(), kubeconfig: kubeconfig.clone(), pods },
     );
     if annotates(draft, member) {
         let value = draft.desired.endpoint.clone();

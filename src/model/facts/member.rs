@@ -44,6 +44,9 @@ pub struct MemberPod {
     /// True when somebody has deleted it, and kubelet has not ended it yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub going: bool,
+    /// True when the cluster sees it Ready.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ready: bool,
 }
 
 impl MemberPod {
