@@ -219,6 +219,8 @@ fn an_api_server_that_moves_with_the_node_is_waited_for() {
 #[test]
 fn what_an_api_server_that_is_gone_does_not_do_is_done_later() {
     let member = Member::new();
+    // It never is so again, which holds nothing up once the run is kept.
+    tells(&member, "agent-1", "docker://1", true);
     let plan = member.plan(&member.desired(true));
     let api = member.api.clone();
     let first = Cell::new(true);

@@ -269,7 +269,7 @@ pub fn make_up(work: &mut Work<'_>, journal: &mut super::Journal) -> Result<usiz
         let step = work.plan.steps.iter().find(|step| step.index == index);
         let step = step.with_context(|| format!("the journal puts step {index} off, and the plan has none"))?;
         (work.put_off, work.api_gone) = (None, true);
-        act(work, &step.action).with_context(|| format!("{} failed", step.id))?;
+        make_up_step(work, &step.action).with_context(|| format!("{} failed", step.id))?;
         if let Some(why) = work.put_off.take() {
             bail!("{} is still put off: {why}", step.id);
         }
@@ -277,4 +277,16 @@ pub fn make_up(work: &mut Work<'_>, journal: &mut super::Journal) -> Result<usiz
         done += 1;
     }
     Ok(done)
+}
+
+fn make_up_step(work: &mut Work<'_>, action: &Action) -> Result<()> {
+    let Action::AwaitNode { node, kubeconfig, pods } = action else { return act(work, action).map(drop) };
+    act(work, &Action::AwaitNode { node: node.clone(), kubeconfig: kubeconfig.clone(), pods: Vec::new() })?;
+    // The run is kept by now, and a pod that never is Ready must not keep the node cordoned.
+    if work.put_off.is_none()
+        && let Some(waits) = cluster::pods_not_ready(&*cluster::open(work.host, kubeconfig)?, node, pods)?
+    {
+        work.observer.warn(&waits);
+    }
+    Ok(())
 }

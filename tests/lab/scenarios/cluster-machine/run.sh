@@ -2,6 +2,7 @@
 # own certificate. It moves with a drain, in place, while its API server goes away, and by hand after the published procedure;
 # how long each pod was away in each of these ways is printed. Pods that leave go to the node n2, which is an object with a
 # stand-in for its kubelet.
+# CASTOFF_PARTS="drained place away hand" chooses some of its parts.
 # shellcheck shell=bash
 # shellcheck source=../../control-plane.sh
 source "$LAB_DIR/control-plane.sh"
@@ -19,6 +20,8 @@ CRI=unix:///run/containerd/containerd.sock
 FIXED="web-host=127.0.0.1:8081 web-cni=10.0.2.15:8082 agent=127.0.0.1:8083"
 ALONE=alone=10.0.2.15:8084
 
+PARTS=${CASTOFF_PARTS:-drained place away hand}
+part() { [[ " $PARTS " = *" $1 "* ]]; }
 exits() { local wanted=$1 code; shift; "$@"; code=$?; [ $code = "$wanted" ] || { echo "exit code $code, expected $wanted"; return 1; }; }
 of_node() { k get node node -o "jsonpath=$1"; }
 ready() { [ "$(of_node '{.status.conditions[?(@.type=="Ready")].status}')" = True ]; }
@@ -122,6 +125,7 @@ uids >"$LAB_RESULTS/uids.start"
 
 # -- drained ---------------------------------------------------------------------------------------------------------
 
+if part drained; then
 note "-- drained, by the node's own credentials"
 check "the pod that nothing makes again keeps it from being drained" exits 3 on n 'castoff migrate --yes --drain >/root/refused.txt 2>&1'
 check "  and is named" on n 'grep -q drain-bare-pods /root/refused.txt && grep -q default/alone /root/refused.txt'
@@ -172,9 +176,11 @@ check "it takes pods" open_to_pods
 check "the Deployment's pods went to the other node" cp_wait_pods app=web 3 n2
 check "nothing is left in scopes of containerd's" scopes 0
 check "pods come to the node again" gather
+fi
 
 # -- in place --------------------------------------------------------------------------------------------------------
 
+if part place; then
 note "-- in place: pods stop here and start here; with the cluster's configuration of kubelets"
 put n "$CP_ADMIN_CONF" /root/admin.conf
 APPLY="--cluster-config apply --kubeconfig /root/admin.conf"
@@ -207,9 +213,11 @@ pods_watched n place-back
 told "$LAB_RESULTS/place-back.log"
 check_out "kubeadm's configuration of all kubelets is the old one" cgroupfs driver_of_all
 check "they are the same pods still" diff "$LAB_RESULTS/uids.place" <(uids)
+fi
 
 # -- an API server that goes away ------------------------------------------------------------------------------------
 
+if part away; then
 note "-- an API server that goes away in the middle"
 on n 'mkdir -p /etc/castoff && printf "[timeouts]\npods = \"2m\"\nnode = \"30s\"\n" >/etc/castoff/profile.toml'
 # From the moment kubelet stops, in a run that is not there yet.
@@ -253,9 +261,11 @@ check_eventually 180 "the cluster sees Docker" runtime_is docker://
 check_eventually 180 "every pod is Ready on Docker" all_on docker 3
 on n 'rm -f /etc/castoff/profile.toml'
 check "pods come to the node again" gather
+fi
 
 # -- by hand ---------------------------------------------------------------------------------------------------------
 
+if part hand; then
 note "-- by hand, after the published procedure"
 check "the one that nothing makes again, again" alone_runs
 check_eventually 120 "all seven are Ready on Docker" all_on docker 7
@@ -279,9 +289,11 @@ on n 'grep "^\[" /root/by-hand/there.log' | sed 's/^/     /'
 check "the host's ports get rid of dead pods" on n sh /root/by-hand/cni-del.sh
 check_eventually 120 "all that stayed answer" on n 'curl -sf -m 5 http://127.0.0.1:8081/ && curl -sf -m 5 http://10.0.2.15:8082/ && curl -sf -m 5 http://127.0.0.1:8083/'
 pods_watched n hand
+fi
 
 # -- side by side ----------------------------------------------------------------------------------------------------
 
+[ "$PARTS" = "drained place away hand" ] || { note "only these parts: $PARTS"; exit; }
 row() { # row WHAT NAME
     local tag cells=()
     for tag in drained drained-back place place-back hand; do cells+=("$(away $tag "$2")"); done
