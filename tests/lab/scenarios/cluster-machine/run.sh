@@ -223,8 +223,8 @@ on n 'mkdir -p /etc/castoff && printf "[timeouts]\npods = \"2m\"\nnode = \"30s\"
 # From the moment kubelet stops, in a run that is not there yet.
 gone_in_the_middle() {
     local last watcher code
-    last=$(on n 'ls -d /var/lib/castoff/runs/* | tail -n 1')
-    (trap - EXIT; until on n "now=\$(ls -d /var/lib/castoff/runs/* | tail -n 1); [ \$now != $last ] && grep -qs '\"id\":\"stop-kubelet\"' \$now/journal.jsonl"; do sleep 0.2; done; cp_stop_api) &
+    last=$(on n 'ls -d /var/lib/castoff/runs/* 2>/dev/null | tail -n 1')
+    (trap - EXIT; until on n "now=\$(ls -d /var/lib/castoff/runs/* | tail -n 1); [ \"\$now\" != '$last' ] && grep -qs '\"id\":\"stop-kubelet\"' \$now/journal.jsonl"; do sleep 0.2; done; cp_stop_api) &
     watcher=$!
     moves "$@"
     code=$?
