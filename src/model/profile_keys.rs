@@ -135,7 +135,7 @@ pub const PROFILE_KEYS: &[ProfileKey] = &[
         takes: "duration",
         default: "\"5m\"",
         example: "\"5m\"",
-        about: "Until the cluster sees the node Ready on its new runtime, or its API server is back.",
+        about: "Until the cluster sees the node Ready on its new runtime, and the pods that were Ready before, or its API server is back.",
     },
     ProfileKey {
         table: "history",
