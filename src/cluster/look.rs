@@ -110,17 +110,8 @@ fn pod(pod: &Value) -> MemberPod {
         local_data: volumes.into_iter().any(|volume| volume.get("emptyDir").is_some()),
         going: pod.pointer("/metadata/deletionTimestamp").is_some(),
         ends: !matches!(policy.as_str(), "" | "Always"),
-        ready: is_ready(pod),
+        ready: others::is_ready(pod),
     }
-}
-
-/// True when an object's condition `Ready` is.
-fn is_ready(object: &Value) -> bool {
-    let conditions = object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
-    let text = |condition: &Value, key: &str| condition.get(key).and_then(Value::as_str).map(str::to_owned);
-    conditions
-        .into_iter()
-        .any(|it| text(it, "type").as_deref() == Some("Ready") && text(it, "status").as_deref() == Some("True"))
 }
 
 /// What keeps these pods (`namespace/name`) from being Ready on containerd; `None` when nothing does. Those that are gone or on

@@ -23,9 +23,9 @@ fn name(node: &Value) -> &str {
     node.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
 }
 
-/// True for a node that the cluster sees Ready.
-pub fn is_ready(node: &Value) -> bool {
-    let conditions = node.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
+/// True for a node or pod that the cluster sees Ready.
+pub fn is_ready(object: &Value) -> bool {
+    let conditions = object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
     let is = |condition: &Value, key: &str, word: &str| condition.get(key).and_then(Value::as_str) == Some(word);
     conditions.into_iter().any(|condition| is(condition, "type", "Ready") && is(condition, "status", "True"))
 }

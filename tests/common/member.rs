@@ -4,7 +4,7 @@ use super::{
     fixture::{self, Live},
     sim::Sim,
     tree,
-    world::{State, World},
+    world::{NoDoors, State, World},
 };
 use castoff::{
     apply::{self, Options, Silent},
@@ -157,7 +157,7 @@ impl Member {
         let mut host = self.sim.process(faults);
         let (api, units, sim) = (self.api.clone(), self.sim.units.clone(), self.sim.clone());
         let (moves, etcd) = (Rc::clone(&self.moves), Rc::clone(&self.etcd));
-        let inner = std::mem::replace(&mut host.doors, Box::new(Nothing));
+        let inner = std::mem::replace(&mut host.doors, Box::new(NoDoors));
         host.doors = Box::new(WithApi { inner, api, units, sim, moves, etcd, faults: faults.clone() });
         host
     }
@@ -198,19 +198,6 @@ impl Member {
             MAP,
             json!({ "metadata": { "name": "kubelet-config-1.20", "resourceVersion": "7" }, "data": { "kubelet": text } }),
         );
-    }
-}
-
-#[derive(Debug)]
-struct Nothing;
-
-impl Doors for Nothing {
-    fn cri(&self, endpoint: &str) -> anyhow::Result<Box<dyn Cri>> {
-        anyhow::bail!("{endpoint}")
-    }
-
-    fn containerd(&self, endpoint: &str) -> anyhow::Result<Box<dyn Containerd>> {
-        anyhow::bail!("{endpoint}")
     }
 }
 

@@ -156,16 +156,17 @@ impl World for Sim {
     }
 }
 
+/// Nothing to ask behind any door.
 #[derive(Debug)]
-struct NoDoors;
+pub struct NoDoors;
 
 impl Doors for NoDoors {
     fn cri(&self, endpoint: &str) -> anyhow::Result<Box<dyn Cri>> {
-        anyhow::bail!("a file tree was asked for {endpoint}")
+        anyhow::bail!("nothing is behind {endpoint}")
     }
 
     fn containerd(&self, endpoint: &str) -> anyhow::Result<Box<dyn Containerd>> {
-        anyhow::bail!("a file tree was asked for {endpoint}")
+        anyhow::bail!("nothing is behind {endpoint}")
     }
 }
 

@@ -24,7 +24,7 @@ use std::{
     thread,
 };
 
-/// Threads at most, the walking one among them: beyond that they wait for each other in the file system's log.
+/// Threads at most, the walking one among them. Measured with two (`benches/README.md`); a node has other work to do.
 const MOST_THREADS: usize = 4;
 /// Files that wait for a thread. Each may hold two directories open, of the 1024 files that a process usually may.
 const WAITING: usize = 128;
