@@ -2,11 +2,11 @@
 //! connection that a restarted daemon has left behind. Who knows that the daemon stays keeps the connection.
 
 use super::{Aio, DaemonError, aio::deadline};
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use hyper::http::uri::PathAndQuery;
 use hyper_util::rt::TokioIo;
 use std::{cell::RefCell, rc::Rc, sync::Mutex, time::Duration};
-use tokio::net::UnixStream;
+use tokio::{net::UnixStream, sync::mpsc};
 use tonic::{
     Code, Request, Status,
     client::Grpc,
@@ -17,6 +17,9 @@ use tonic_prost::ProstCodec;
 
 /// The limit kubelet sets for its own calls is 16 MiB; lists of a node with thousands of images come near it.
 const MESSAGE_LIMIT: usize = 64 << 20;
+
+/// Requests of a stream that are made and not sent yet.
+const WAITING_REQUESTS: usize = 4;
 
 /// A gRPC server behind a unix socket.
 #[derive(Clone, Debug)]
@@ -108,6 +111,46 @@ impl Server {
             }
             Ok(all)
         }))
+    }
+
+    /// Calls a method that takes a stream and answers with one, with requests that `make` makes while the call runs: only a
+    /// few of them are in memory at a time. All answers. `limit` is for all of it.
+    pub(crate) fn upload<Q, A>(
+        &self,
+        path: &str,
+        limit: Duration,
+        make: impl FnOnce(&mut dyn FnMut(Q) -> anyhow::Result<()>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Vec<A>>
+    where
+        Q: prost::Message + Send + Sync + 'static,
+        A: prost::Message + Default + Send + Sync + 'static,
+    {
+        let (sender, mut waiting) = mpsc::channel::<Q>(WAITING_REQUESTS);
+        let requests = futures_util::stream::poll_fn(move |context| waiting.poll_recv(context));
+        // A task of its own: it goes on whenever a request waits for its place.
+        let call = self.aio.run(deadline(limit, &self.socket, path, async {
+            let (mut client, method) = self.client(path).await?;
+            let requests = self.request(requests, limit);
+            Ok(tokio::spawn(async move {
+                let reply = client.streaming(requests, method, ProstCodec::<Q, A>::default()).await?;
+                let (mut answers, mut all) = (reply.into_inner(), Vec::new());
+                while let Some(answer) = answers.message().await? {
+                    all.push(answer);
+                }
+                Ok::<_, Status>(all)
+            }))
+        }))?;
+        let sent_all = make(&mut |request| {
+            let sent =
+                async { sender.send(request).await.map_err(|_| anyhow!("the call ended before its last request")) };
+            self.aio.run(deadline(limit, &self.socket, path, sent))
+        });
+        drop(sender);
+        match self.aio.run(deadline(limit, &self.socket, path, async { Ok(call.await) }))? {
+            Ok(Ok(answers)) => sent_all.map(|()| answers),
+            Ok(Err(status)) => Err(self.refused(path, limit, &status).into()),
+            Err(error) => Err(self.protocol(path, &error)),
+        }
     }
 
     async fn client(&self, path: &str) -> anyhow::Result<(Grpc<Channel>, PathAndQuery)> {

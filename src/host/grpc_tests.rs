@@ -195,3 +195,40 @@ fn endpoints_are_paths_with_or_without_scheme() {
     assert_eq!(socket("/run/c.sock").unwrap(), "/run/c.sock");
     assert!(socket("tcp://1.2.3.4:1").is_err() && socket("npipe:////./pipe/x").is_err() && socket("").is_err());
 }
+
+fn upload(server: &Scripted, parts: usize, failing: Option<usize>) -> anyhow::Result<Vec<Text>> {
+    let server = Server::new(Aio::new().unwrap(), &server.socket()).unwrap();
+    server.upload("/test.Service/Method", Duration::from_secs(5), |send| {
+        for part in 0..parts {
+            if failing == Some(part) {
+                bail!("the layer has no file {part}");
+            }
+            send(Text { text: part.to_string() })?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn parts_go_up_one_after_the_other_in_one_call() {
+    let server = Scripted::new(vec![Reply::Message(b"\x0a\x02ok".to_vec())]);
+    let answers = upload(&server, 9, None).unwrap();
+    assert_eq!(answers.iter().map(|answer| answer.text.as_str()).collect::<Vec<_>>(), ["ok"]);
+    // Each after the five bytes of its head, the first of which the server has cut off.
+    let parts: Vec<Vec<u8>> = (0..9).map(|part| format!("\x0a\x01{part}").into_bytes()).collect();
+    assert_eq!(server.requests(), [parts.join(b"\x00\x00\x00\x00\x03".as_slice())]);
+}
+
+#[test]
+fn an_upload_says_who_failed() {
+    let text = |error: anyhow::Error| format!("{error:#}");
+    let full = Scripted::new(vec![Reply::Status(2, "no space left on device")]);
+    assert!(text(upload(&full, 3, None).unwrap_err()).contains("no space left on device"));
+    let good = Scripted::new(vec![Reply::Message(b"\x0a\x02ok".to_vec())]);
+    assert!(text(upload(&good, 3, Some(2)).unwrap_err()).contains("no file 2"));
+    let gone = Scripted::new(vec![Reply::Close]);
+    assert!(matches!(
+        upload(&gone, 3, None).unwrap_err().downcast::<DaemonError>().unwrap(),
+        DaemonError::Protocol { .. }
+    ));
+}

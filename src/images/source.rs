@@ -142,17 +142,14 @@ fn write_archive(docker: &DockerStore<'_>, layer: &Layer, store: &dyn LayerStore
     // A message of gRPC holds at most 16 MiB.
     const PART: usize = 1 << 20;
     let size = docker.archive(layer)?.bytes;
-    let (mut parts, mut part): (Vec<Vec<u8>>, Vec<u8>) = (Vec::new(), Vec::new());
-    // Layers of images that no registry has are small as a rule; memory for one of them is better than a thread.
-    docker.rebuild(layer, |bytes| {
-        part.extend_from_slice(bytes);
-        if part.len() >= PART {
-            parts.push(std::mem::take(&mut part));
-        }
-        Ok(())
-    })?;
-    parts.push(part);
-    let mut parts = parts.into_iter();
-    store.put_stream(&layer.diff_id, size, &mut || Ok(parts.next()), lease)?;
+    let mut parts = |write: &mut dyn FnMut(Vec<u8>) -> Result<()>| {
+        let mut part = Vec::new();
+        docker.rebuild(layer, |bytes| {
+            part.extend_from_slice(bytes);
+            if part.len() >= PART { write(std::mem::take(&mut part)) } else { Ok(()) }
+        })?;
+        if part.is_empty() { Ok(()) } else { write(part) }
+    };
+    store.put_parts(&layer.diff_id, size, &mut parts, lease)?;
     Ok(size)
 }

@@ -7,10 +7,13 @@
 use super::{LIMIT, absent, already, messages as m};
 use crate::host::{DaemonError, grpc::Server};
 use anyhow::Result;
+use std::time::Duration;
 
 const READ: &str = "/containerd.services.content.v1.Content/Read";
 const WRITE: &str = "/containerd.services.content.v1.Content/Write";
 const DELETE: &str = "/containerd.services.content.v1.Content/Delete";
+/// Bytes a second that a disk under load writes at least.
+const SLOWEST: u64 = 2 << 20;
 
 /// Reads a blob; `None` when there is none.
 pub(in crate::host) fn read(server: &Server, digest: &str) -> Result<Option<Vec<u8>>> {
@@ -57,7 +60,37 @@ pub(in crate::host) fn write(server: &Server, digest: &str, bytes: &[u8], labels
     send(server, request)
 }
 
-/// Sends one part of a blob; says whether the blob was there already.
-pub(in crate::host) fn send(server: &Server, part: m::WriteContentRequest) -> Result<bool> {
-    already(server.stream::<_, m::WriteContentResponse>(WRITE, vec![part], LIMIT))
+/// Writes a blob too large for memory, part by part in one stream, as containerd wants it: it opens what is written anew for each
+/// stream, and reads all that is there (containerd `content/local/store.go`, `resumeStatus`). Says whether it was there already.
+pub(in crate::host) fn write_parts(
+    server: &Server,
+    digest: &str,
+    size: u64,
+    parts: &mut super::Parts<'_>,
+) -> Result<bool> {
+    mend(server, digest, size)?;
+    let part = |action, offset, data| m::WriteContentRequest {
+        action,
+        reference: format!("castoff-{digest}"),
+        total: i64::try_from(size).unwrap_or(i64::MAX),
+        expected: digest.to_owned(),
+        offset,
+        data,
+        labels: super::Labels::new(),
+    };
+    let limit = LIMIT + Duration::from_secs(size / SLOWEST);
+    already(server.upload::<_, m::WriteContentResponse>(WRITE, limit, |send| {
+        let mut offset = 0;
+        parts(&mut |data| {
+            let at = offset;
+            offset += i64::try_from(data.len()).unwrap_or(i64::MAX);
+            send(part(m::WRITE, at, data))
+        })?;
+        send(part(m::COMMIT, offset, Vec::new()))
+    }))
+}
+
+/// Sends a whole blob, or one that needs no bytes; says whether it was there already.
+pub(in crate::host) fn send(server: &Server, blob: m::WriteContentRequest) -> Result<bool> {
+    already(server.stream::<_, m::WriteContentResponse>(WRITE, vec![blob], LIMIT))
 }

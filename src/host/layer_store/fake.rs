@@ -1,6 +1,6 @@
 //! A containerd for tests: its metadata is in memory, its snapshots are real directories below a root.
 
-use super::{ImageName, Labels, LayerStore, Snapshot};
+use super::{ImageName, Labels, LayerStore, Parts, Snapshot};
 use crate::host::{Faults, LayerPlace, Root};
 use anyhow::{Context as _, Result, bail};
 use std::{
@@ -163,18 +163,13 @@ impl LayerStore for FakeLayerStore {
         })
     }
 
-    fn put_stream(
-        &self,
-        digest: &str,
-        _: u64,
-        source: &mut dyn FnMut() -> Result<Option<Vec<u8>>>,
-        lease: &str,
-    ) -> Result<bool> {
+    fn put_parts(&self, digest: &str, _: u64, parts: &mut Parts<'_>, lease: &str) -> Result<()> {
         let mut bytes = Vec::new();
-        while let Some(part) = source()? {
+        parts(&mut |part| {
             bytes.extend(part);
-        }
-        self.put_blob(digest, &bytes, Labels::new(), lease).map(|()| true)
+            Ok(())
+        })?;
+        self.put_blob(digest, &bytes, Labels::new(), lease)
     }
 
     fn share_blob(&self, digest: &str, _: u64, _: &str) -> Result<()> {

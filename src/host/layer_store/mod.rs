@@ -26,6 +26,9 @@ const MOBY: &str = "moby";
 /// Labels of containerd's objects.
 pub type Labels = BTreeMap<String, String>;
 
+/// Hands the parts of a blob to whoever writes them, in order.
+pub type Parts<'a> = dyn FnMut(&mut dyn FnMut(Vec<u8>) -> Result<()>) -> Result<()> + 'a;
+
 /// A name of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageName {
@@ -75,14 +78,8 @@ pub trait LayerStore: Debug {
     fn directories(&self, chain: &str, key: &str) -> Result<Vec<String>>;
     /// Writes a blob under a lease; one that is there gets the labels.
     fn put_blob(&self, digest: &str, bytes: &[u8], labels: Labels, lease: &str) -> Result<()>;
-    /// Writes a blob from a source too large for memory; `false` when it was there already.
-    fn put_stream(
-        &self,
-        digest: &str,
-        size: u64,
-        source: &mut dyn FnMut() -> Result<Option<Vec<u8>>>,
-        lease: &str,
-    ) -> Result<bool>;
+    /// Writes a blob too large for memory, of parts of at most a few MiB.
+    fn put_parts(&self, digest: &str, size: u64, parts: &mut Parts<'_>, lease: &str) -> Result<()>;
     /// Makes a blob of another namespace known here, without its bytes; labels hold what it is part of.
     fn share_blob(&self, digest: &str, size: u64, lease: &str) -> Result<()>;
     /// The same containerd, and what Docker keeps in it.
@@ -280,42 +277,10 @@ impl LayerStore for GrpcLayerStore {
         Ok(())
     }
 
-    fn put_stream(
-        &self,
-        digest: &str,
-        size: u64,
-        source: &mut dyn FnMut() -> Result<Option<Vec<u8>>>,
-        lease: &str,
-    ) -> Result<bool> {
-        let reference = format!("castoff-{digest}");
-        let total = i64::try_from(size).unwrap_or(i64::MAX);
+    fn put_parts(&self, digest: &str, size: u64, parts: &mut Parts<'_>, lease: &str) -> Result<()> {
         let server = self.server.clone().under_lease(lease);
-        let mut offset = 0;
-        self.faults.effect(&format!("stream blob {digest}"), || {
-            content::mend(&server, digest, size)?;
-            loop {
-                let data = source()?;
-                let last = data.is_none();
-                let data = data.unwrap_or_default();
-                let length = i64::try_from(data.len()).unwrap_or(i64::MAX);
-                let request = m::WriteContentRequest {
-                    action: if last { m::COMMIT } else { m::WRITE },
-                    reference: reference.clone(),
-                    total,
-                    expected: digest.to_owned(),
-                    offset,
-                    data,
-                    labels: Labels::new(),
-                };
-                offset += length;
-                if content::send(&server, request)? {
-                    return Ok(false);
-                }
-                if last {
-                    return Ok(true);
-                }
-            }
-        })
+        let write = || content::write_parts(&server, digest, size, parts);
+        self.faults.effect(&format!("stream blob {digest}"), write).map(drop)
     }
 
     fn share_blob(&self, digest: &str, size: u64, lease: &str) -> Result<()> {
