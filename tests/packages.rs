@@ -124,7 +124,8 @@ fn an_open_run_keeps_what_ends_it() {
 
     // Waiting for `castoff commit`, or cut off on a node: its units start this castoff.
     let unit = node.root.join("etc/systemd/system/castoff-recover-late.service");
-    fs::write(&unit, "[Unit]\n[X-Castoff]\nRun=x\n").unwrap();
+    let condition = format!("ConditionPathExists=/var/lib/castoff/runs/{run}");
+    fs::write(&unit, format!("[Unit]\n{condition}\n[X-Castoff]\nRun=x\n")).unwrap();
     for (script, argument) in [("prerm", "remove"), ("preun", "0")] {
         let output = node.script(script, argument);
         assert_eq!(output.status.code(), Some(1), "{script}");
@@ -134,6 +135,13 @@ fn an_open_run_keeps_what_ends_it() {
     for (script, argument) in [("prerm", "upgrade"), ("preun", "1")] {
         assert!(node.script(script, argument).status.success(), "an upgrade may be what mends it");
     }
+    // A run whose folder was moved away has been given up, and its units start nothing.
+    let (runs, aside) = (node.root.join("var/lib/castoff/runs").join(&run), node.root.join("given-up"));
+    fs::rename(&runs, &aside).unwrap();
+    for (script, argument) in [("prerm", "remove"), ("preun", "0")] {
+        assert!(node.script(script, argument).status.success(), "{script}");
+    }
+    fs::rename(&aside, &runs).unwrap();
     // Somebody else's unit of that name says nothing about a run.
     fs::write(&unit, "[Unit]\n").unwrap();
     assert!(node.script("prerm", "remove").status.success());

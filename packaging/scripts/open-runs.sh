@@ -22,10 +22,14 @@ open_runs() {
     done
 }
 
-# needed_at_boot: true while a run's units are there; they start this castoff, at the next boot or when `--try` is over.
+# needed_at_boot: true while a run's units are there; they start this castoff, at the next boot or when `--try` is over. Units
+# whose run somebody has moved away start nothing any more: that run is their condition.
 needed_at_boot() {
     for unit in castoff-recover castoff-recover-late; do
-        if grep -qs '^\[X-Castoff\]' "${DPKG_ROOT:-}/etc/systemd/system/$unit.service"; then return 0; fi
+        file=${DPKG_ROOT:-}/etc/systemd/system/$unit.service
+        grep -qs '^\[X-Castoff\]' "$file" || continue
+        run=$(sed -n 's/^ConditionPathExists=//p' "$file")
+        if [ -z "$run" ] || [ -e "${DPKG_ROOT:-}$run" ]; then return 0; fi
     done
     return 1
 }
