@@ -153,6 +153,36 @@ fn a_run_can_wait_to_be_kept() {
 }
 
 #[test]
+fn what_a_role_has_to_know_of_earlier_runs_is_told() {
+    let node = Node::new(DOCKERSHIM);
+    let done = call(&node, false, json!({ "state": "migrated", "commit": false }));
+    assert_eq!(done["reboot_required"], json!(false));
+    // Journal without its end: the run was cut off.
+    let journal = node.path().join(format!("var/lib/castoff/runs/{}/journal.jsonl", done["run_id"].as_str().unwrap()));
+    let whole = std::fs::read_to_string(&journal).unwrap();
+    let cut: Vec<&str> = whole.split_inclusive('\n').take(4).collect();
+    std::fs::write(&journal, cut.concat()).unwrap();
+    let planned = call(&node, false, json!({ "state": "planned" }));
+    is(&planned, false, false);
+    assert_eq!(planned["unfinished_run"], done["run_id"]);
+    let refused = call(&node, false, json!({ "state": "migrated" }));
+    is(&refused, false, true);
+    assert_eq!(refused.get("outcome"), None);
+    std::fs::write(&journal, whole).unwrap();
+    let back = call(&node, false, json!({ "state": "rolled_back" }));
+    assert_eq!(back["node_facts"]["kubelet.runtime"], json!("Docker (dockershim)"));
+}
+
+#[test]
+fn an_accepted_finding_is_told_as_what_it_is() {
+    let node = Node::new("docker-users-1.23");
+    let accepted = call(&node, false, json!({ "state": "planned", "skip_checks": ["pods-mount-docker-socket"] }));
+    let blocks = |finding: &Value| finding["id"] == "pods-mount-docker-socket" && finding["severity"] == "block";
+    assert!(accepted["findings"].as_array().unwrap().iter().any(blocks), "{:#}", accepted["findings"]);
+    assert_eq!(accepted["plan"]["desired"]["skipChecks"], json!(["pods-mount-docker-socket"]));
+}
+
+#[test]
 fn what_was_reviewed_is_what_is_done_or_nothing() {
     let node = Node::new(DOCKERSHIM);
     let before = tree::snapshot(node.path());
@@ -162,6 +192,7 @@ fn what_was_reviewed_is_what_is_done_or_nothing() {
         let refused = call(&node, check, json!({ "state": "migrated", "plan_digest": other }));
         is(&refused, false, true);
         assert!(refused["msg"].as_str().unwrap().contains(digest.as_str().unwrap()), "{}", refused["msg"]);
+        assert_eq!(refused["outcome"], "blocked");
         assert!(refused["plan"]["steps"].as_array().is_some_and(|steps| !steps.is_empty()));
     }
     assert_eq!(tree::diff(&before, &tree::snapshot(node.path())), "");

@@ -156,13 +156,18 @@ plan_digest:
   returned: with RV(plan)
   type: str
 findings:
-  description: What is notable about the node. Severity V(block) forbids a migration.
-  returned: always
+  description: What is notable about the node. Severity V(block) forbids a migration, unless O(skip_checks) or the profile accepts it.
+  returned: with RV(plan)
   type: list
   elements: dict
 run_id:
-  description: Id of the run, empty when there was none.
+  description:
+    - Id of the run, empty when there was none. For O(state=migrated) without a change, that of a run which waits for O(state=committed).
   returned: when a run was asked for
+  type: str
+unfinished_run:
+  description: Id of a run that was cut off or is stuck. It has to come to its end first, and O(state=migrated) refuses until then.
+  returned: for O(state=planned), where there is one
   type: str
 report:
   description: The run's report.
@@ -174,11 +179,13 @@ verification:
   type: dict
 node:
   description: The node's host name as castoff sees it.
-  returned: always
+  returned: when the node was looked at, so not for O(state=committed)
   type: str
 node_facts:
-  description: Versions, cgroup mode and drivers; what is not known is left out.
-  returned: always
+  description:
+    - Versions, cgroup mode and drivers, and as C(kubelet.runtime) what pods run on; what is not known is left out.
+    - For O(state=rolled_back) as the node is afterwards.
+  returned: with RV(node)
   type: dict
   sample:
     docker.version: 20.10.24

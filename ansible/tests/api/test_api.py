@@ -176,6 +176,45 @@ class Api(test_plays.FleetCase):
         self.assertFalse(self.cluster.nodes["w1"]["spec"]["unschedulable"])
         self.assertNotIn("castoff.node/cordoned", self.cluster.nodes["w1"]["annotations"])
 
+    def test_what_an_earlier_run_left_on_a_node_is_not_given_back_by_guess(self):
+        self.cluster.pods = {"w1": ["web"], "w2": ["db"]}
+        self.set_node("w1", fail="dirty")
+        self.set_node("w2", fail="stuck")
+        self.play("castoff.node.rollout", "--limit", "w*", expect=2, castoff_preflight_fatal=False, castoff_waves=["100%"])
+        # The run on w1 has to end first: nothing is done there, and its cordon is nobody's business.
+        self.assertEqual([line for line in self.cluster.log if line.startswith("w1")], [])
+        self.assertTrue(self.cluster.nodes["w2"]["spec"]["unschedulable"])
+        self.cluster.log.clear()
+        self.set_node("w2", fail="dirty")
+        self.play("castoff.node.rollout", "--limit", "w2", expect=2, castoff_preflight_fatal=False, castoff_uncordon_on_failure=True)
+        self.assertEqual(self.cluster.log, [])
+        self.assertIn("castoff.node/cordoned", self.cluster.nodes["w2"]["annotations"])
+        # A drain that is refused is no reason either to let pods onto what an earlier run left cordoned.
+        self.set_node("w2", fail="")
+        self.cluster.pods["w2"], self.cluster.refused = ["db"], {"db": 99}
+        self.play("castoff.node.rollout", "--limit", "w2", expect=2, castoff_drain_retries=1)
+        self.assertTrue(self.cluster.nodes["w2"]["spec"]["unschedulable"])
+
+    def test_a_node_that_went_back_is_freed_where_that_is_wanted(self):
+        for node, fail in (("w1", "rolled-back"), ("w2", "stuck")):
+            self.set_node(node, fail=fail)
+        self.play("castoff.node.rollout", "--limit", "w*", expect=2, castoff_waves=["100%"], castoff_uncordon_on_failure=True)
+        self.assertFalse(self.cluster.nodes["w1"]["spec"]["unschedulable"])
+        self.assertTrue(self.cluster.nodes["w2"]["spec"]["unschedulable"])
+
+    def test_an_accepted_finding_does_not_spare_the_drain(self):
+        self.cluster.pods = {"w1": ["web"]}
+        self.set_node("w1", fail="blocked")
+        self.play("castoff.node.rollout", "--limit", "w1", castoff_skip_checks=["fake-block"])
+        self.assertEqual(self.cluster.log[1], "w1 evict web runtime=docker")
+
+    def test_the_runtime_to_wait_for_is_that_of_the_goal_and_of_the_run(self):
+        self.play("castoff.node.rollout", "--limit", "a", castoff_goal="cgroup-driver")
+        self.assertEqual((self.node("a")["runtime"], self.node("a")["driver"]), ("docker", "systemd"))
+        self.set_node("w1", runtime="containerd", runs=[{"id": "run0", "state": "committed", "from": "containerd"}])
+        self.play("castoff.node.rollback", "--limit", "w1")
+        self.assertEqual(self.changed(), ["w1"])
+
     def test_a_drain_that_is_refused_gives_the_node_back_untouched(self):
         self.cluster.pods = {"w1": ["web"]}
         self.cluster.refused = {"web": 99}

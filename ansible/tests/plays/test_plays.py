@@ -38,6 +38,7 @@ class FleetCase(unittest.TestCase):
             "castoff_report_dir": self.reports,
         }
         self.hosts = {}
+        self.path = os.environ["PATH"]
 
     # -- nodes --------------------------------------------------------------------------------------------------------
 
@@ -73,7 +74,8 @@ class FleetCase(unittest.TestCase):
         with open(path, "w") as f:
             json.dump(inventory, f)
         env = dict(os.environ, ANSIBLE_COLLECTIONS_PATH=COLLECTIONS, ANSIBLE_HOME=self.dir + "/home", ANSIBLE_NOCOLOR="1",
-                   ANSIBLE_LOCALHOST_WARNING="0", ANSIBLE_FORKS="4", ANSIBLE_PIPELINING="1", ANSIBLE_RETRY_FILES_ENABLED="0", HOME=self.dir)
+                   ANSIBLE_LOCALHOST_WARNING="0", ANSIBLE_FORKS="4", ANSIBLE_PIPELINING="1", ANSIBLE_RETRY_FILES_ENABLED="0", HOME=self.dir,
+                   PATH=self.path)
         env.pop("ANSIBLE_CONFIG", None)
         extra = dict({"castoff_become": False}, **extra)
         command = [os.path.join(BIN, "ansible-playbook"), "-i", path, "-e", json.dumps(extra), playbook] + list(args)
@@ -126,6 +128,29 @@ class Fleet(FleetCase):
         self.play("castoff.node.rollout", expect=2)
         self.assertEqual(set(self.runtimes().values()), {"docker"})
         self.assertNotIn("PLAY [Canary]", self.output)
+
+    def test_a_finding_that_is_accepted_does_not_block(self):
+        self.set_node("w1", fail="blocked")
+        self.play("castoff.node.preflight", "--limit", "w1", castoff_skip_checks=["fake-block"])
+        self.play("castoff.node.rollout", "--limit", "w1", castoff_skip_checks=["fake-block"])
+        self.assertEqual(self.node("w1")["runtime"], "containerd")
+
+    def test_a_run_that_did_not_come_to_its_end_is_told_before_anything_is_done(self):
+        self.set_node("w1", fail="dirty")
+        self.play("castoff.node.rollout", "--limit", "w*", expect=2)
+        self.assertIn("w1 has a run that did not come to its end", self.output)
+        self.assertEqual(set(self.runtimes().values()), {"docker"})
+
+    def test_a_run_that_waits_is_kept_by_the_next_rollout(self):
+        for node, state in (("w1", "applied"), ("w2", "committed")):
+            self.set_node(node, runtime="containerd", runs=[{"id": "run0", "state": state}])
+        self.play("castoff.node.rollout", "--limit", "w*", "--check", castoff_try_for="10m")
+        self.assertEqual(self.node("w1")["runs"][0]["state"], "applied")
+        self.play("castoff.node.rollout", "--limit", "w*", castoff_try_for="10m", castoff_commit=False)
+        self.assertEqual(self.node("w1")["runs"][0]["state"], "applied")
+        self.play("castoff.node.rollout", "--limit", "w*", castoff_try_for="10m")
+        self.assertEqual(self.node("w1")["runs"][0]["state"], "committed")
+        self.assertEqual(self.changed(), ["w1"])
 
     def test_check_mode_predicts_and_touches_nothing(self):
         self.set_node("c", runtime="containerd")
@@ -272,6 +297,44 @@ class Fleet(FleetCase):
         self.assertEqual(self.changed(), [])
         self.play("castoff.node.preflight", *only, castoff_install=True, castoff_binaries={"vax": FAKE}, expect=2)
         self.assertIn("the node's architecture is %s; castoff_binaries has vax" % arch, self.output)
+
+    def test_a_package_whose_upgrade_failed_is_installed_by_the_next_run(self):
+        # dpkg, where a package is a file with its version, and the machine is a folder.
+        tools = os.path.join(self.dir, "tools")
+        os.makedirs(tools)
+        database = os.path.join(self.dir, "database")
+        for name, script in (
+                ("dpkg-deb", 'for file; do :; done\nprintf "installed %s" "$(cat "$file")"'),
+                ("dpkg-query", 'test -e DATABASE && printf "installed %s" "$(cat DATABASE)"'),
+                ("dpkg", 'test ! -e DATABASE.lock || { echo "locked" >&2; exit 2; }\ncp "$2" DATABASE')):
+            path = os.path.join(tools, name)
+            with open(path, "w") as f:
+                f.write("#!/bin/sh\n" + script.replace("DATABASE", database) + "\n")
+            os.chmod(path, 0o755)
+        package = os.path.join(self.dir, "castoff.deb")
+        self.vars.update(castoff_packages={os.uname().machine: package}, castoff_package_dir=os.path.join(self.dir, "there"))
+        # Tools of the machine itself must not be met, and ssh and sudo keep no PATH: Ansible sets it for each task.
+        self.path = tools + ":" + os.environ["PATH"]
+
+        def install(version, expect=0):
+            with open(package, "w") as f:
+                f.write(version)
+            self.play("castoff.node.preflight", "--limit", "a", castoff_install=True, expect=expect)
+
+        install("0.1.0")
+        self.assertEqual(self.changed(), ["a"])
+        install("0.1.0")
+        self.assertEqual(self.changed(), [])
+        open(database + ".lock", "w").close()
+        install("0.2.0", expect=2)
+        os.unlink(database + ".lock")
+        install("0.2.0")
+        with open(database) as f:
+            self.assertEqual(f.read(), "0.2.0")
+        with open(database, "w") as f:
+            f.write("0.1.0")
+        install("0.2.0")
+        self.assertEqual(self.changed(), ["a"])
 
     def test_wrong_settings_are_refused_before_anything_is_done(self):
         self.play("castoff.node.rollout", "--limit", "a", expect=2, castoff_preflight_fatal=False, castoff_verify_level="thorough")

@@ -2,7 +2,8 @@
 
 It reads what the collection sends as strictly as the contract says, and answers in the contract's words. A node is a file
 `node.json` in the folder that `root` names, or that FAKE_CASTOFF_ROOT names:
-{"runtime": "docker" | "containerd", "fail": "" | "blocked" | "rolled-back" | "stuck" | "garbage" | "verify", "runs": [...]}
+{"runtime": "docker" | "containerd", "fail": "" | "blocked" | "rolled-back" | "stuck" | "garbage" | "verify" | "dirty", "runs": [...],
+"driver": "cgroupfs" | "systemd"}. A run is {"id", "state", "from": the runtime before it}.
 
 `python3 fake_castoff.py --make FILE` writes a program that is it: a script of the shell, as programs go by their first line.
 """
@@ -66,7 +67,7 @@ class Node:
     def __init__(self, asked):
         self.file = os.path.join(asked.get("root") or os.environ["FAKE_CASTOFF_ROOT"], "node.json")
         with open(self.file) as f:
-            self.state = dict({"fail": "", "runs": []}, **json.load(f))
+            self.state = dict({"fail": "", "runs": [], "driver": "cgroupfs"}, **json.load(f))
 
     def save(self, **changes):
         self.state.update(changes)
@@ -75,7 +76,7 @@ class Node:
 
     def plan(self, asked):
         steps = []
-        if self.state["runtime"] == "docker":
+        if self.state["driver" if asked.get("goal") == "cgroup-driver" else "runtime"] in ("docker", "cgroupfs"):
             steps = [{"id": "containerd-config", "index": 1, "change": "update", "why": ["CRI on"],
                       "action": {"type": "write-file", "path": "/etc/containerd/config.toml", "diff": DIFF}},
                      {"id": "kubelet-stop", "index": 2, "change": "run", "why": ["pods restart"],
@@ -83,10 +84,12 @@ class Node:
         # The same facts and wishes give the same plan; `content` stands for the files of the node.
         seed = json.dumps([steps, self.state.get("content", ""), asked.get("goal", "containerd")])
         digest = "sha256:" + hashlib.sha256(seed.encode()).hexdigest()
-        return {"apiVersion": "castoff/v1", "kind": "Plan", "digest": digest, "steps": steps}
+        return {"apiVersion": "castoff/v1", "kind": "Plan", "digest": digest, "steps": steps,
+                "desired": {"skipChecks": sorted(asked.get("skip_checks", []))}}
 
-    def findings(self, asked):
-        if self.state["fail"] != "blocked" or "fake-block" in asked.get("skip_checks", []):
+    def findings(self):
+        """One that was accepted still is one."""
+        if self.state["fail"] != "blocked":
             return []
         return [{"id": "fake-block", "severity": "block", "summary": "the fake is blocked", "cause": "it was told to be",
                  "fix": "tell it otherwise", "origins": []}]
@@ -94,17 +97,20 @@ class Node:
 
 def runtime(asked, node):
     check, state = asked["_ansible_check_mode"], asked.get("state", "planned")
-    plan, findings = node.plan(asked), node.findings(asked)
+    plan, findings = node.plan(asked), node.findings()
     result = dict(changed=False, exit_code=0, findings=findings, warnings=["a fake"], node="fake",
                   node_facts={"containerd.version": "1.7.24"}, reboot_required=False)
     if state in ("planned", "migrated"):
         result.update(plan=plan, plan_digest=plan["digest"], run_id="")
+        if state == "planned" and node.state["fail"] == "dirty":
+            result["unfinished_run"] = "run0"
         if asked.get("_ansible_diff"):
             result["diff"] = [{"prepared": DIFF}] if plan["steps"] else []
     if state == "migrated":
         migrate(asked, node, result, check)
     elif state == "verified":
-        bad = node.state["fail"] == "verify" or node.state["runtime"] != "containerd"
+        wanted = ("driver", "systemd") if asked.get("goal") == "cgroup-driver" else ("runtime", "containerd")
+        bad = node.state["fail"] == "verify" or node.state[wanted[0]] != wanted[1]
         result["verification"] = {"kind": "Verification", "checks": [{"id": "pods", "status": "fail" if bad else "pass"}]}
         if bad:
             result.update(failed=True, msg="1 of 1 checks failed\ncause: pods\nhint: castoff verify", exit_code=2)
@@ -115,7 +121,9 @@ def runtime(asked, node):
         result["run_id"] = runs[-1]["id"] if runs else ""
         if runs and not check:
             runs[-1]["state"] = "rolled-back"
-            node.save(runtime="docker")
+            node.save(runtime=runs[-1].get("from", "docker"))
+            runtime = {"docker": "Docker (dockershim)"}.get(node.state["runtime"], node.state["runtime"])
+            result["node_facts"]["kubelet.runtime"] = runtime
     elif state == "committed":
         runs = [run for run in node.state["runs"] if run["state"] == "applied"]
         result["changed"] = bool(runs)
@@ -127,11 +135,16 @@ def runtime(asked, node):
 
 def migrate(asked, node, result, check):
     steps, kind = result["plan"]["steps"], node.state["fail"]
-    if asked.get("plan_digest", result["plan_digest"]) != result["plan_digest"]:
-        result.update(failed=True, exit_code=1, msg="the plan is another one\ncause: digest\nhint: review it again")
+    accepted = result["plan"]["desired"]["skipChecks"]
+    waiting = [run["id"] for run in node.state["runs"] if run["state"] == "applied"]
+    if kind == "dirty":
+        # As castoff says it: no outcome, and the same exit code as many others.
+        result.update(failed=True, exit_code=1, msg="run run0 did not come to its end\nhint: castoff resume")
+    elif asked.get("plan_digest", result["plan_digest"]) != result["plan_digest"]:
+        result.update(failed=True, exit_code=1, outcome="blocked", msg="the plan is another one\ncause: digest\nhint: review it again")
     elif not steps:
-        result["outcome"] = "no-change"
-    elif kind == "blocked" and result["findings"]:
+        result.update(outcome="no-change", run_id=waiting[-1] if waiting else "")
+    elif kind == "blocked" and "fake-block" not in accepted:
         result.update(failed=True, exit_code=3, outcome="blocked", msg="1 finding blocks\ncause: fake-block\nhint: fix it")
     elif check:
         result["changed"] = True
@@ -144,8 +157,9 @@ def migrate(asked, node, result, check):
                       report={"kind": "RunReport", "outcome": kind})
     else:
         kept = asked.get("commit", True) and not asked.get("try_for")
-        node.state["runs"].append({"id": "run%d" % len(node.state["runs"]), "state": "committed" if kept else "applied"})
-        node.save(runtime="containerd")
+        node.state["runs"].append({"id": "run%d" % len(node.state["runs"]), "state": "committed" if kept else "applied",
+                                   "from": node.state["runtime"]})
+        node.save(**({"driver": "systemd"} if asked.get("goal") == "cgroup-driver" else {"runtime": "containerd"}))
         result.update(changed=True, outcome="applied", run_id=node.state["runs"][-1]["id"],
                       report={"kind": "RunReport", "outcome": "applied"})
 
@@ -153,7 +167,7 @@ def migrate(asked, node, result, check):
 def runtime_info(asked, node):
     result = dict(changed=False, exit_code=0, node="fake", node_facts={})
     for word in asked.get("gather", ["facts", "findings", "history"]):
-        result[word] = {"facts": {"kind": "Facts"}, "findings": node.findings(asked), "plan": node.plan(asked),
+        result[word] = {"facts": {"kind": "Facts"}, "findings": node.findings(), "plan": node.plan(asked),
                         "history": node.state["runs"], "report": {"kind": "RunReport"}}[word]
     if "plan" in result:
         result["plan_digest"] = result["plan"]["digest"]

@@ -92,9 +92,24 @@ pub fn runtime(mut options: Options, call: Call, answer: &mut Answer) -> Result<
     match state {
         State::Planned => {
             planned(&context, &change, call, answer);
+            // Without root's rights nobody can tell; whoever migrates needs them and is told then.
+            if let Err(error) = apply::refuse_open_run(&context.host)
+                && let Some(Refusal::Dirty(run)) = error.downcast_ref()
+            {
+                answer.set("unfinished_run", run);
+                answer.warn(&error.to_string());
+            }
             Ok(())
         }
-        State::Migrated => migrated(&context, &change, digest.as_deref(), call, answer),
+        State::Migrated => {
+            let done = migrated(&context, &change, digest.as_deref(), call, answer);
+            // A role may give the node back then; an unfinished run, or another castoff at work, is no such thing.
+            let refused = done.as_ref().err().and_then(|error| error.downcast_ref());
+            if matches!(refused, Some(Refusal::Blocked(_) | Refusal::Unready { .. } | Refusal::Stale(_))) {
+                answer.set("outcome", &Outcome::Blocked);
+            }
+            done
+        }
         State::Verified => verified(&context, level, answer),
         State::RolledBack => rolled_back(&context, run.as_deref(), force, call, answer),
         State::Committed => committed(&context, run.as_deref(), call, answer),
@@ -117,18 +132,19 @@ fn migrated(
     answer: &mut Answer,
 ) -> Result<()> {
     answer.set("run_id", &"");
+    answer.set("reboot_required", &false);
     // In check mode too: it would fail for this reason.
     context.need_rights()?;
     let open = apply::refuse_open_run(&context.host);
-    if let Err(error) = &open
-        && !matches!(error.downcast_ref(), Some(Refusal::Unkept { .. }))
-    {
-        return open;
+    match open.as_ref().err().map(|error| error.downcast_ref()) {
+        None => {}
+        // Whoever finds nothing left to do can keep it.
+        Some(Some(Refusal::Unkept { run, .. })) => answer.set("run_id", run),
+        Some(_) => return open,
     }
     let plan = planned(context, change, call, answer);
     let blocking: Vec<String> = plan.blocking().map(|finding| finding.id.clone()).collect();
     if !blocking.is_empty() {
-        answer.set("outcome", &Outcome::Blocked);
         return Err(Refusal::Blocked(blocking).into());
     }
     if plan.is_empty() {
@@ -154,7 +170,6 @@ fn migrated(
         Ending::Refused(failed) => {
             let ids = failed.iter().map(|finding| finding.id.clone()).collect();
             answer.findings(&[plan.findings, failed].concat());
-            answer.set("outcome", &Outcome::Blocked);
             return Err(Refusal::Blocked(ids).into());
         }
     }
@@ -192,6 +207,7 @@ fn meant(store: &Store<'_>, run: Option<&str>, fits: impl Fn(RunState) -> bool) 
 }
 
 fn rolled_back(context: &Context, run: Option<&str>, force: bool, call: Call, answer: &mut Answer) -> Result<()> {
+    answer.set("reboot_required", &false);
     context.need_rights()?;
     let store = Store::new(&context.host);
     let holds = |state| state != RunState::RolledBack;
@@ -218,6 +234,8 @@ fn rolled_back(context: &Context, run: Option<&str>, force: bool, call: Call, an
     // Asked for and done is a success, whatever the run's own exit code says.
     answer.report(&crate::model::RunReport { exit_code: 0, ..report });
     answer.set("changed", &true);
+    // What its pods run on now: not every run came from Docker.
+    answer.node(&context.facts());
     Ok(())
 }
 
