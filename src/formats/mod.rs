@@ -35,6 +35,7 @@ pub mod os_release;
 pub mod package_db;
 pub mod packages;
 pub mod service;
+pub mod specifiers;
 pub mod spelling;
 pub mod tar_split;
 pub mod unit_edit;

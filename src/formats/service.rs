@@ -6,6 +6,7 @@
 
 use super::{
     env_file::EnvFile,
+    specifiers::{of_unit, with_specifiers},
     unit_edit::raw_words,
     unit_file::{self, Expand, UnitFile},
 };
@@ -86,20 +87,29 @@ pub struct Service {
 /// Reads a service out of its unit file and drop-ins, in systemd's order.
 pub fn read(files: &[(String, UnitFile)], reader: &mut dyn Reader) -> Service {
     let units: Vec<(&str, &UnitFile)> = files.iter().map(|(path, unit)| (path.as_str(), unit)).collect();
+    let name = name(files);
     let mut service = Service::default();
-    environment(&units, reader, &mut service);
+    environment(&units, name, reader, &mut service);
     let directory = unit_file::effective(&units, "Service", "WorkingDirectory").pop();
-    service.directory = directory.map(|(value, ..)| unit_file::with_specifiers(value.trim_start_matches('-')));
+    service.directory = directory.map(|(value, ..)| with_specifiers(&of_unit(value.trim_start_matches('-'), name)));
     service.directory = service.directory.filter(|path| path.starts_with('/'));
     if let Some((value, path, line)) = unit_file::effective(&units, "Service", "ExecStart").pop() {
-        command(&value, path, line, &mut service);
+        command(&value, name, (path, line), &mut service);
     }
     service
 }
 
-fn command(value: &str, path: &str, line: u32, service: &mut Service) {
+/// The unit's name: the name of its file, or that of a drop-in's directory.
+fn name(files: &[(String, UnitFile)]) -> &str {
+    let Some((path, _)) = files.first() else { return "" };
+    let mut parts = path.rsplit('/');
+    let (file, dir) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    if file.ends_with(".conf") { dir.trim_end_matches(".d") } else { file }
+}
+
+fn command(value: &str, unit: &str, (path, line): (&str, u32), service: &mut Service) {
     let here = Origin::unit(path, Some(line));
-    let parsed = unit_file::split_exec(value);
+    let parsed = unit_file::split_exec(&of_unit(value, unit));
     let fixed = parsed.prefixes.contains(':');
     let mut variables = Vec::new();
     for (at, word) in parsed.words.iter().enumerate() {
@@ -125,9 +135,9 @@ fn command(value: &str, path: &str, line: u32, service: &mut Service) {
     service.exec = Some(Exec { path: path.to_owned(), line, value: value.to_owned(), variables });
 }
 
-fn environment(units: &[(&str, &UnitFile)], reader: &mut dyn Reader, service: &mut Service) {
+fn environment(units: &[(&str, &UnitFile)], unit: &str, reader: &mut dyn Reader, service: &mut Service) {
     for (value, path, line) in unit_file::effective(units, "Service", "Environment") {
-        for (name, value) in unit_file::environment_assignments(&value) {
+        for (name, value) in unit_file::environment_assignments(&of_unit(&value, unit)) {
             service.environment.insert(name, Variable { value, origin: Origin::unit(path, Some(line)) });
         }
     }
@@ -137,7 +147,7 @@ fn environment(units: &[(&str, &UnitFile)], reader: &mut dyn Reader, service: &m
         // The path may stand in quotes.
         let pattern =
             if pattern.starts_with(['"', '\'']) { pattern.trim_matches(['"', '\'']).to_owned() } else { pattern };
-        let pattern = unit_file::with_specifiers(&pattern);
+        let pattern = with_specifiers(&of_unit(&pattern, unit));
         let paths = if pattern.contains(['*', '?', '[']) { reader.glob(&pattern) } else { vec![pattern] };
         for path in paths {
             let text = reader.text(&path);
@@ -249,6 +259,16 @@ mod tests {
         assert_eq!(service.env_files.len(), 3);
         assert_eq!(service.env_file_of("C"), Some("/e/2.env"));
         assert_eq!(service.env_file_of("A"), None);
+    }
+
+    #[test]
+    fn the_units_name_is_filled_in() {
+        let unit = "[Service]\nEnvironment=A=--n=%N\nEnvironmentFile=-/e/%p\nExecStart=/usr/bin/%p $A $B %%n\n";
+        let mut texts = Texts(&[("/e/kubelet", "B=--b")]);
+        for path in ["/etc/systemd/system/kubelet.service", "/run/systemd/system/kubelet.service.d/1.conf"] {
+            let files = [(path.to_owned(), unit_file::parse(unit))];
+            assert_eq!(read(&files, &mut texts).argv(), ["/usr/bin/kubelet", "--n=kubelet", "--b", "%n"], "{path}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Nothing here edits; [`super::unit_edit`] does, and never in files of packages. The rules are
 //! those of systemd.unit(5) and of systemd 257's parsers.
 
+use super::specifiers::with_specifiers;
 use super::words::{Escapes, split};
 use super::{BOM, count};
 
@@ -224,37 +225,6 @@ pub struct ExecLine {
     pub prefixes: String,
     /// Program and arguments.
     pub words: Vec<Word>,
-}
-
-/// Fills in the specifiers that mean the same in every unit of the system manager (systemd.unit(5), "Specifiers"), and
-/// `%%`. What depends on the unit or the host, such as `%n` and `%H`, stays as it is written.
-pub fn with_specifiers(text: &str) -> String {
-    let mut out = String::new();
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        if c != '%' {
-            out.push(c);
-            continue;
-        }
-        match chars.next() {
-            Some('%') => out.push('%'),
-            Some('t') => out.push_str("/run"),
-            Some('E') => out.push_str("/etc"),
-            Some('S') => out.push_str("/var/lib"),
-            Some('C') => out.push_str("/var/cache"),
-            Some('L') => out.push_str("/var/log"),
-            Some('T') => out.push_str("/tmp"),
-            Some('V') => out.push_str("/var/tmp"),
-            Some('h') => out.push_str("/root"),
-            Some('u') => out.push_str("root"),
-            Some('U') => out.push('0'),
-            other => {
-                out.push('%');
-                out.extend(other);
-            }
-        }
-    }
-    out
 }
 
 /// Takes a command line apart: quotes, C escapes and specifiers ([`with_specifiers`]) are resolved. Only the first of

@@ -119,6 +119,13 @@ impl<'h> Files<'h> {
         self.unseen.push(Unseen { what: what.to_owned(), why: why.into() });
     }
 
+    /// The same, where it may be come upon again.
+    pub fn unseen_once(&mut self, what: &str, why: &str) {
+        if !self.unseen.iter().any(|unseen| unseen.what == what) {
+            self.unseen(what, why);
+        }
+    }
+
     /// Hands over beside what is there.
     pub fn add_to(self, facts: &mut Facts) {
         facts.files.extend(self.seen);

@@ -3,7 +3,7 @@
 use super::{UNITS, files::Files};
 use crate::{
     checks::UNITS_UNSEEN,
-    formats::{service, unit_file::UnitFile},
+    formats::{service, specifiers::has_unknown, unit_file::UnitFile},
     host::{Host, TreeUnits, UnitState, Units as _},
     model::{Dependent, Facts, Origin, UnitFacts, Unseen},
 };
@@ -71,7 +71,12 @@ fn dependents(state: &UnitState) -> Vec<Dependent> {
 
 /// Reads a unit's files. Needs [`probe_units`] first.
 pub fn read(unit: &UnitFacts, files: &mut Files<'_>) -> Service {
-    service::read(&unit_files(unit, files), files)
+    let service = service::read(&unit_files(unit, files), files);
+    for named in service.env_files.iter().filter(|named| !named.there && has_unknown(&named.path)) {
+        let why = "an environment file whose specifiers castoff does not know: what it sets is unknown";
+        files.unseen_once(&named.path, why);
+    }
+    service
 }
 
 /// The environment of a unit as its files make it. Needs [`probe_units`] first.
