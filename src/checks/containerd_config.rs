@@ -3,7 +3,7 @@
 use super::{CheckInfo, version};
 use crate::{
     formats::containerd::{Effective, Ineffective, Release},
-    model::{Facts, Finding, Origin, Severity},
+    model::{CERTS_D, DOCKER_CERTS_D, Facts, Finding, Origin, Severity},
 };
 
 /// The entries of this subject.
@@ -116,7 +116,8 @@ pub const CHECKS: &[CheckInfo] = &[
         summary: "config_path names several directories, which containerd 2.1 does not read",
         explanation: "`registry.config_path` may hold directories separated by colons. From containerd 2.1 on images are \
             pulled by the transfer service, which takes the whole text for one directory: no hosts.toml is found, and \
-            mirrors and certificates are ignored. The plan names one of the directories and copies into it what only the \
+            mirrors and certificates are ignored. From 2.2 on that happens by itself where nothing is set: the default is \
+            such a list, /etc/containerd/certs.d and /etc/docker/certs.d. The plan names one of the directories and copies into it what only the \
             others have; where both have a file for a registry, the one in the directory that stays is kept.",
         run: Some(config_path_list),
     },
@@ -276,16 +277,21 @@ fn proxy_plugin_incomplete(facts: &Facts) -> Vec<Finding> {
 }
 
 fn config_path_list(facts: &Facts) -> Vec<Finding> {
-    let Some(path) = facts.containerd.registry_config_path.as_ref().filter(|path| path.value.contains(':')) else {
-        return Vec::new();
-    };
-    if version(facts.containerd.version.as_ref()).is_none_or(|version| version < (2, 1)) {
-        return Vec::new();
-    }
-    let one = Ineffective {
-        name: format!("config_path = {:?}", path.value),
-        origin: path.origin.clone(),
-        why: "taken for one directory".to_owned(),
+    let release = version(facts.containerd.version.as_ref()).unwrap_or_default();
+    let named = facts.containerd.registry_config_path.as_ref();
+    let named = named.filter(|path| path.value.contains(':') && release >= (2, 1));
+    let one = match named {
+        Some(path) => Ineffective {
+            name: format!("config_path = {:?}", path.value),
+            origin: path.origin.clone(),
+            why: "taken for one directory".to_owned(),
+        },
+        None if release >= (2, 2) && facts.registry.is_left_to_default() => Ineffective {
+            name: "config_path".to_owned(),
+            origin: Origin::default_of("containerd"),
+            why: format!("not set, and the list {CERTS_D}:{DOCKER_CERTS_D} is taken for one directory"),
+        },
+        None => return Vec::new(),
     };
     finding("registry-config-path-list", &[one], "the plan names one of them; see that it holds what is needed")
 }

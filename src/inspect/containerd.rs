@@ -95,7 +95,7 @@ fn from_config(files: &mut Files<'_>, path: &str, endpoint: &str, containerd: &m
     if let Err(error) = ContainerdConfig::parse(&text) {
         return files.broken(path, "TOML", &error);
     }
-    let release = containerd.version.as_ref().and_then(|version| Release::parse(&version.value)).unwrap_or_default();
+    let release = release(containerd);
     read_imports(files, path, release);
     let Ok(config) = Effective::join(path, release, files.texts()) else { return };
     let version_line = config.parts.first().and_then(|part| part.version_line);
@@ -138,6 +138,18 @@ fn from_config(files: &mut Files<'_>, path: &str, endpoint: &str, containerd: &m
             systemd_cgroup,
         })
         .collect();
+}
+
+fn release(containerd: &ContainerdFacts) -> Release {
+    containerd.version.as_ref().and_then(|version| Release::parse(&version.value)).unwrap_or_default()
+}
+
+/// What the node's containerd makes of its files; nothing where there is none or it cannot be read. Runs after
+/// [`probe`], which reads them.
+pub fn effective(files: &Files<'_>, containerd: &ContainerdFacts) -> Option<Effective> {
+    let path = &containerd.config_path.as_ref()?.value;
+    files.texts().get(path)?;
+    Effective::join(path, release(containerd), files.texts()).ok()
 }
 
 /// Reads what the file imports, and what that imports, each once. What cannot be read has its finding then.

@@ -1,8 +1,13 @@
 //! Registries: containerd's tables and `hosts.toml` files, and the certificates Docker uses.
 
-use super::files::Files;
+use super::{containerd, files::Files};
 use crate::{
-    formats::{At, containerd::ContainerdConfig, hosts_toml::HostsToml, package_db::version_pair},
+    formats::{
+        At,
+        containerd::{ContainerdConfig, Effective},
+        hosts_toml::HostsToml,
+        package_db::version_pair,
+    },
     host::{EntryKind, Host},
     model::{
         CERTS_D, DOCKER_CERTS_D, Facts, Origin, RegistryConfig, RegistryDir, RegistryFacts, RegistryMirror,
@@ -13,12 +18,8 @@ use crate::{
 /// Looks at what says how registries are reached. Runs after Docker and containerd.
 pub fn probe(host: &Host, files: &mut Files<'_>, facts: &mut Facts) {
     let mut registry = RegistryFacts::default();
-    if let Some(path) = facts.containerd.config_path.as_ref().map(|path| path.value.clone())
-        && files.is_understood(&path)
-        && let Some(text) = files.text(&path)
-        && let Ok(config) = ContainerdConfig::parse(&text)
-    {
-        from_config(&path, &config, &mut registry);
+    if let Some(joined) = containerd::effective(files, &facts.containerd) {
+        from_files(files, &joined, &mut registry);
     }
     let mut roots: Vec<String> = registry.roots().into_iter().map(str::to_owned).collect();
     if !roots.iter().any(|root| root == CERTS_D) {
@@ -41,34 +42,53 @@ pub fn probe(host: &Host, files: &mut Files<'_>, facts: &mut Facts) {
     facts.registry = registry;
 }
 
+/// The tables of every file that takes part, a later file's entry in the place of an earlier one's; on 1.x those of the
+/// one file whose CRI table counts. What 2.x does not read only because the files have different versions is taken too:
+/// a plan that gives them one version wakes it up.
+fn from_files(files: &Files<'_>, joined: &Effective, registry: &mut RegistryFacts) {
+    let counts = |path: &str| joined.release().merges_plugins() || joined.cri_winner() == Some(path);
+    for part in joined.parts.iter().filter(|part| counts(&part.path)) {
+        let Some(Ok(config)) = files.texts().get(&part.path).map(|text| ContainerdConfig::parse(text)) else {
+            continue;
+        };
+        from_config(&part.path, &config.inheriting(joined.schema), registry);
+    }
+    registry.config_path = registry.config_path.take().filter(|path| !path.value.is_empty());
+}
+
 fn from_config(path: &str, config: &ContainerdConfig, registry: &mut RegistryFacts) {
     let at = |at: At<String>| Sourced::new(at.value, Origin::file(path, at.line));
-    registry.config_path = config.registry_config_path().filter(|path| !path.value.is_empty()).map(at);
+    registry.config_path = config.registry_config_path().map(at).or(registry.config_path.take());
     let old = config.old_registry();
-    registry.mirrors = old
-        .mirrors
-        .into_iter()
-        .map(|mirror| RegistryMirror {
-            host: at(mirror.host),
-            endpoints: mirror.endpoints.iter().map(|url| without_user(url)).collect(),
-        })
-        .collect();
-    registry.configs = old
-        .configs
-        .into_iter()
-        .map(|config| RegistryConfig {
+    for mirror in old.mirrors {
+        let endpoints = mirror.endpoints.iter().map(|url| without_user(url)).collect();
+        let mirror = RegistryMirror { host: at(mirror.host), endpoints };
+        registry.mirrors.retain(|known| known.host.value != mirror.host.value);
+        registry.mirrors.push(mirror);
+    }
+    for config in old.configs {
+        let known = registry.configs.iter().position(|known| known.host.value == config.host.value);
+        let known = known.map(|known| registry.configs.remove(known));
+        let tls = config.tls.map(|tls| RegistryTls {
+            ca: tls.ca,
+            cert: tls.cert,
+            key: tls.key,
+            skip_verify: tls.skip_verify,
+        });
+        registry.configs.push(RegistryConfig {
             host: at(config.host),
-            tls: config.tls.map(|tls| RegistryTls {
-                ca: tls.ca,
-                cert: tls.cert,
-                key: tls.key,
-                skip_verify: tls.skip_verify,
-            }),
-            auth: config.auth,
-        })
-        .collect();
-    registry.auths = old.auths.into_iter().map(|url| at(url.map(|url| without_user(&url)))).collect();
-    registry.headers = old.headers.into_iter().map(at).collect();
+            auth: config.auth || known.as_ref().is_some_and(|known| known.auth),
+            tls: tls.or_else(|| known.and_then(|known| known.tls)),
+        });
+    }
+    let auths = old.auths.into_iter().map(|url| at(url.map(|url| without_user(&url))));
+    for (list, new) in [
+        (&mut registry.auths, auths.collect::<Vec<_>>()),
+        (&mut registry.headers, old.headers.into_iter().map(at).collect()),
+    ] {
+        list.retain(|known| new.iter().all(|new| new.value != known.value));
+        list.extend(new);
+    }
 }
 
 /// A URL without `user:password@`; containerd takes no notice of it either.

@@ -90,4 +90,20 @@ impl RegistryFacts {
         let list = self.config_path.as_ref().map_or("", |path| path.value.as_str());
         list.split(':').map(|dir| dir.trim_end_matches('/')).filter(|dir| !dir.is_empty()).collect()
     }
+
+    /// True when nothing names a directory while there is one with something in it, as far as that is seen: containerd
+    /// 2.2 and later then go by a list of their own, `/etc/containerd/certs.d:/etc/docker/certs.d`. With `configs` or
+    /// `auths` images are pulled the older way, which reads lists.
+    pub fn is_left_to_default(&self) -> bool {
+        let silent =
+            self.config_path.is_none() && self.mirrors.is_empty() && self.configs.is_empty() && self.auths.is_empty();
+        silent && self.hosts.iter().any(RegistryDir::says_something)
+    }
+}
+
+impl RegistryDir {
+    /// True when containerd would find something in it.
+    pub fn says_something(&self) -> bool {
+        (self.hosts_toml && self.fault.is_none()) || !self.ca.is_empty() || !self.client.is_empty()
+    }
 }

@@ -117,8 +117,7 @@ fn elsewhere<'f>(facts: &'f Facts, root: &str) -> Vec<&'f RegistryDir> {
     let mut found: Vec<&RegistryDir> = Vec::new();
     for dir in registry.hosts.iter().filter(|dir| dir.root != root && roots.contains(&dir.root.as_str())) {
         let kept = registry.hosts.iter().any(|other| other.root == root && other.host == dir.host);
-        let says_something = (dir.hosts_toml && dir.fault.is_none()) || !dir.ca.is_empty() || !dir.client.is_empty();
-        if !kept && says_something && !found.iter().any(|other| other.host == dir.host) {
+        if !kept && dir.says_something() && !found.iter().any(|other| other.host == dir.host) {
             found.push(dir);
         }
     }

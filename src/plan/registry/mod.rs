@@ -51,6 +51,11 @@ impl Release {
         self >= Self(2, 1, 0)
     }
 
+    /// 2.2 has such a list by itself where nothing is set (containerd 2.2.0 `plugins/cri/images`).
+    fn misreads_default(self, facts: &Facts) -> bool {
+        self >= Self(2, 2, 0) && facts.registry.is_left_to_default()
+    }
+
     /// 2.0 dropped `configs.*.tls`: it is ignored, and no longer in conflict with `config_path`.
     fn ignores_tls(self) -> bool {
         self >= Self(2, 0, 0)
@@ -74,7 +79,7 @@ pub fn from_docker(draft: &mut Draft<'_>) {
         tables::write(draft, &wanted);
         return;
     }
-    let list = facts.registry.roots().len() > 1;
+    let list = facts.registry.roots().len() > 1 || release.misreads_default(facts);
     if wanted.is_empty() && !list && !tables_must_go(facts, release) {
         return;
     }
@@ -86,7 +91,7 @@ pub fn from_docker(draft: &mut Draft<'_>) {
 pub fn mend(draft: &mut Draft<'_>) {
     let facts = draft.facts;
     let Some(release) = Release::of(facts) else { return };
-    let list = facts.registry.roots().len() > 1 && release.misreads_lists();
+    let list = (facts.registry.roots().len() > 1 && release.misreads_lists()) || release.misreads_default(facts);
     let tables = tables_must_go(facts, release);
     if release.has_only_tables(facts) || !(list || tables) {
         return;

@@ -39,7 +39,24 @@ impl Effective {
             out.push(Ineffective { name: "the directories of CNI plugins".to_owned(), origin, why });
         }
         out.extend(target.settings.iter().filter_map(|setting| self.missed(setting)));
+        out.extend(self.registry_conflict());
         out
+    }
+
+    /// Old registry tables beside `config_path`, with which the CRI plugin does not load: `mirrors` in every release that
+    /// knows both, TLS settings up to 1.7.
+    fn registry_conflict(&self) -> Option<Ineffective> {
+        let path = self.registry_config_path().filter(|_| self.release.pair() >= (1, 5))?;
+        let mirrors = self.neutral.get(&Self::places().images(&["registry", "mirrors"]));
+        let mirrors = mirrors.filter(|node| node.table().is_some_and(|table| !table.is_empty()));
+        let tls = self.gone.iter().filter(|_| !self.release.merges_plugins()).find(|gone| {
+            matches!(&gone.path[..], [_, _, registry, configs, _, tls, ..]
+                if registry == "registry" && configs == "configs" && tls == "tls")
+        });
+        let (name, node) =
+            mirrors.map(|node| ("registry.mirrors", node)).or(tls.map(|gone| ("registry.configs", &gone.node)))?;
+        let why = format!("it cannot stand beside config_path, which is {:?} ({})", path.value, path.origin);
+        Some(Ineffective { name: name.to_owned(), origin: self.origin(node), why })
     }
 
     fn main(&self) -> Origin {
