@@ -66,7 +66,7 @@ fn unhurried(plan: &Plan, report: &mut RunReport, entries: &mut [Entry]) {
                 let took = Duration::from_millis(match step.action {
                     Action::ImportImages { .. } => 9_400,
                     Action::StopUnit { .. } => 1_150,
-                    Action::StopDockerPods => 4_300,
+                    Action::StopDockerPods { .. } => 4_300,
                     Action::WriteFile { .. } => 38,
                     Action::StartUnit { .. } | Action::RestartUnit { .. } => 3_420,
                     Action::AwaitPods { .. } => 12_700,

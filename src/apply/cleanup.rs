@@ -185,7 +185,7 @@ fn mark(host: &Host, removed: &str) -> Result<()> {
 pub fn refuse_cleaned(host: &Host, run: &str, plan: &Plan) -> Result<()> {
     use crate::model::Action;
     let needs_docker = plan.steps.iter().any(|step| {
-        matches!(&step.action, Action::StopDockerPods | Action::ImportImages { .. })
+        matches!(&step.action, Action::StopDockerPods { .. } | Action::ImportImages { .. })
             || matches!(&step.action, Action::StopUnit { unit } if unit.starts_with("docker."))
     });
     let Some(text) = host.root.text(MARK)?.filter(|_| needs_docker) else { return Ok(()) };

@@ -6,7 +6,7 @@
 use crate::{
     formats::cni::CachedResult,
     host::{EntryKind, Host, container_pid},
-    inspect::cni_bin_dirs,
+    model::CNI_BIN_DIRS,
 };
 use anyhow::{Context as _, Result, bail};
 use std::time::Duration;
@@ -17,13 +17,15 @@ const CACHE: &str = "/var/lib/cni/cache/results";
 /// A plugin that takes longer is stuck; the pod is gone either way.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Takes back every network of a sandbox that libcni remembers. Returns what could not be taken back.
-pub fn release(host: &Host, sandbox: &str) -> Vec<String> {
+/// Takes back every network of a sandbox that libcni remembers. `plugin_dirs` are those that a
+/// setting names; the usual ones come behind them. Returns what could not be taken back.
+pub fn release(host: &Host, sandbox: &str, plugin_dirs: &[String]) -> Vec<String> {
     let names = host.root.list(CACHE).unwrap_or_default();
     let ours = names.iter().map(|(name, _)| name).filter(|name| name.contains(sandbox));
+    let dirs: Vec<&str> = plugin_dirs.iter().map(String::as_str).chain(CNI_BIN_DIRS).collect();
     let mut left = Vec::new();
     for name in ours {
-        if let Err(error) = take_back(host, sandbox, &format!("{CACHE}/{name}")) {
+        if let Err(error) = take_back(host, sandbox, &dirs, &format!("{CACHE}/{name}")) {
             left.push(format!("{error:#}"));
         }
     }
@@ -45,7 +47,7 @@ pub fn forget_empty(host: &Host) -> Result<()> {
     Ok(())
 }
 
-fn take_back(host: &Host, sandbox: &str, path: &str) -> Result<()> {
+fn take_back(host: &Host, sandbox: &str, dirs: &[&str], path: &str) -> Result<()> {
     let Some(text) = host.root.text(path)? else { return Ok(()) };
     let cached = CachedResult::parse(&text).with_context(|| format!("{path} cannot be understood"))?;
     if cached.container != sandbox {
@@ -58,7 +60,6 @@ fn take_back(host: &Host, sandbox: &str, path: &str) -> Result<()> {
         if call.plugin == "loopback" {
             continue;
         }
-        let dirs = cni_bin_dirs(host);
         let program = dirs.iter().map(|dir| format!("{dir}/{}", call.plugin)).find(|path| host.root.exists(path));
         let Some(program) = program else { bail!("the CNI plugin {} is not installed", call.plugin) };
         let search = dirs.join(":");

@@ -333,7 +333,7 @@ fn stop_again(work: &mut Work<'_>, journal: &Journal) -> Result<()> {
         .filter(|step| done.contains(&step.index))
         .filter(|step| match &step.action {
             Action::StopUnit { unit } => !started_later(unit),
-            Action::StopDockerPods => work.host.engine_is_up() && !started_later("kubelet.service"),
+            Action::StopDockerPods { .. } => work.host.engine_is_up() && !started_later("kubelet.service"),
             _ => false,
         })
         .collect();

@@ -56,7 +56,7 @@ pub fn prepare_stop(host: &Host) -> Result<Undo> {
 
 /// Stops the containers of pods, each with its own grace period, all at once; then their networks are given back, and
 /// the sandboxes stop last, because they hold the network that a container may still need to shut down cleanly.
-pub fn stop(work: &mut Work<'_>) -> Result<Option<String>> {
+pub fn stop(work: &mut Work<'_>, cni_bin_dirs: &[String]) -> Result<Option<String>> {
     let running: Vec<EngineContainer> =
         running(work.host)?.into_iter().filter(EngineContainer::is_kubernetes).collect();
     let (sandboxes, containers): (Vec<_>, Vec<_>) = running.into_iter().partition(is_sandbox);
@@ -64,7 +64,7 @@ pub fn stop(work: &mut Work<'_>) -> Result<Option<String>> {
     let asked: Vec<_> = containers.iter().map(|c| (c.id.clone(), grace(c.labels.get(GRACE_LABEL)))).collect();
     stop_all(work.host, &asked)?;
     for sandbox in &sandboxes {
-        for error in cni::release(work.host, &sandbox.id) {
+        for error in cni::release(work.host, &sandbox.id, cni_bin_dirs) {
             let pod = pod_of(sandbox).unwrap_or_default();
             work.observer.warn(&format!("the network of {pod} could not be given back: {error}"));
         }

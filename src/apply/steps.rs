@@ -165,7 +165,7 @@ impl Work<'_> {
                 self.restore_links(unit, self.host.root.missing_dirs(unit_links::ADMIN_DIR))?
             }
             Action::DaemonReload => Undo::Reload,
-            Action::StopDockerPods => pods::prepare_stop(self.host)?,
+            Action::StopDockerPods { .. } => pods::prepare_stop(self.host)?,
             Action::AwaitCri { endpoint } => {
                 // The sandboxes that were there before this run are not ours to remove later.
                 self.serves_cri(endpoint)?;
@@ -235,7 +235,7 @@ impl Work<'_> {
             Action::DisableUnit { unit } => unit_links::disable(&self.host.root, unit)?,
             Action::MaskUnit { unit } => unit_links::mask(&self.host.root, unit)?,
             Action::DaemonReload => self.host.units.reload()?,
-            Action::StopDockerPods => return pods::stop(self),
+            Action::StopDockerPods { cni_bin_dirs } => return pods::stop(self, cni_bin_dirs),
             action @ Action::ImportImages { .. } => return carry::act(self, action),
             action @ (Action::CordonNode { .. }
             | Action::DrainNode { .. }

@@ -2,8 +2,8 @@
 
 use super::{matrix, on_docker};
 use crate::{
-    formats::containerd::ContainerdConfig,
-    model::{CgroupMode, Facts, Finding, Severity, Sourced},
+    formats::containerd::{ContainerdConfig, Release},
+    model::{CNI_BIN_DIRS, CgroupMode, Facts, Finding, Severity, Sourced},
 };
 use matrix::Version;
 
@@ -205,19 +205,26 @@ pub fn cni_plugin_missing(facts: &Facts) -> Vec<Finding> {
         return Vec::new();
     }
     let Some(config) = &facts.cni.config else { return Vec::new() };
-    let is_there = |plugin: &str| facts.cni.plugins.values().flatten().any(|name| name == plugin);
-    // dockershim wanted it as containerd does; one of Calico's and Cilium's installers may bring it later.
-    let wanted = facts.cni.calls.iter().map(String::as_str).chain(["loopback"]);
-    let missing: Vec<&str> = wanted.filter(|plugin| !is_there(plugin)).collect();
+    let configured = super::effective(facts).map(|joined| joined.cni_bin_dirs()).unwrap_or_default();
+    let configured: Vec<&str> = configured.iter().map(|dir| dir.value.as_str()).collect();
+    let release = facts.containerd.version.as_ref().and_then(|version| Release::parse(&version.value));
+    let told = facts.cni_bin_dir(&configured, release.is_some_and(Release::has_cni_dir_list));
+    // Where nothing is to be told, one of the directories that may be containerd's own lacks no more than the other.
+    let dirs: Vec<&str> = match (&told, &configured[..]) {
+        (Some(dir), [] | [_]) => vec![dir],
+        (Some(dir), list) => std::iter::once(dir.as_str()).chain(list.iter().copied()).collect(),
+        (None, []) => CNI_BIN_DIRS[..1].to_vec(),
+        (None, list) => list.to_vec(),
+    };
+    // dockershim wanted them as containerd does; one of Calico's and Cilium's installers may bring some later.
+    let missing = facts.cni.lacking(&dirs);
     if missing.is_empty() || facts.cni.plugins.is_empty() && !facts.live {
         return Vec::new();
     }
-    let places = facts.cni.plugins.keys().cloned().collect::<Vec<_>>().join(", ");
-    let places = if places.is_empty() { "/opt/cni/bin, /usr/lib/cni".to_owned() } else { places };
     vec![
         Finding::new("cni-plugin-missing", Severity::Warn, format!("CNI plugins are missing: {}", missing.join(", ")))
-            .cause(format!("they are called for every pod and are not in {places}"))
-            .fix("install them (packages kubernetes-cni or containernetworking-plugins) unless a pod on this node does")
+            .cause(format!("they are called for every pod; containerd will look for them in {}", dirs.join(", ")))
+            .fix("install them there (packages kubernetes-cni or containernetworking-plugins) unless a pod here does")
             .at(config.origin.clone()),
     ]
 }

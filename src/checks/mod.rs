@@ -27,13 +27,12 @@ pub use run::CHECKS as OF_THE_MOMENT;
 
 use crate::{
     formats::package_db::version_pair,
-    model::{Facts, Finding, RuntimeKind, Sourced},
+    model::{Facts, Finding, Sourced},
 };
 
 /// True when the node's pods run on Docker today.
 fn on_docker(facts: &Facts) -> bool {
-    let runtime = facts.kubelet.runtime.as_ref().map(|runtime| runtime.value);
-    matches!(runtime, Some(RuntimeKind::Dockershim | RuntimeKind::CriDockerd)) || facts.is_half_migrated()
+    facts.is_on_docker() || facts.is_half_migrated()
 }
 
 fn version(of: Option<&Sourced<String>>) -> Option<(u32, u32)> {

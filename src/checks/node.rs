@@ -1,7 +1,7 @@
 //! Findings about the node as a whole: what each means, and how it is found in facts.
 
 use super::{CheckInfo, matrix, on_docker};
-use crate::model::{Facts, Finding, Severity};
+use crate::model::{CNI_CONF_DIR, Facts, Finding, Severity};
 
 /// What `inspect` notes when units cannot be asked.
 pub const UNITS_UNSEEN: &str = "which units run";
@@ -141,20 +141,19 @@ pub fn no_cni(facts: &Facts) -> Vec<Finding> {
     if !on_docker(facts) || facts.cni.config.is_some() {
         return Vec::new();
     }
-    let plugin = facts.kubelet.flag("network-plugin");
-    let cause = match plugin.map(|flag| flag.value.as_str()) {
-        Some("kubenet") => "kubelet uses kubenet, which only Docker nodes have",
-        Some("cni") => "kubelet uses CNI, but no configuration was found",
-        _ => "kubelet uses no network plugin: Docker's bridge gives pods their network",
+    let dirs = facts.cni_conf_dirs();
+    let nothing = format!("no configuration was found in {}", dirs.join(" or "));
+    let cause = match facts.kubelet.network_plugin() {
+        _ if facts.is_half_migrated() => format!("containerd uses CNI, but {nothing}"),
+        "kubenet" => "kubelet uses kubenet, which only Docker nodes have".to_owned(),
+        "cni" => format!("the node uses CNI, but {nothing}"),
+        _ => "kubelet uses no network plugin: Docker's bridge gives pods their network".to_owned(),
     };
-    let finding = Finding::new(
-        "no-cni",
-        Severity::Block,
-        "there is no CNI configuration, so pods would get no network",
-    )
-    .cause(cause)
-    .fix("install a CNI configuration below /etc/cni/net.d; nodes with hostNetwork pods only may skip this check");
-    vec![match plugin {
+    let dir = dirs.first().copied().unwrap_or(CNI_CONF_DIR);
+    let fix = format!("install a CNI configuration below {dir}; nodes with hostNetwork pods only may skip this check");
+    let summary = "there is no CNI configuration, so pods would get no network";
+    let finding = Finding::new("no-cni", Severity::Block, summary).cause(cause).fix(fix);
+    vec![match facts.kubelet.shim_flag("network-plugin") {
         Some(flag) => finding.at(flag.origin.clone()),
         None => finding,
     }]

@@ -28,7 +28,6 @@ use crate::{
     host::Host,
     model::{Assumptions, CRICTL_YAML, Facts},
 };
-pub use cni::bin_dirs as cni_bin_dirs;
 pub use etcd::health as etcd_health;
 use files::Files;
 

@@ -86,7 +86,11 @@ pub enum Action {
     /// Makes systemd read its files again.
     DaemonReload,
     /// Stops the containers that the kubelet made through Docker, sandboxes last.
-    StopDockerPods,
+    StopDockerPods {
+        /// Directories of CNI plugins that a flag names, for giving back the pods' networks.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        cni_bin_dirs: Vec<String>,
+    },
     /// Carries images from Docker's store into containerd's namespace `k8s.io`.
     ImportImages {
         /// References by which Docker knows them.
@@ -219,7 +223,7 @@ impl Action {
             Self::WriteFile { before: None, .. } => "create",
             Self::WriteFile { .. } => "write",
             Self::MakeDir { .. } => "mkdir",
-            Self::StopUnit { .. } | Self::StopDockerPods => "stop",
+            Self::StopUnit { .. } | Self::StopDockerPods { .. } => "stop",
             Self::StartUnit { .. } => "start",
             Self::RestartUnit { .. } => "restart",
             Self::EnableUnit { .. } => "enable",
@@ -247,7 +251,7 @@ impl Action {
             Self::StopUnit { .. }
             | Self::StartUnit { .. }
             | Self::RestartUnit { .. }
-            | Self::StopDockerPods
+            | Self::StopDockerPods { .. }
             | Self::AwaitCri { .. } => timeouts.unit,
             Self::AwaitPods { .. } | Self::AwaitDockerPods { .. } => timeouts.pods,
             Self::ImportImages { .. } => timeouts.images,
@@ -268,7 +272,7 @@ impl Action {
             | Self::DisableUnit { unit }
             | Self::MaskUnit { unit } => unit.clone(),
             Self::DaemonReload => "systemd".to_owned(),
-            Self::StopDockerPods => "Docker's pod containers".to_owned(),
+            Self::StopDockerPods { .. } => "Docker's pod containers".to_owned(),
             Self::ImportImages { images, .. } => format!("{} image{}", images.len(), plural(images.len())),
             Self::AwaitCri { endpoint } => format!("CRI on {endpoint}"),
             Self::AwaitPods { pods, .. } => format!("{} pod{} on containerd", pods.len(), plural(pods.len())),

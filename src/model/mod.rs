@@ -40,7 +40,7 @@ pub use facts::{
     EtcdFacts, EtcdHealth, Facts, FileFacts, HandlerFacts, HostState, KernelSwitch, KubeletFacts, KubeletFlag,
     KubeletMap, KubeletSetting, MemberFacts, MemberPod, Membership, NodeFacts, OtherNodes, PackageFacts, PodFacts,
     PodKind, ProblemKind, RegistryConfig, RegistryDir, RegistryFacts, RegistryMirror, RegistryTls, ServiceFacts,
-    StaticPod, Surroundings, Tie, UnitFacts, UnitNeed, Unseen, UserKind,
+    StaticPod, Surroundings, Tie, UnitFacts, UnitNeed, UnitUse, Unseen, UserKind,
 };
 pub use finding::{Explanation, Finding, Severity};
 pub use fleet::{
@@ -78,6 +78,13 @@ pub const CERTS_D: &str = "/etc/containerd/certs.d";
 
 /// Where Docker keeps certificates of registries.
 pub const DOCKER_CERTS_D: &str = "/etc/docker/certs.d";
+
+/// Where CNI plugins live unless a setting says otherwise: upstream's place, which is also dockershim's default, and
+/// Debian's. Which of them a containerd looks into by itself depends on who packaged it.
+pub const CNI_BIN_DIRS: [&str; 2] = ["/opt/cni/bin", "/usr/lib/cni"];
+
+/// Where CNI configuration lives unless a setting says otherwise; the default of both runtimes.
+pub const CNI_CONF_DIR: &str = "/etc/cni/net.d";
 
 /// Version of this program, as in `Cargo.toml`.
 pub const TOOL_VERSION: &str = env!("CARGO_PKG_VERSION");

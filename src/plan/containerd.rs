@@ -7,12 +7,9 @@ use crate::{
         containerd::{ContainerdConfig, CriTarget, Effective, Release},
         package_db::version_pair,
     },
-    model::{ConfigWay, Facts, Finding, RuntimeKind, Severity},
+    model::{ConfigWay, Facts, Finding, Severity, Sourced},
 };
 use std::collections::BTreeMap;
-
-/// Where a CNI setup keeps its plugins unless somebody says otherwise; dockershim's and containerd's default.
-const CNI_BIN: &str = "/opt/cni/bin";
 
 /// Adds the steps that edit containerd's main configuration file and what it imports, and proves the joined result.
 pub fn config(draft: &mut Draft<'_>) {
@@ -40,7 +37,10 @@ pub fn config(draft: &mut Draft<'_>) {
     let (mut sandbox, (mut bin_dir, mut conf_dir)) = (sandbox_image(draft, &joined), cni_dirs(facts, &joined));
     if anew {
         sandbox = sandbox.or_else(|| joined.sandbox_image().map(|image| image.value));
-        bin_dir = bin_dir.or_else(|| joined.cni_bin_dirs().into_iter().next().map(|dir| dir.value));
+        let best = |dirs: Vec<Sourced<String>>| {
+            dirs.into_iter().map(|dir| dir.value).min_by_key(|dir| facts.cni.lacking(&[dir]).len())
+        };
+        bin_dir = bin_dir.or_else(|| best(joined.cni_bin_dirs()));
         conf_dir = conf_dir.or_else(|| joined.cni_conf_dir().map(|dir| dir.value));
     }
     let is_new = before.get(&path).is_none_or(|text| text.trim().is_empty());
@@ -175,10 +175,11 @@ fn schema_for(release: Release, joined: &Effective, is_new: bool) -> u32 {
 /// The profile's, else kubelet's, else the one that runs: what is in Docker's store is what can be carried.
 fn sandbox_image(draft: &mut Draft<'_>, config: &Effective) -> Option<String> {
     let facts = draft.facts;
-    let flag = facts.kubelet.flag("pod-infra-container-image").map(|flag| flag.value.clone());
-    // On a node with cri-dockerd its own flag counts; kubelet's only keeps the image from being collected.
-    let runtime = facts.kubelet.runtime.as_ref().map(|runtime| runtime.value);
-    let on_docker = matches!(runtime, Some(RuntimeKind::Dockershim | RuntimeKind::CriDockerd));
+    // On a node with cri-dockerd its own flag counts. Beside containerd kubelet's only keeps an image from being
+    // collected, and says something about the sandbox just where containerd's configuration does not.
+    let on_docker = facts.is_on_docker();
+    let flag_counts = on_docker || facts.is_half_migrated() || config.sandbox_image().is_none();
+    let flag = facts.kubelet.flag("pod-infra-container-image").filter(|_| flag_counts).map(|flag| flag.value.clone());
     let shim = facts.surroundings.cri_dockerd_pause.as_ref().filter(|_| on_docker).map(|image| image.value.clone());
     if let Some(image) = draft.desired.sandbox_image.clone().or(shim).or(flag) {
         return Some(image);
@@ -218,16 +219,13 @@ fn thawed(facts: &Facts) -> Option<&'static str> {
     }
 }
 
-/// kubelet's flags named CNI's directories for dockershim; containerd has its own setting for them.
+/// Where Docker's pods have CNI's plugins and configuration; containerd has settings of its own for both. Nothing where
+/// these say the same.
 fn cni_dirs(facts: &Facts, config: &Effective) -> (Option<String>, Option<String>) {
-    let flag = |name: &str| facts.kubelet.shim_flag(name).map(|flag| flag.value.clone()).filter(|dir| !dir.is_empty());
-    let has_plugins = |dir: &str| facts.cni.plugins.get(dir).is_some_and(|plugins| !plugins.is_empty());
-    let configured = config.cni_bin_dirs().into_iter().next().map(|dir| dir.value);
-    let effective = configured.unwrap_or_else(|| CNI_BIN.to_owned());
-    let wanted = flag("cni-bin-dir")
-        .and_then(|list| list.split(',').map(str::to_owned).find(|dir| has_plugins(dir)))
-        .or_else(|| facts.cni.plugins.keys().find(|dir| has_plugins(dir)).cloned());
-    let bin_dir = wanted.filter(|wanted| *wanted != effective && !has_plugins(&effective));
-    let conf_dir = flag("cni-conf-dir").filter(|dir| config.cni_conf_dir().is_none_or(|known| known.value != *dir));
-    (bin_dir, conf_dir.filter(|dir| dir != "/etc/cni/net.d" || config.cni_conf_dir().is_some()))
+    let configured = config.cni_bin_dirs();
+    let configured: Vec<&str> = configured.iter().map(|dir| dir.value.as_str()).collect();
+    let bin_dir = facts.cni_bin_dir(&configured, config.release().has_cni_dir_list());
+    let [now, next] = facts.cni_conf_dirs()[..] else { return (bin_dir, None) };
+    let found = facts.cni.config.as_ref().and_then(|config| config.value.rsplit_once('/')).map_or(now, |(dir, _)| dir);
+    (bin_dir, (found != next).then(|| found.to_owned()))
 }

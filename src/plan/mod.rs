@@ -22,8 +22,8 @@ mod verdicts;
 use crate::{
     formats::crictl,
     model::{
-        API_VERSION, Action, CRICTL_YAML, Change, Desired, Digest, DockerFate, Facts, Goal, Plan, Risk, RuntimeKind,
-        Severity, Step, TOOL_VERSION, UndoKind,
+        API_VERSION, Action, CNI_BIN_DIRS, CRICTL_YAML, Change, Desired, Digest, DockerFate, Facts, Goal, Plan, Risk,
+        RuntimeKind, Severity, Step, TOOL_VERSION, UndoKind,
     },
 };
 use draft::{Draft, Phase};
@@ -337,6 +337,8 @@ fn stop_kubelet(draft: &mut Draft<'_>) {
 }
 
 fn stop_docker_pods(draft: &mut Draft<'_>, why: &str) {
+    let mut cni_bin_dirs = draft.facts.kubelet.shim_cni_bin_dirs();
+    cni_bin_dirs.retain(|dir| !CNI_BIN_DIRS.contains(&dir.as_str()));
     draft.step(
         "stop-docker-pods",
         Phase::Stop,
@@ -344,7 +346,7 @@ fn stop_docker_pods(draft: &mut Draft<'_>, why: &str) {
         Risk::RestartsPods,
         UndoKind::RestoreUnitState,
         why,
-        Action::StopDockerPods,
+        Action::StopDockerPods { cni_bin_dirs },
     );
 }
 

@@ -65,7 +65,7 @@ pub fn stops(plan: &Plan) -> Vec<Stop> {
                 (if to.is_some() { format!("{unit} is down") } else { format!("{unit} is stopped and stays so") }, to)
             }
             Action::RestartUnit { unit } => (format!("{unit} restarts"), Some(from)),
-            Action::StopDockerPods => {
+            Action::StopDockerPods { .. } => {
                 let back =
                     |action: &Action| matches!(action, Action::AwaitPods { .. } | Action::AwaitDockerPods { .. });
                 let kubelet = |action: &Action| matches!(action, Action::StartUnit { unit } | Action::RestartUnit { unit } if unit == KUBELET);
@@ -146,7 +146,7 @@ mod tests {
             id: format!("s{place}"),
             index: place + 1,
             change: Change::Run,
-            risk: if matches!(action, Action::StopDockerPods) { Risk::RestartsPods } else { Risk::None },
+            risk: if matches!(action, Action::StopDockerPods { .. }) { Risk::RestartsPods } else { Risk::None },
             undo: UndoKind::None,
             why: Vec::new(),
             phase: "stop".to_owned(),
@@ -179,7 +179,7 @@ mod tests {
         let endpoint = "unix:///x".to_owned();
         let plan = plan(vec![
             stop(KUBELET),
-            Action::StopDockerPods,
+            Action::StopDockerPods { cni_bin_dirs: Vec::new() },
             stop("docker.service"),
             Action::DaemonReload,
             Action::RestartUnit { unit: "containerd.service".to_owned() },

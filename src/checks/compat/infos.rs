@@ -82,8 +82,9 @@ pub const CHECKS: &[CheckInfo] = &[
         id: "cni-plugin-missing",
         severity: Severity::Warn,
         summary: "CNI plugins are missing that every pod needs",
-        explanation: "The CNI configuration calls programs that are in none of the plugin directories, or `loopback`, which \
-            containerd calls for every pod, is not there. A pod of the network (flannel, Calico, Cilium) may install them \
+        explanation: "The CNI configuration calls programs that are not where containerd will look for them, or `loopback`, \
+            which it calls for every pod, is not there. Docker's shim searched a list of directories; containerd up to 2.0 \
+            knows one, and the plan names the one that has most of what is called. A pod of the network (flannel, Calico, Cilium) may install them \
             when it starts; if not, pods stay ContainerCreating with `failed to find plugin`.",
         run: Some(super::cni_plugin_missing),
     },

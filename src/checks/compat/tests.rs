@@ -116,6 +116,8 @@ fn cni_lacks_what_it_calls() {
     facts.cni.plugins.insert("/opt/cni/bin".to_owned(), there(&["bridge", "loopback"]));
     assert_eq!(cni_plugin_missing(&facts)[0].summary, "CNI plugins are missing: host-local");
     facts.cni.plugins.insert("/usr/lib/cni".to_owned(), there(&["host-local"]));
+    assert_eq!(cni_plugin_missing(&facts).len(), 1, "containerd looks into one of the directories");
+    facts.cni.plugins.insert("/srv/cni".to_owned(), there(&["bridge", "host-local", "loopback"]));
     assert!(cni_plugin_missing(&facts).is_empty());
     facts.cni.others = there(&["/etc/cni/net.d/87-podman.conflist"]);
     assert_eq!(cni_several_configs(&facts).len(), 1);

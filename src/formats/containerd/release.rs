@@ -67,6 +67,11 @@ impl Release {
         self.major >= 2
     }
 
+    /// Since 2.1 CNI plugins are looked for in a list of directories, `bin_dirs`.
+    pub fn has_cni_dir_list(self) -> bool {
+        self.at_least(2, 1, 0)
+    }
+
     /// From 2.3 on each file is converted by itself before it is joined.
     pub fn converts_each_file(self) -> bool {
         self.at_least(2, 3, 0)

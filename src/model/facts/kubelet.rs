@@ -1,6 +1,6 @@
 //! kubelet as facts.
 
-use crate::model::{CgroupDriver, Origin, RuntimeKind, Sourced};
+use crate::model::{CNI_BIN_DIRS, CNI_CONF_DIR, CgroupDriver, Origin, RuntimeKind, Sourced};
 use serde::{Deserialize, Serialize};
 
 /// One kubelet flag.
@@ -54,6 +54,20 @@ pub struct UnitNeed {
     /// The unit that is named.
     pub unit: String,
     /// The unit file, drop-in or link that says so.
+    pub origin: Origin,
+}
+
+/// A setting of kubelet.service, other than its command line and dependencies, that uses Docker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct UnitUse {
+    /// `ExecStartPre`, `AssertPathExists`, …
+    pub key: String,
+    /// What it does with Docker.
+    pub what: String,
+    /// True when kubelet does not start where Docker does not run.
+    pub needed: bool,
+    /// The unit file or drop-in, or the script that the setting runs.
     pub origin: Origin,
 }
 
@@ -114,6 +128,9 @@ pub struct KubeletFacts {
     /// Docker's units in dependencies of kubelet.service.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub docker_needs: Vec<UnitNeed>,
+    /// Other settings of kubelet.service that use Docker.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub docker_uses: Vec<UnitUse>,
     /// The policy noted in the CPU manager's state file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_manager_state: Option<Sourced<String>>,
@@ -140,5 +157,28 @@ impl KubeletFacts {
         let shim = matches!(&self.runtime, Some(runtime) if runtime.value == RuntimeKind::CriDockerd);
         let own = self.shim_flags.iter().rev().find(|flag| flag.name == name).filter(|_| shim);
         own.or_else(|| self.flag(name))
+    }
+
+    fn shim_text(&self, name: &str) -> Option<&str> {
+        self.shim_flag(name).map(|flag| flag.value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// Who gives Docker's pods their network: `cni`, `kubenet`, or nobody, which leaves it to Docker's bridge. cri-dockerd
+    /// takes CNI unless it is told otherwise (0.2.5 and later).
+    pub fn network_plugin(&self) -> &str {
+        let shim = matches!(&self.runtime, Some(runtime) if runtime.value == RuntimeKind::CriDockerd);
+        self.shim_text("network-plugin").unwrap_or(if shim { "cni" } else { "" })
+    }
+
+    /// Where Docker's pods get their CNI plugins from: the first directory that has one. The flag is a list with commas
+    /// (Kubernetes 1.20 `dockershim/network/cni`, SplitDirs).
+    pub fn shim_cni_bin_dirs(&self) -> Vec<String> {
+        let named = self.shim_text("cni-bin-dir").unwrap_or(CNI_BIN_DIRS[0]);
+        named.split(',').filter(|dir| !dir.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// Where Docker's pods have their network's configuration.
+    pub fn shim_cni_conf_dir(&self) -> &str {
+        self.shim_text("cni-conf-dir").map_or(CNI_CONF_DIR, |dir| dir.trim_end_matches('/'))
     }
 }

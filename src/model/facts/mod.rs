@@ -22,14 +22,14 @@ pub use docker::{
     CredentialFile, DockerContainer, DockerDrift, DockerFacts, DockerImage, DockerProblem, DockerSetting, ProblemKind,
 };
 pub use host_state::{CrioFacts, HostState, PackageFacts};
-pub use kubelet::{KubeletFacts, KubeletFlag, KubeletSetting, StaticPod, UnitNeed};
+pub use kubelet::{KubeletFacts, KubeletFlag, KubeletSetting, StaticPod, UnitNeed, UnitUse};
 pub use member::{KubeletMap, MemberFacts, MemberPod, Membership, OtherNodes, PodKind};
 pub use node::{CgroupFacts, CniFacts, Dependent, FileFacts, NodeFacts, PodFacts, UnitFacts, Unseen};
 pub use registry::{RegistryConfig, RegistryDir, RegistryFacts, RegistryMirror, RegistryTls};
 pub use surroundings::{ClusterFacts, KernelSwitch, ServiceFacts, Surroundings};
 pub use users::{DockerUser, Tie, UserKind};
 
-use crate::model::{Finding, RuntimeKind};
+use crate::model::{CNI_BIN_DIRS, CNI_CONF_DIR, Finding, RuntimeKind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -125,6 +125,12 @@ impl Facts {
         self.node.hostname.as_ref().map_or("this node", |name| name.value.as_str())
     }
 
+    /// True when kubelet's files give its pods to Docker.
+    pub fn is_on_docker(&self) -> bool {
+        let runtime = self.kubelet.runtime.as_ref().map(|runtime| runtime.value);
+        matches!(runtime, Some(RuntimeKind::Dockershim | RuntimeKind::CriDockerd))
+    }
+
     /// True when kubelet's configuration points to containerd, and Docker still runs pods or containerd cannot: a
     /// migration stopped half-way.
     pub fn is_half_migrated(&self) -> bool {
@@ -135,6 +141,39 @@ impl Facts {
         let never =
             self.docker.installed && !answers && self.containerd.cri_enabled.as_ref().is_some_and(|on| !on.value);
         moved && (never || self.docker.containers.iter().any(runs))
+    }
+
+    /// Where the network's configuration is looked for: in Docker's directory as long as that runs the pods, then in
+    /// containerd's, which somebody may have prepared.
+    pub fn cni_conf_dirs(&self) -> Vec<&str> {
+        let next = self.containerd.cni_conf_dir.as_ref().map(|dir| dir.value.trim_end_matches('/'));
+        let next = next.filter(|dir| !dir.is_empty()).unwrap_or(CNI_CONF_DIR);
+        let now = self.kubelet.shim_cni_conf_dir();
+        let dockers = self.is_on_docker() && self.kubelet.network_plugin() == "cni" && now != next;
+        if dockers { vec![now, next] } else { vec![next] }
+    }
+
+    /// The directory of CNI plugins that containerd must be told of, where its files name `configured` so far: the first of
+    /// Docker's that has all that pods call. Nothing where containerd's own will do. Up to 2.0 containerd looks into one
+    /// directory; where its files name none, that is upstream's, or in a distribution's package perhaps another one
+    /// (Debian's 1.7.24: `/usr/lib/cni`). Later ones have a list, and upstream's directory is in everybody's.
+    pub fn cni_bin_dir(&self, configured: &[&str], has_list: bool) -> Option<String> {
+        let lacks = |dirs: &[&str]| self.cni.lacking(dirs).len();
+        // Pods that run on containerd prove what it looks into, unless there is nothing at all.
+        let nothing = !configured.is_empty() && !configured.iter().any(|dir| self.cni.plugins.contains_key(*dir));
+        if !(self.is_on_docker() || self.is_half_migrated() || nothing) {
+            return None;
+        }
+        let now = match configured {
+            [] if !has_list && self.node.packages.contains_key("containerd") => {
+                CNI_BIN_DIRS.iter().map(|dir| lacks(&[dir])).max().unwrap_or_default()
+            }
+            [] => lacks(&CNI_BIN_DIRS[..1]),
+            dirs => lacks(dirs),
+        };
+        let dockers = self.kubelet.shim_cni_bin_dirs();
+        let best = dockers.iter().chain(self.cni.plugins.keys()).min_by_key(|dir| lacks(&[dir.as_str()]))?;
+        (lacks(&[best.as_str()]) < now).then(|| best.clone())
     }
 
     /// State of a unit; the default (nothing known) when it was not looked at.
@@ -152,5 +191,46 @@ mod tests {
         let mut facts = Facts::empty(true);
         facts.texts.insert("/etc/containerd/config.toml".into(), "password = \"hunter2\"".into());
         assert!(!serde_json::to_string(&facts).unwrap().contains("hunter2"));
+    }
+
+    #[test]
+    fn one_directory_has_all_plugins() {
+        let mut facts = Facts::empty(false);
+        let at = || crate::model::Origin::path("/x");
+        facts.kubelet.runtime = Some(crate::model::Sourced::new(RuntimeKind::CriDockerd, at()));
+        facts.cni.calls = vec!["flannel".to_owned(), "portmap".to_owned()];
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        facts.cni.plugins.insert("/opt/cni/bin".to_owned(), names(&["flannel", "portmap", "loopback"]));
+        let told = |facts: &Facts, configured: &[&str]| facts.cni_bin_dir(configured, false);
+        let opt = Some("/opt/cni/bin".to_owned());
+        assert_eq!(told(&facts, &["/usr/lib/cni"]), opt, "it is empty");
+        facts.cni.plugins.insert("/usr/lib/cni".to_owned(), names(&["portmap", "loopback"]));
+        assert_eq!(told(&facts, &["/usr/lib/cni"]), opt, "it lacks flannel");
+        assert_eq!(told(&facts, &[]), None, "upstream's default");
+        let package = PackageFacts { version: "1.7.24~ds1-6".to_owned(), hold: false, automatic: None, origin: at() };
+        facts.node.packages.insert("containerd".to_owned(), package);
+        assert_eq!(told(&facts, &[]), opt, "a distribution's default may be either");
+        assert_eq!(facts.cni_bin_dir(&[], true), None, "since 2.1 everybody's list has it");
+        assert_eq!(told(&facts, &["/opt/cni/bin/../bin"]), opt, "it was not looked at");
+        assert_eq!(told(&facts, &["/opt/cni/bin"]), None);
+        assert_eq!(told(&facts, &["/usr/lib/cni", "/opt/cni/bin"]), None, "2.1 reads a list");
+        let flag = |name: &str, value: &str| KubeletFlag {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            origin: at(),
+            variable: None,
+        };
+        facts.kubelet.shim_flags = vec![flag("cni-bin-dir", "/a,/b"), flag("cni-conf-dir", "/etc/corp/net.d/")];
+        facts.cni.plugins.insert("/a".to_owned(), names(&["flannel"]));
+        facts.cni.plugins.insert("/b".to_owned(), names(&["flannel", "portmap", "loopback"]));
+        assert_eq!(told(&facts, &["/usr/lib/cni"]).as_deref(), Some("/b"));
+        facts.cni.plugins.insert("/usr/lib/cni".to_owned(), names(&["flannel", "portmap", "loopback"]));
+        assert_eq!(told(&facts, &[]), None, "whichever it is");
+        assert_eq!(facts.cni_conf_dirs(), ["/etc/corp/net.d", "/etc/cni/net.d"]);
+        facts.kubelet.runtime = Some(crate::model::Sourced::new(RuntimeKind::Containerd, at()));
+        assert_eq!(facts.cni_conf_dirs(), ["/etc/cni/net.d"]);
+        facts.cni.plugins.insert("/usr/lib/cni".to_owned(), names(&["loopback"]));
+        assert_eq!(told(&facts, &["/usr/lib/cni"]), None, "its pods run");
+        assert_eq!(told(&facts, &["/gone"]), opt);
     }
 }

@@ -83,6 +83,16 @@ pub struct CniFacts {
     pub plugins: BTreeMap<String, Vec<String>>,
 }
 
+impl CniFacts {
+    /// The plugins that pods need and none of these directories has. Either runtime calls `loopback` for every pod.
+    pub fn lacking(&self, dirs: &[&str]) -> Vec<&str> {
+        let has =
+            |dir: &str, plugin: &str| self.plugins.get(dir).is_some_and(|names| names.iter().any(|n| n == plugin));
+        let calls = self.calls.iter().map(String::as_str).filter(|plugin| *plugin != "loopback");
+        calls.chain(["loopback"]).filter(|plugin| !dirs.iter().any(|dir| has(dir, plugin))).collect()
+    }
+}
+
 /// One systemd unit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
