@@ -56,12 +56,17 @@ pub const CHECKS: &[CheckInfo] = &[
     CheckInfo {
         id: "kubelet-requires-docker",
         severity: Severity::Block,
-        summary: "kubelet.service cannot start without Docker's unit, and castoff cannot change it",
+        summary: "kubelet.service cannot start without Docker, and castoff cannot change that",
         explanation: "Once Docker is masked, systemd would refuse to start a kubelet that requires it. Where a unit or \
             drop-in says `Requires=` or `BindsTo=docker.service`, a plan puts containerd.service in its place: in the file \
             itself below /etc, in a copy of it where a package ships it. What is left, and this finding is about, is a link \
-            in /etc to a package's file, and a package's link below kubelet.service.requires.",
-        run: None,
+            in /etc to a package's file, a package's link below kubelet.service.requires, and what somebody put around \
+            kubelet: an `ExecStartPre=` that asks or starts Docker, `AssertPathExists=` or `ConditionPathExists=` of \
+            Docker's socket. kubelet would wait for ever, or systemd would not start it. It only warns where the failure \
+            does not count (a `-` in front of the command, `|| true`, a `!` or `|` in front of the path, commands at \
+            kubelet's end) or where the path goes with Docker's package. Take the setting out, or make it one of \
+            containerd's; a drop-in with an empty `ExecStartPre=` takes a package's back.",
+        run: Some(unit_uses_docker),
     },
     CheckInfo {
         id: "kubelet-flags-nowhere",
@@ -93,6 +98,22 @@ pub fn on_containerd_already(facts: &Facts) -> Vec<Finding> {
         Finding::new("on-containerd-already", Severity::Note, "kubelet runs its pods on containerd already")
             .at(runtime.origin.clone()),
     ]
+}
+
+pub fn unit_uses_docker(facts: &Facts) -> Vec<Finding> {
+    let uses = facts.kubelet.docker_uses.iter().filter(|_| on_docker(facts));
+    uses.map(|one| {
+        let (severity, summary) = if one.needed {
+            (Severity::Block, "kubelet.service cannot start without Docker")
+        } else {
+            (Severity::Warn, "kubelet.service looks for Docker, which will not run any more")
+        };
+        Finding::new("kubelet-requires-docker", severity, summary)
+            .cause(format!("{}=: {}", one.key, one.what))
+            .fix("take it out of the unit, or have it wait for containerd instead")
+            .at(one.origin.clone())
+    })
+    .collect()
 }
 
 pub fn runtime_unsupported(facts: &Facts) -> Vec<Finding> {

@@ -76,6 +76,24 @@ pub fn in_line(line: &str) -> Option<(Tie, String)> {
     })
 }
 
+/// Whether a line asks after one of Docker's units, or waits for what cri-dockerd makes: nothing to a cron job, but a unit
+/// that will not start without it waits for ever.
+pub fn asks_after(line: &str) -> Option<String> {
+    let words: Vec<&str> = line.split(is_break).filter(|word| !word.is_empty()).collect();
+    let shim = |word: &str| matches!(word, "cri-docker" | "cri-docker.service" | "cri-docker.socket");
+    let asked = |at: usize| {
+        let mut after = words.get(at + 1..).unwrap_or_default().iter().take(8);
+        after.find(|word| is_docker_unit(word) || shim(word)).copied()
+    };
+    words.iter().enumerate().find_map(|(at, word)| match base(word) {
+        "systemctl" | "service" if !words.iter().any(|word| matches!(*word, "stop" | "disable" | "mask" | "kill")) => {
+            asked(at).map(|unit| format!("{} {unit}", base(word)))
+        }
+        "cri-dockerd.sock" => Some("cri-dockerd.sock".to_owned()),
+        _ => None,
+    })
+}
+
 /// Every line of a script that says something, comments left out.
 pub fn in_script(text: &str) -> Vec<At<(Tie, String)>> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with(['#', ';']));
@@ -220,6 +238,20 @@ mod tests {
         assert_eq!(at.value.0, Tie::Data);
         assert_eq!(of_data("/var/lib/docker-old/x\n# /var/lib/docker\n", "/var/lib/docker"), None);
         assert!(of_data("paths: [\"/data/docker/containers/*/*.log\"]", "/data/docker").is_some());
+    }
+
+    #[test]
+    fn who_asks_after_docker_is_seen() {
+        for (line, shown) in [
+            ("/bin/sh -c 'until systemctl is-active --quiet docker; do sleep 1; done'", Some("systemctl docker")),
+            ("/bin/systemctl show -p ActiveState cri-docker.service", Some("systemctl cri-docker.service")),
+            ("/usr/bin/test -S /run/cri-dockerd.sock", Some("cri-dockerd.sock")),
+            ("/bin/systemctl stop docker", None),
+            ("/bin/mkdir -p /etc/docker", None),
+            ("/bin/systemctl is-active containerd", None),
+        ] {
+            assert_eq!(asks_after(line).as_deref(), shown, "{line}");
+        }
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use super::{
     files::Files,
-    kubelet_config,
+    kubelet_config, kubelet_unit,
     node::package_version,
     service::{self, Service},
     static_pods::static_pods,
@@ -163,6 +163,7 @@ fn shim(facts: &Facts, files: &mut Files<'_>, kubelet: &mut KubeletFacts) {
 
 fn docker_needs(host: &Host, unit: &UnitFacts, files: &mut Files<'_>, kubelet: &mut KubeletFacts) {
     let declared = service::unit_files(unit, files);
+    kubelet.docker_uses = kubelet_unit::docker_uses(host, &declared);
     for need in unit_file::needs(&declared, &DOCKER_UNITS) {
         let origin = Origin::unit(need.path, Some(need.line));
         kubelet.docker_needs.push(UnitNeed { key: need.key, unit: need.unit, origin });

@@ -15,6 +15,7 @@ mod files;
 mod host_state;
 mod kubelet;
 mod kubelet_config;
+mod kubelet_unit;
 mod node;
 mod registry;
 mod service;

@@ -123,7 +123,7 @@ const SCRIPT_DIRS: [&str; 6] = ["/usr/local/", "/opt/", "/etc/", "/root/", "/hom
 
 /// What the script says that a command line starts, if that is one: one level deep, as `docker-gc.sh` is called by a
 /// timer whose own file never names Docker.
-fn called_script(host: &Host, command: &str) -> Option<(String, At<(Tie, String)>)> {
+pub(super) fn called_script(host: &Host, command: &str) -> Option<(String, At<(Tie, String)>)> {
     let words = command.split_whitespace().map(|word| word.trim_start_matches(['-', '@', '+', '!', ':', '"', '\'']));
     let path = words.take(8).find(|word| SCRIPT_DIRS.iter().any(|dir| word.starts_with(dir)))?;
     let path = path.trim_end_matches([';', '"', '\'', ')', '&']);
