@@ -1,0 +1,217 @@
+//! Fixture nodes with something changed in them: what their plans say then.
+#![allow(clippy::unwrap_used, reason = "all of this is tests")]
+#![allow(clippy::disallowed_methods, reason = "it works on temporary folders, not on a node")]
+
+mod common;
+
+use castoff::{
+    host::{FakeClock, Faults},
+    model::{Action, Plan, Severity},
+};
+use common::{fixture, tree, world::tree_host};
+use std::{fs, path::Path};
+
+const CONFIG: &str = "/etc/containerd/config.toml";
+
+/// The plan of a fixture whose tree `change` has changed.
+fn variant(name: &str, change: impl Fn(&Path)) -> Plan {
+    let (fixture, dir) = (fixture::named(name), tree::scratch());
+    fixture.lay_out("in", dir.path());
+    change(dir.path());
+    let host = tree_host(dir.path(), &Faults::none(), FakeClock::new());
+    fixture::plan_for(&host, &fixture.assumptions(), &fixture.desired())
+}
+
+fn text(root: &Path, path: &str) -> String {
+    fs::read_to_string(tree::at(root, path)).unwrap()
+}
+
+/// Replaces what stands in a file.
+fn edit(root: &Path, path: &str, from: &str, to: &str) {
+    let before = text(root, path);
+    assert!(before.contains(from), "{path} has no {from:?}:\n{before}");
+    tree::put(root, path, before.replace(from, to));
+}
+
+fn plugins(root: &Path, dir: &str, names: &[&str]) {
+    for name in names {
+        tree::put(root, &format!("{dir}/{name}"), "");
+    }
+}
+
+/// What the plan makes of a file.
+fn written<'p>(plan: &'p Plan, file: &str) -> Option<&'p str> {
+    plan.steps.iter().rev().find_map(|step| match &step.action {
+        Action::WriteFile { path, content, .. } if path == file => content.as_deref(),
+        _ => None,
+    })
+}
+
+fn found(plan: &Plan, id: &str) -> Vec<(Severity, String)> {
+    plan.findings.iter().filter(|finding| finding.id == id).map(|f| (f.severity, f.cause.clone())).collect()
+}
+
+fn blocking(plan: &Plan) -> Vec<&str> {
+    plan.blocking().map(|finding| finding.id.as_str()).collect()
+}
+
+#[test]
+fn a_flag_of_kubelets_does_not_change_the_sandbox_of_containerd() {
+    let image = "sandbox_image = \"harbor.corp.example/infra/pause:3.9\"";
+    let plan = variant("already-containerd-1.29", |root| {
+        let config = text(root, CONFIG);
+        let line = config.lines().find(|line| line.trim().starts_with("sandbox_image")).map(str::to_owned);
+        edit(root, CONFIG, line.unwrap().trim(), image);
+    });
+    assert!(written(&plan, CONFIG).is_none_or(|text| text.contains(image)), "{:?}", written(&plan, CONFIG));
+}
+
+#[test]
+fn containerd_gets_the_one_directory_that_has_all_plugins() {
+    let all = ["bridge", "host-local", "loopback", "portmap", "flannel"];
+    let plan = variant("debian-data-disk", |root| {
+        fs::remove_file(tree::at(root, "/usr/lib/cni/flannel")).unwrap();
+        plugins(root, "/opt/cni/bin", &all);
+    });
+    assert!(written(&plan, CONFIG).unwrap().contains("bin_dir = \"/opt/cni/bin\""));
+    assert_eq!(found(&plan, "cni-plugin-missing"), []);
+    let plan = variant("debian-data-disk", |root| {
+        fs::remove_file(tree::at(root, "/usr/lib/cni/flannel")).unwrap();
+        plugins(root, "/opt/cni/bin", &["flannel"]);
+    });
+    let missing = found(&plan, "cni-plugin-missing");
+    assert!(missing[0].1.ends_with("containerd will look for them in /usr/lib/cni"), "{missing:?}");
+}
+
+#[test]
+fn directories_that_cri_dockerd_was_told_are_told_containerd() {
+    let unit = "/usr/lib/systemd/system/cri-docker.service";
+    let moved = |root: &Path| {
+        let flags = " --cni-bin-dir=/srv/a,/srv/cni --cni-conf-dir=/etc/corp/net.d";
+        edit(root, unit, " --container-runtime-endpoint fd://", &format!(" --container-runtime-endpoint fd://{flags}"));
+        plugins(root, "/srv/cni", &["bridge", "host-local", "loopback", "portmap", "flannel"]);
+        plugins(root, "/srv/a", &["bridge"]);
+        let conf = text(root, "/etc/cni/net.d/10-flannel.conflist");
+        fs::remove_file(tree::at(root, "/etc/cni/net.d/10-flannel.conflist")).unwrap();
+        tree::put(root, "/etc/corp/net.d/10-flannel.conflist", conf);
+    };
+    let plan = variant("rhel-cri-dockerd-1.24", moved);
+    assert_eq!(blocking(&plan), [""; 0]);
+    let config = written(&plan, CONFIG).unwrap();
+    assert!(config.contains("bin_dir = \"/srv/cni\"") && config.contains("conf_dir = \"/etc/corp/net.d\""), "{config}");
+    let none = variant("rhel-cri-dockerd-1.24", |root| {
+        moved(root);
+        fs::remove_file(tree::at(root, "/etc/corp/net.d/10-flannel.conflist")).unwrap();
+    });
+    let cause = "the node uses CNI, but no configuration was found in /etc/corp/net.d or /etc/cni/net.d";
+    assert_eq!(found(&none, "no-cni"), [(Severity::Block, cause.to_owned())]);
+}
+
+#[test]
+fn a_leftover_of_containerds_does_not_hide_dockers_network() {
+    let plan = variant("debian-data-disk", |root| {
+        edit(root, CONFIG, "conf_dir = \"/etc/cni/net.d\"", "conf_dir = \"/etc/cni/old.d\"");
+        tree::put(root, "/etc/cni/old.d/10-x.conf", "{\"name\":\"x\",\"type\":\"bridge\"}");
+    });
+    assert!(written(&plan, CONFIG).unwrap().contains("conf_dir = \"/etc/cni/net.d\""));
+    let prepared = variant("debian-data-disk", |root| {
+        edit(root, CONFIG, "conf_dir = \"/etc/cni/net.d\"", "conf_dir = \"/etc/cni/new.d\"");
+        fs::rename(tree::at(root, "/etc/cni/net.d"), tree::at(root, "/etc/cni/new.d")).unwrap();
+    });
+    assert!(written(&prepared, CONFIG).unwrap().contains("conf_dir = \"/etc/cni/new.d\""));
+    assert_eq!(blocking(&prepared), [""; 0]);
+}
+
+#[test]
+fn what_is_around_kubelet_may_need_docker() {
+    let drop_in = "/etc/systemd/system/kubelet.service.d/20-site.conf";
+    for (lines, severity) in [
+        ("[Service]\nExecStartPre=/usr/bin/docker info\n", Some(Severity::Block)),
+        ("[Service]\nExecStartPre=-/usr/bin/docker info\n", Some(Severity::Warn)),
+        (
+            "[Service]\nExecStartPre=/bin/sh -c 'until systemctl is-active docker; do sleep 1; done'\n",
+            Some(Severity::Block),
+        ),
+        ("[Service]\nExecStartPre=/usr/local/bin/wait.sh\n", Some(Severity::Block)),
+        ("[Service]\nExecStartPre=/usr/bin/docker info\nExecStartPre=\n", None),
+        ("[Unit]\nAssertPathExists=/var/run/docker.sock\n", Some(Severity::Block)),
+        ("[Unit]\nConditionPathExists=!/var/run/docker.sock\n", Some(Severity::Warn)),
+        ("[Unit]\nConditionFileIsExecutable=/usr/bin/docker\n", Some(Severity::Warn)),
+        ("[Unit]\nConditionPathExists=/run/docker.sock\nConditionPathExists=\n", None),
+        ("[Service]\nExecStartPre=/bin/mkdir -p /etc/docker\n", None),
+    ] {
+        let plan = variant("ubuntu-kubeadm-1.23", |root| {
+            tree::put(root, drop_in, lines);
+            tree::put(root, "/usr/local/bin/wait.sh", "#!/bin/sh\nuntil docker info; do sleep 1; done\n");
+        });
+        let found: Vec<Severity> = found(&plan, "kubelet-requires-docker").into_iter().map(|(s, _)| s).collect();
+        assert_eq!(found, severity.into_iter().collect::<Vec<_>>(), "{lines}");
+    }
+}
+
+#[test]
+fn environment_files_named_after_the_unit_are_read() {
+    let drop_in = "/etc/systemd/system/kubelet.service.d/20-site.conf";
+    let plan = variant("ubuntu-kubeadm-1.23", |root| {
+        tree::put(root, drop_in, "[Service]\nEnvironmentFile=-/etc/default/%p-site\nEnvironmentFile=-/etc/%H.env\n");
+        tree::put(root, "/etc/default/kubelet-site", "KUBELET_EXTRA_ARGS=--cgroup-driver=cgroupfs\n");
+    });
+    let site = written(&plan, "/etc/default/kubelet-site");
+    assert!(site.is_some_and(|text| !text.contains("cgroupfs")), "{site:?}");
+    assert!(found(&plan, "not-everything-seen")[0].1.contains("/etc/%H.env"));
+}
+
+/// A mirror that Docker has, so that the plan writes `config_path`.
+fn with_mirror(root: &Path) {
+    let path = "/etc/docker/daemon.json";
+    let mut daemon: serde_json::Value = serde_json::from_str(&text(root, path)).unwrap();
+    daemon["registry-mirrors"] = serde_json::json!(["https://mirror.example"]);
+    tree::put(root, path, daemon.to_string());
+}
+
+#[test]
+fn registry_tables_of_imported_files_count() {
+    let drop_in = "/etc/containerd/conf.d/99-nvidia.toml";
+    let table = "[plugins.\"io.containerd.grpc.v1.cri\".registry.mirrors.\"docker.io\"]\nendpoint = [\"https://m\"]\n";
+    let plan = variant("imports-replace-1.7", |root| {
+        with_mirror(root);
+        let before = text(root, drop_in);
+        tree::put(root, drop_in, format!("{before}\n{table}"));
+    });
+    assert_eq!(blocking(&plan), [""; 0]);
+    let after = written(&plan, drop_in).unwrap();
+    assert!(after.contains("config_path") && !after.contains("mirrors"), "{after}");
+    let hosts = written(&plan, "/etc/containerd/certs.d/docker.io/hosts.toml").unwrap();
+    assert!(hosts.contains("https://mirror.example") && hosts.contains("https://m\""), "{hosts}");
+
+    let registry = "/etc/containerd/conf.d/10-registry.toml";
+    let images = "version = 3\n[plugins.'io.containerd.cri.v1.images'.registry";
+    let plan = variant("nvidia-conf-d-2.1", |root| {
+        with_mirror(root);
+        tree::put(root, registry, format!("{images}.mirrors.'docker.io']\nendpoint = ['https://m']\n"));
+    });
+    assert_eq!(blocking(&plan), [""; 0]);
+    assert!(!written(&plan, registry).unwrap().contains("mirrors"));
+
+    let plan = variant("nvidia-conf-d-2.1", |root| {
+        with_mirror(root);
+        tree::put(root, registry, format!("{images}]\nconfig_path = '/etc/containerd/hosts.d'\n"));
+        let harbor = "[host.'https://harbor.corp.example']\nca = '/etc/ssl/corp.pem'\n";
+        tree::put(root, "/etc/containerd/hosts.d/harbor.corp.example/hosts.toml", harbor);
+    });
+    assert_eq!(blocking(&plan), [""; 0]);
+    assert_eq!(written(&plan, registry), None);
+    assert!(written(&plan, "/etc/containerd/hosts.d/docker.io/hosts.toml").is_some());
+    assert!(written(&plan, CONFIG).is_some_and(|text| text.contains("/etc/containerd/hosts.d")));
+}
+
+#[test]
+fn from_2_2_on_the_directory_of_hosts_is_named() {
+    let hosts = |root: &Path| {
+        tree::put(root, "/etc/containerd/certs.d/r.example/hosts.toml", "[host.'https://r.example']\n");
+    };
+    let plan = variant("no-config-2.2", hosts);
+    assert!(written(&plan, CONFIG).unwrap().contains("config_path = \"/etc/containerd/certs.d\""));
+    assert_eq!(found(&plan, "registry-config-path-list").len(), 1);
+    assert_eq!(found(&variant("no-config-2.2", |_| ()), "registry-config-path-list"), []);
+}
