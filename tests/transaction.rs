@@ -7,7 +7,7 @@ mod common;
 
 use castoff::{
     apply::{self as engine, Observer, Options, Refusal, Silent, Store},
-    host::{FaultMode, Faults, LOCK_PATH, Lock, Locked, Root, UnitState},
+    host::{FakeClock, FaultMode, Faults, Host, LOCK_PATH, Lock, Locked, Root, UnitState},
     model::{Action, Outcome, Plan, Retention, RunState, Step},
 };
 use common::{
@@ -27,6 +27,7 @@ use std::{
     fs,
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 
 fn bookworm() -> TreeWorld {
@@ -90,6 +91,41 @@ fn the_newest_run_is_the_last_one_however_fast_they_follow() {
         let report = apply(&world, &plan, &none()).unwrap();
         let newest = Store::new(&world.host(&none())).find(None).unwrap();
         assert_eq!(newest.id, report.run, "round {round}");
+    }
+}
+
+const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// A new process on a node whose clock was set right after it had been ten years ahead.
+fn set_right(node: &Sim) -> Host {
+    let mut host = node.host(&none());
+    host.clock = Box::new(FakeClock::new());
+    host
+}
+
+#[test]
+fn the_newest_run_is_the_last_one_whatever_becomes_of_the_clock() {
+    let node = Sim::new();
+    node.clock.advance(TEN_YEARS);
+    let first = apply(&node, &plan_of(&node), &none()).unwrap().run;
+    assert!(first.starts_with("2035"), "{first}");
+    tree::put(node.root(), "/etc/crictl.yaml", "timeout: 1\n");
+    let plan = plan_of(&node);
+    let unkept = Options { commit: false, ..options() };
+    let second = engine::apply(&set_right(&node), &plan, &unkept, &mut Silent).unwrap().run;
+    assert_eq!(Store::new(&node.host(&none())).find(None).unwrap().id, second);
+    let error = engine::rollback(&set_right(&node), Some(&first), &options(), &mut Silent).unwrap_err();
+    assert!(error.to_string().contains(&format!("run {second} stands on run {first}")), "{error:#}");
+    let report = engine::rollback(&set_right(&node), None, &options(), &mut Silent).unwrap();
+    assert_eq!((report.run, report.outcome), (second, Outcome::RolledBack));
+    // Those in between were removed, and their numbers are not given again.
+    let mut last = first;
+    for _ in 0..3 {
+        let report = engine::apply(&set_right(&node), &plan, &options(), &mut Silent).unwrap();
+        assert!(report.run > last, "{} after {last}", report.run);
+        last = report.run;
+        engine::rollback(&set_right(&node), None, &options(), &mut Silent).unwrap();
+        engine::prune(&node.host(&none()), Retention { runs: 2, megabytes: 200 }).unwrap();
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     model::{Digest, Entry, Plan, RunReport},
 };
 use anyhow::{Context as _, Result, anyhow, bail};
+use jiff::ToSpan as _;
 
 /// Where runs are kept, below the root.
 pub const RUNS: &str = "/var/lib/castoff/runs";
@@ -20,10 +21,40 @@ pub struct Store<'h> {
 /// One run.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// Its id: UTC time and the plan's id.
+    /// Its id: UTC time and the plan's id. Later runs have greater ones.
     pub id: String,
     /// Its directory.
     pub dir: String,
+}
+
+/// A second and a number within it.
+type Place = (String, u32);
+
+/// The place of a run among all, out of its id: `20261123T083936Z-dbe9`, `20261123T083936Z001-a5f9`.
+fn place(id: &str) -> Option<Place> {
+    let (place, _) = id.split_once('-')?;
+    let (stamp, number) = place.split_once('Z')?;
+    let is_stamp = stamp.len() == 15 && stamp.bytes().all(|byte| byte.is_ascii_digit() || byte == b'T');
+    let number = if number.is_empty() { 0 } else { number.parse().ok()? };
+    is_stamp.then(|| (stamp.to_owned(), number))
+}
+
+/// The newest run is the last one, however fast they follow and whatever becomes of the clock: ids only ever grow.
+fn next_place(now: &str, newest: Option<Place>) -> String {
+    match newest {
+        Some((stamp, number)) if stamp.as_str() >= now => match number {
+            // Four digits would come before three.
+            999.. => format!("{}Z", later(&stamp)),
+            number => format!("{stamp}Z{:03}", number + 1),
+        },
+        _ => format!("{now}Z"),
+    }
+}
+
+/// The second after one.
+fn later(stamp: &str) -> String {
+    let next = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%S", stamp).and_then(|at| at.checked_add(1.second()));
+    next.map_or_else(|_| stamp.to_owned(), |at| at.strftime("%Y%m%dT%H%M%S").to_string())
 }
 
 impl Run {
@@ -102,11 +133,9 @@ impl<'h> Store<'h> {
     /// When it cannot be written.
     pub fn create(&self, plan: &Plan) -> Result<Run> {
         let root = &self.host.root;
-        let stamp: String = self.host.clock.now().chars().filter(char::is_ascii_alphanumeric).take(15).collect();
-        // Runs within one second, whatever their plans, must sort in their order: the newest is the last one.
+        let now: String = self.host.clock.now().chars().filter(char::is_ascii_alphanumeric).take(15).collect();
         let names = root.list(RUNS)?;
-        let same = names.iter().filter(|(name, _)| name.starts_with(&format!("{stamp}Z"))).count();
-        let id = if same == 0 { format!("{stamp}Z-{}", plan.id) } else { format!("{stamp}Z{same:03}-{}", plan.id) };
+        let id = format!("{}-{}", next_place(&now, names.iter().filter_map(|(name, _)| place(name)).max()), plan.id);
         let run = Run { dir: format!("{RUNS}/{id}"), id };
         root.make_dirs("/var/lib", 0o755)?;
         root.make_dirs(&run.path("backups"), 0o700).context("cannot make the directory of the run")?;
@@ -210,5 +239,24 @@ impl<'h> Store<'h> {
         let before = root.read(path)?.map(|read| read.digest());
         let expect = before.as_ref().map_or(Expect::Absent, Expect::Content);
         root.write_atomic(path, bytes, expect, Attributes::Keep { mode: 0o600 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_only_ever_grow() {
+        let next = |now: &str, newest: &str| next_place(now, place(newest));
+        let (now, then) = ("20260101T000000", "20360101T000000");
+        assert_eq!(next(now, ""), "20260101T000000Z");
+        assert_eq!(next(now, "lost+found"), "20260101T000000Z");
+        assert_eq!(next(then, "20260101T000000Z007-dbe9"), "20360101T000000Z");
+        assert_eq!(next(now, "20260101T000000Z-dbe9"), "20260101T000000Z001");
+        assert_eq!(next(now, "20260101T000000Z009-dbe9"), "20260101T000000Z010");
+        // The clock was ten years ahead when that one was made.
+        assert_eq!(next(now, "20360101T000000Z-dbe9"), "20360101T000000Z001");
+        assert_eq!(next(now, "20351231T235959Z999-dbe9"), "20360101T000000Z");
     }
 }
