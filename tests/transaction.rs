@@ -129,6 +129,45 @@ fn the_newest_run_is_the_last_one_whatever_becomes_of_the_clock() {
     }
 }
 
+/// What Docker left, as `castoff cleanup` sees it.
+fn left(node: &Sim, host: &Host) -> anyhow::Result<engine::Leftovers> {
+    let facts = fixture::facts_for(host, &node.assumptions(), &node.desired());
+    engine::leftovers(host, &facts, node.desired().socket(), "/var/lib/containerd")
+}
+
+fn clean(node: &Sim, host: &Host, shown: &engine::Leftovers) -> anyhow::Result<()> {
+    engine::clean(host, shown, &|| left(node, host), node.desired().socket(), true, &mut Silent)
+}
+
+#[test]
+fn a_cleanup_removes_only_what_is_still_as_it_was_shown() {
+    let node = Sim::new();
+    tree::make_dir(node.root(), "/var/lib/docker/containers");
+    tree::make_dir(node.root(), "/var/lib/docker/volumes");
+    let docker = tree::at(node.root(), "/var/lib/docker");
+    node.clock.advance(TEN_YEARS);
+    let run = apply(&node, &plan_of(&node), &none()).unwrap().run;
+    let host = set_right(&node);
+    let shown = left(&node, &host).unwrap();
+    assert!(shown.obstacles.is_empty() && shown.root.is_some(), "{shown:?}");
+    // While the question stands somebody makes a volume, or the time to keep the run is over and Docker runs again.
+    tree::make_dir(node.root(), "/var/lib/docker/volumes/new");
+    let error = clean(&node, &host, &shown).unwrap_err();
+    assert!(error.to_string().contains("not what was shown"), "{error:#}");
+    let shown = left(&node, &host).unwrap();
+    rollback(&node, &none()).unwrap();
+    let error = clean(&node, &host, &shown).unwrap_err();
+    assert!(error.to_string().contains("nothing was removed"), "{error:#}");
+    assert!(docker.join("volumes/new").is_dir());
+    // Where nothing has changed, it goes, and with it the way back, whatever the clock says.
+    let plan = plan_of(&node);
+    let again = engine::apply(&set_right(&node), &plan, &options(), &mut Silent).unwrap().run;
+    assert!(again > run, "{again}");
+    clean(&node, &host, &left(&node, &host).unwrap()).unwrap();
+    assert!(!docker.join("image").exists());
+    assert!(matches!(refusal(rollback(&node, &none())), Refusal::Cleaned { .. }));
+}
+
 #[test]
 fn other_peoples_edits_are_left_alone_and_forced_back_later() {
     let world = bookworm();

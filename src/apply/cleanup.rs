@@ -1,7 +1,7 @@
 //! Removing what Docker left. Not a run: nothing of it can be taken back, so nothing of it is journaled; begun and cut
 //! off, it is simply called again.
 
-use super::{Observer, Refusal, executor::lock, refuse_open_run};
+use super::{Observer, Refusal, Store, executor::lock, refuse_open_run};
 use crate::{
     host::{Attributes, EntryKind, Expect, Host, LayerPlace},
     images::{LEASE_PREFIX, snapshots_dir},
@@ -18,10 +18,6 @@ const MARK: &str = "/var/lib/castoff/cleanup.json";
 pub struct Leftovers {
     /// Docker's data root; `None` when it is gone.
     pub root: Option<String>,
-    /// Bytes on disk.
-    pub bytes: u64,
-    /// Files and directories.
-    pub entries: u64,
     /// Names of volumes.
     pub volumes: Vec<String>,
     /// Names of containers that kubelet did not make.
@@ -37,6 +33,14 @@ impl Leftovers {
     pub const fn is_empty(&self) -> bool {
         self.root.is_none() && self.leases.is_empty()
     }
+
+    /// Bytes on disk, and files and directories: minutes, where there are many.
+    ///
+    /// # Errors
+    /// When Docker's directory cannot be read.
+    pub fn size(&self, host: &Host) -> Result<(u64, u64)> {
+        self.root.as_ref().map_or(Ok((0, 0)), |root| host.root.tree_size(root))
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -46,9 +50,11 @@ struct Mark {
     kind: String,
     time: String,
     removed: String,
+    /// The newest run then; the clock may have been set since.
+    newest: Option<String>,
 }
 
-/// Looks. Changes nothing.
+/// Looks, without measuring. Changes nothing.
 ///
 /// # Errors
 /// When Docker's directory cannot be read.
@@ -69,16 +75,11 @@ pub fn leftovers(host: &Host, facts: &Facts, socket: &str, containerd_root: &str
             left.obstacles.push(format!("{unit} is active"));
         }
     }
-    if host.root.kind(root) != Some(EntryKind::Dir) {
+    // An empty mount point is nothing either.
+    if host.root.kind(root) != Some(EntryKind::Dir) || host.root.list(root)?.is_empty() {
         return Ok(left);
     }
     left.root = Some(root.to_owned());
-    (left.bytes, left.entries) = host.root.tree_size(root)?;
-    if left.entries == 0 {
-        // An empty mount point.
-        left.root = None;
-        return Ok(left);
-    }
     if !is_dockers(host, root) {
         left.obstacles.push(format!("{root} does not look like Docker's: it has no `containers` and `image` in it"));
     }
@@ -137,15 +138,27 @@ fn leaning(host: &Host, containerd_root: &str, docker_root: &str) -> Result<Vec<
     Ok(leaning)
 }
 
-/// Removes it.
+/// Removes what was shown, as long as that is what is there. Nobody knows how long the question stood: a run may have been
+/// taken back meanwhile, and Docker run again.
 ///
 /// # Errors
 /// [`Refusal`]s, obstacles, or what the system refuses; calling it again goes on.
-pub fn clean(host: &Host, left: &Leftovers, socket: &str, volumes: bool, observer: &mut dyn Observer) -> Result<()> {
+pub fn clean(
+    host: &Host,
+    shown: &Leftovers,
+    look: &dyn Fn() -> Result<Leftovers>,
+    socket: &str,
+    volumes: bool,
+    observer: &mut dyn Observer,
+) -> Result<()> {
     let _lock = lock(host, "cleanup")?;
     refuse_open_run(host)?;
+    let left = look()?;
     if let Some(why) = left.obstacles.first() {
         bail!("nothing was removed: {why}");
+    }
+    if (&left.root, &left.volumes, &left.containers) != (&shown.root, &shown.volumes, &shown.containers) {
+        bail!("nothing was removed: what Docker left is not what was shown any more; look again");
     }
     if let Some(root) = &left.root {
         mark(host, root)?;
@@ -170,6 +183,7 @@ fn mark(host: &Host, removed: &str) -> Result<()> {
         kind: "Cleanup".to_owned(),
         time: host.clock.now(),
         removed: removed.to_owned(),
+        newest: Store::new(host).runs()?.pop().map(|run| run.id),
     };
     let text = serde_json::to_string_pretty(&mark).context("cannot print the mark of a cleanup")?;
     host.root.make_dirs("/var/lib/castoff", 0o700)?;
@@ -190,8 +204,7 @@ pub fn refuse_cleaned(host: &Host, run: &str, plan: &Plan) -> Result<()> {
     });
     let Some(text) = host.root.text(MARK)?.filter(|_| needs_docker) else { return Ok(()) };
     let mark: Mark = serde_json::from_str(&text).with_context(|| format!("{MARK} cannot be used"))?;
-    let stamp: String = mark.time.chars().filter(char::is_ascii_alphanumeric).take(15).collect();
-    if run.get(..15).is_some_and(|run| run <= stamp.as_str()) {
+    if mark.newest.is_some_and(|newest| run <= newest.as_str()) {
         return Err(Refusal::Cleaned { run: run.to_owned(), removed: mark.removed, time: mark.time }.into());
     }
     Ok(())

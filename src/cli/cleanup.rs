@@ -19,17 +19,21 @@ pub fn run(args: &CleanupArgs, printer: Printer) -> Result<Exit> {
         return Err(Usage::error("a file tree has no running containerd to ask", "run it on the node itself"));
     }
     context.need_rights()?;
-    let facts = context.facts();
-    let root = facts.containerd.root.as_ref().map_or(plan::CONTAINERD_ROOT, |root| root.value.as_str());
+    apply::refuse_open_run(&context.host)?;
     let socket = context.desired.socket();
-    let left = apply::leftovers(&context.host, &facts, socket, root)?;
+    let look = || {
+        let facts = context.facts();
+        let root = facts.containerd.root.as_ref().map_or(plan::CONTAINERD_ROOT, |root| root.value.as_str());
+        apply::leftovers(&context.host, &facts, socket, root)
+    };
+    let left = look()?;
     if left.is_empty() {
         printer.data("Docker left nothing.\n");
         return Ok(Exit::OK);
     }
     printer.data(&report::leftovers(
         left.root.as_deref(),
-        (left.bytes, left.entries),
+        left.size(&context.host)?,
         &left.volumes,
         &left.leases,
         args.volumes,
@@ -50,7 +54,7 @@ pub fn run(args: &CleanupArgs, printer: Printer) -> Result<Exit> {
     }
     if !args.yes {
         let question = "None of this can be taken back, and no migration before it either. The node's name";
-        match prompter(&args.node)?.type_word(question, facts.name())? {
+        match prompter(&args.node)?.type_word(question, &context.host.node_name())? {
             Answer::Given(true) => {}
             Answer::Given(false) => {
                 printer.insist("Nothing was removed.");
@@ -63,7 +67,7 @@ pub fn run(args: &CleanupArgs, printer: Printer) -> Result<Exit> {
         }
     }
     let mut progress = Progress::new(printer, &*context.host.clock);
-    apply::clean(&context.host, &left, socket, args.volumes, &mut progress)?;
+    apply::clean(&context.host, &left, &look, socket, args.volumes, &mut progress)?;
     printer.say("Docker's data is gone. The packages are left: remove them with your package manager.");
     Ok(Exit::OK)
 }
