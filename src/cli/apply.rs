@@ -243,9 +243,10 @@ pub fn perform(context: &Context, plan: &Plan, change: &ChangeArgs, keep: Keep, 
         if !failed.is_empty() {
             return Ok(Ending::Refused(failed));
         }
-        if interrupt.load(Ordering::Relaxed) {
-            return Ok(Ending::Untouched);
-        }
+    }
+    // Since the question was answered, or while it was tried.
+    if interrupt.load(Ordering::Relaxed) {
+        return Ok(Ending::Untouched);
     }
     let keep_within = match keep {
         Keep::Within(span) if host.is_live() => Some(span.duration().as_secs()),

@@ -14,7 +14,7 @@ use crate::{
     ui::{Answer, Printer, Prompter, page},
 };
 use anyhow::{Context as _, Result};
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::atomic::Ordering};
 
 /// How long somebody has to look at the new state and keep it, unless the command line says otherwise.
 const TRY: Span = Span::seconds(600);
@@ -50,12 +50,15 @@ pub fn run(args: &MigrateArgs, printer: Printer) -> Result<Exit> {
     }
     let prompter = prompter(&args.node)?;
     // From here on Ctrl-C is an answer, not a death with a hidden cursor.
-    let _signals = watch_signals()?;
+    let interrupt = watch_signals()?;
     introduce(&plan, printer);
     refuse_blocked(&plan, &args.change, printer)?;
     let mut keep =
         if args.change.no_commit { Keep::WhenAsked } else { Keep::Within(args.change.try_for.unwrap_or(TRY)) };
     loop {
+        if interrupt.load(Ordering::Relaxed) {
+            return Ok(cancelled(printer));
+        }
         let printer = printer.resized();
         printer.insist(&choices(&context.desired, is_member, keep, printer.look()));
         let items = ["Show the plan and go on", "Change choices", "Save choices as a profile and quit", "Cancel"];

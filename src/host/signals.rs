@@ -11,16 +11,28 @@ use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2},
     flag, low_level,
 };
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicBool};
 
 /// Exit code of a process ended by SIGINT (128 + 2).
 const INTERRUPTED: i32 = 130;
 
-/// Begins to watch; the flag is set by the first signal.
+/// Begins to watch; the flag is set by the first signal. It is the same one for whoever asks: a second one would not hear of what
+/// came before, and the first would take the next signal for the second.
 ///
 /// # Errors
 /// When the system refuses handlers.
 pub fn watch_signals() -> Result<Arc<AtomicBool>> {
+    static FLAG: Mutex<Option<Arc<AtomicBool>>> = Mutex::new(None);
+    let mut known = FLAG.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(flag) = &*known {
+        return Ok(Arc::clone(flag));
+    }
+    let flag = register()?;
+    *known = Some(Arc::clone(&flag));
+    Ok(flag)
+}
+
+fn register() -> Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // Order matters: the shutdown looks at the flag before the second handler sets it.
@@ -47,4 +59,22 @@ pub fn pass_signals_on(to: Pid) -> Result<()> {
         unsafe { low_level::register(signal, pass) }.context("cannot pass signals on")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::Ordering;
+
+    #[test]
+    fn whoever_watches_hears_of_the_signal_that_came_before() {
+        let wizard = watch_signals().unwrap();
+        low_level::raise(SIGINT).unwrap();
+        let run = watch_signals().unwrap();
+        assert!(wizard.load(Ordering::Relaxed) && run.load(Ordering::Relaxed));
+        run.store(false, Ordering::Relaxed);
+        // Not the second one: this process goes on.
+        low_level::raise(SIGINT).unwrap();
+        assert!(run.swap(false, Ordering::Relaxed));
+    }
 }
