@@ -8,7 +8,7 @@ mod common;
 
 use castoff::{
     apply::{self as engine, EARLY, LATE, Options, Recovered, Refusal, Silent, TIMER},
-    host::{FaultMode, Faults},
+    host::{Clock, FakeClock, FaultMode, Faults, Lock, Locked, Root},
     model::{Outcome, Plan, RecoverPolicy, RunReport, RunState},
 };
 use common::{
@@ -16,7 +16,12 @@ use common::{
     tree,
     world::{State, World, apply, expect, newest, none, options, plan_of, refusal},
 };
-use std::{fs, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    fs,
+    rc::Rc,
+    time::Duration,
+};
 
 const DEATHS: [FaultMode; 3] = [FaultMode::DieBefore, FaultMode::DieAfter, FaultMode::Torn];
 
@@ -290,4 +295,135 @@ fn somebody_elses_unit_of_that_name_is_left_alone() {
     assert!(format!("{error:#}").contains("not castoff's"), "{error:#}");
     assert_eq!(same(&old, &world), "");
     assert_eq!(newest(&world), Some(RunState::RolledBack));
+}
+
+/// A clock by which something happens while somebody waits for the first time.
+struct Meanwhile(FakeClock, RefCell<Option<Box<dyn FnOnce()>>>);
+
+impl std::fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meanwhile")
+    }
+}
+
+impl Clock for Meanwhile {
+    fn now(&self) -> String {
+        self.0.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.monotonic()
+    }
+
+    fn sleep(&self, span: Duration) {
+        self.0.sleep(span);
+        let act = self.1.borrow_mut().take();
+        if let Some(act) = act {
+            act();
+        }
+    }
+}
+
+/// What the timer starts, on a node where something happens while it waits.
+fn recover_while(world: &Sim, act: impl FnOnce() + 'static) -> Recovered {
+    let mut host = world.host(&none());
+    host.clock = Box::new(Meanwhile(world.clock.clone(), RefCell::new(Some(Box::new(act)))));
+    engine::recover(&host, false, &options(), &mut Silent).unwrap()
+}
+
+fn held(world: &Sim) -> Lock {
+    let root = Root::open(world.root(), none()).unwrap();
+    let Locked::Ours(lock) = Lock::take(&root, "pid 4711 (rollback --drain)").unwrap() else { panic!("not free") };
+    lock
+}
+
+#[test]
+fn somebody_at_work_when_the_time_is_over_does_not_keep_the_run() {
+    let world = Sim::new();
+    let old = world.state();
+    tried_for(&world, 600);
+    world.clock.advance(Duration::from_secs(601));
+    // A drain that fails in the end: nothing was taken back, and nobody else comes.
+    let lock = held(&world);
+    let Recovered::Ended(report) = recover_while(&world, move || drop(lock)) else { panic!("nothing was done") };
+    assert_eq!(report.outcome, Outcome::RolledBack, "{report:#?}");
+    assert_eq!(same(&old, &world), "");
+    expect_tidy(&world, "taken back");
+}
+
+#[test]
+fn a_run_that_is_kept_at_the_last_moment_is_kept() {
+    let world = Sim::new();
+    tried_for(&world, 600);
+    world.clock.advance(Duration::from_secs(601));
+    let (lock, node) = (held(&world), world.clone());
+    let keep = move || {
+        drop(lock);
+        engine::commit(&node.host(&none()), None).unwrap();
+    };
+    assert!(matches!(recover_while(&world, keep), Recovered::Nothing));
+    assert_eq!(newest(&world), Some(RunState::Committed));
+    expect_tidy(&world, "kept");
+}
+
+#[test]
+fn a_timer_that_could_not_be_set_for_the_end_is_set_later() {
+    let world = Sim::new();
+    let (units, first) = (world.units.clone(), Cell::new(true));
+    world.units.when("start kubelet.service", move || {
+        if first.take() {
+            units.fail_once(&format!("restart {TIMER}"), "timeout");
+        }
+    });
+    world.clock.advance(Duration::from_secs(1));
+    let report = tried_for(&world, 600);
+    let until = report.keep_until.unwrap();
+    assert!(!world.units.snapshot()[TIMER].is_active());
+    // The earlier moment has come, and the later one has not.
+    let Recovered::Waiting { until: told, .. } = recover(&world, false, &none()).unwrap() else {
+        panic!("not waiting")
+    };
+    assert_eq!(told, until);
+    assert!(world.units.snapshot()[TIMER].is_active(), "nobody would come any more");
+    // As long as it cannot be set, whoever was started stays.
+    world.units.fail_once(&format!("restart {TIMER}"), "timeout");
+    let before = world.clock.monotonic();
+    assert!(matches!(recover(&world, false, &none()).unwrap(), Recovered::Waiting { .. }));
+    assert_eq!(world.clock.monotonic().checked_sub(before).unwrap().as_secs(), 60);
+    assert!(world.units.snapshot()[TIMER].is_active());
+    world.units.fail_always(&format!("restart {TIMER}"), "timeout");
+    let Recovered::Ended(report) = recover(&world, false, &none()).unwrap() else { panic!("nothing was done") };
+    assert_eq!(report.outcome, Outcome::RolledBack, "{report:#?}");
+    expect_tidy(&world, "taken back");
+}
+
+#[test]
+fn a_moment_that_is_close_is_waited_for() {
+    let world = Sim::new();
+    tried_for(&world, 600);
+    world.clock.advance(Duration::from_secs(595));
+    let waited = Rc::new(Cell::new(false));
+    let told = Rc::clone(&waited);
+    let Recovered::Ended(report) = recover_while(&world, move || told.set(true)) else { panic!("nothing was done") };
+    assert!(waited.get() && report.outcome == Outcome::RolledBack, "{report:#?}");
+}
+
+#[test]
+fn a_clock_that_jumps_over_the_moment_does_not_stop_the_timer() {
+    let world = Sim::new();
+    tried_for(&world, 600);
+    let seconds = || {
+        let timer = fs::read_to_string(unit_file(&world, TIMER)).unwrap();
+        let line = timer.lines().find_map(|line| line.strip_prefix("OnActiveSec=")).unwrap().to_owned();
+        line.trim_end_matches('s').parse::<u64>().unwrap()
+    };
+    assert!((600..=603).contains(&seconds()), "{}", seconds());
+    world.clock.advance(Duration::from_secs(500));
+    recover(&world, false, &none()).unwrap();
+    assert!((100..=103).contains(&seconds()), "{}", seconds());
+    // A clock that is years behind is looked at again soon.
+    let world = Sim::new();
+    tried_for(&world, 100 * 24 * 3600);
+    let timer = fs::read_to_string(unit_file(&world, TIMER)).unwrap();
+    assert!(timer.contains("OnActiveSec=3602s"), "{timer}");
 }

@@ -74,7 +74,7 @@ pub fn apply(host: &Host, plan: &Plan, options: &Options<'_>, observer: &mut dyn
     }
     check_ready(host, plan)?;
     let run = Store::new(host).create(plan)?;
-    lock.say(&format!("pid {} (apply, run {})", host.pid(), run.id))?;
+    lock.say(&format!("pid {} (apply, run {})", host.pid(), run.id));
     let sandboxes = pods::sandboxes_before(host, plan);
     let mut journal = Journal::create(host, &run.path("journal.jsonl"), &plan.digest, options.commit, sandboxes)?;
     let start = host.clock.monotonic();
@@ -113,13 +113,23 @@ pub fn resume(
     options: &Options<'_>,
     observer: &mut dyn Observer,
 ) -> Result<RunReport> {
-    let mut lock = lock(host, "resume")?;
+    resume_held(host, &mut lock(host, "resume")?, wanted, options, observer)
+}
+
+/// The same for somebody who has the lock.
+pub(super) fn resume_held(
+    host: &Host,
+    lock: &mut Lock,
+    wanted: Option<&str>,
+    options: &Options<'_>,
+    observer: &mut dyn Observer,
+) -> Result<RunReport> {
     let store = Store::new(host);
     let run = match wanted {
         Some(_) => store.find(wanted)?,
         None => open_run(&store, host)?.context("no run was cut off: there is nothing to resume")?,
     };
-    lock.say(&format!("pid {} (resume, run {})", host.pid(), run.id))?;
+    lock.say(&format!("pid {} (resume, run {})", host.pid(), run.id));
     let plan = store.plan(&run)?;
     check_fit(host, &plan)?;
     let mut journal = store.journal(&run)?;
@@ -451,5 +461,6 @@ fn wait_for_commit(work: &mut Work<'_>, journal: &mut Journal) -> Result<()> {
     };
     let until = guard::until(work.host, within)?;
     journal.add(work.host, Record::KeepUntil { until: until.clone(), within })?;
-    guard::set_timer(work.host, work.run, &until).context("the time to keep the run counts from its beginning")
+    guard::set_timer(work.host, work.run, &until)
+        .context("the time to keep the run still counts from its beginning; when that is over, it is set anew")
 }

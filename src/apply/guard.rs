@@ -13,6 +13,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
+use std::time::Duration;
 
 /// Runs before containerd, Docker and kubelet start.
 pub const EARLY: &str = "castoff-recover.service";
@@ -29,6 +30,9 @@ const MADE: &str = "Made=";
 /// Whose start decides on which runtime pods run.
 const BEHIND: &str = "containerd.service docker.service cri-docker.service kubelet.service";
 
+/// After so long the time is looked at again.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
 /// The moment `seconds` from now, RFC 3339.
 pub fn until(host: &Host, seconds: u64) -> Result<String> {
     let now = host.clock.timestamp()?;
@@ -41,6 +45,15 @@ pub fn until(host: &Host, seconds: u64) -> Result<String> {
 pub fn is_over(host: &Host, until: &str) -> bool {
     let parsed = |text: &str| text.parse::<Timestamp>();
     matches!((parsed(&host.clock.now()), parsed(until)), (Ok(now), Ok(until)) if now >= until)
+}
+
+/// How long it is until that moment; nothing when it has passed.
+///
+/// # Errors
+/// When one of the two is no time.
+pub fn left(host: &Host, until: &str) -> Result<Duration> {
+    let until: Timestamp = until.parse().context("the journal tells no time")?;
+    Ok(Duration::try_from(until.duration_since(host.clock.timestamp()?)).unwrap_or_default())
 }
 
 /// Writes the units of a run, and starts the timer when there is a moment to wait for. A file tree has no boot of its
@@ -94,7 +107,7 @@ pub fn set_timer(host: &Host, run: &Run, until: &str) -> Result<()> {
     if !host.is_live() {
         return Ok(());
     }
-    put(host, TIMER, &timer(run, until)?)?;
+    put(host, TIMER, &timer(run, until, left(host, until)?)?)?;
     host.root.make_link(&link(TIMER), &path(TIMER))?;
     host.units.reload()?;
     // Started anew, it takes the new moment.
@@ -191,13 +204,17 @@ fn late(program: &str, run: &Run, made: &[String]) -> String {
     )
 }
 
-fn timer(run: &Run, until: &str) -> Result<String> {
+/// Twice, since systemd up to 241 forgets a single moment that the clock jumps over: it looks for the next one and finds none
+/// (src/core/timer.c, `timer_enter_waiting`). Whichever comes too early sets the timer anew.
+fn timer(run: &Run, until: &str, left: Duration) -> Result<String> {
     let until: Timestamp = until.parse().context("the journal tells no time")?;
     let head = head(run, "castoff: takes a migration back unless it is kept");
     // A full second: what is left of one would come too early.
     let at = until.as_second().saturating_add(1);
     let at = Timestamp::from_second(at).context("that is too far away")?.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
+    // A clock that is years behind at a boot would say years.
+    let seconds = left.min(LONGEST).as_secs().saturating_add(2);
     Ok(format!(
-        "{head}\n[Timer]\nOnCalendar={at}\nAccuracySec=1s\nUnit={LATE}\n\n[Install]\nWantedBy=multi-user.target\n\n{OURS}\n"
+        "{head}\n[Timer]\nOnCalendar={at}\nOnActiveSec={seconds}s\nAccuracySec=1s\nUnit={LATE}\n\n[Install]\nWantedBy=multi-user.target\n\n{OURS}\n"
     ))
 }

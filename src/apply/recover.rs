@@ -5,12 +5,14 @@ use super::{
     executor::{self, check_journal, lock, open_run, work},
     guard, records,
     rollback::{self, Back},
+    steps::Interrupted,
 };
 use crate::{
-    host::Host,
+    host::{Host, Lock},
     model::{Action, Entry, Plan, RecoverPolicy, RunReport, RunState},
 };
 use anyhow::Result;
+use std::{sync::atomic::Ordering, time::Duration};
 
 /// What was found to do.
 #[derive(Debug)]
@@ -38,43 +40,131 @@ pub enum Recovered {
 const CUT_OFF: &str = "the run was cut off before every file was written";
 const TOO_LATE: &str = "nobody kept it in time (`castoff commit`)";
 
+/// Between two looks at what somebody else holds.
+const TICK: Duration = Duration::from_secs(1);
+/// Longer than any run takes. Who holds the lock longer hangs himself.
+const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+/// A timer that elapses while the unit it starts still runs starts nothing: what is as close as that is waited for here.
+const SOON: Duration = Duration::from_secs(10);
+/// Between two attempts to set a timer.
+const AGAIN: Duration = Duration::from_secs(60);
+
 /// Brings a run that was cut off to its end, and takes one back that nobody kept in time.
 ///
-/// `early` does no more than what must be done before containerd, Docker and kubelet start.
+/// `early` does no more than what must be done before containerd, Docker and kubelet start. Otherwise nobody comes after
+/// this: it waits for whoever is at work, decides by what is there then, and leaves a timer or stays where time is left.
 ///
 /// # Errors
-/// When a run cannot be read or another castoff is at work. Nothing was changed then.
+/// When a run cannot be read, a signal comes, or another castoff is at work and does not end. Nothing was changed then.
 pub fn recover(host: &Host, early: bool, options: &Options<'_>, observer: &mut dyn Observer) -> Result<Recovered> {
     let store = Store::new(host);
-    let Some(run) = open_run(&store, host)? else {
-        return if early { Ok(Recovered::Nothing) } else { unkept(host, &store, options, observer) };
-    };
+    if early {
+        return prepare(host, &store, options, observer);
+    }
+    let mut told = false;
+    loop {
+        let mut lock = wait_for_lock(host, options, observer)?;
+        if let Some(run) = open_run(&store, host)? {
+            return end(host, &mut lock, &store, &run, options, observer);
+        }
+        let Some((run, until)) = waiting(&store)? else {
+            guard::disarm(host)?;
+            return Ok(Recovered::Nothing);
+        };
+        if guard::is_over(host, &until) {
+            let report = rollback::rollback_because(host, &mut lock, Some(&run.id), TOO_LATE, options, observer)?;
+            return Ok(Recovered::Ended(Box::new(report)));
+        }
+        let left = guard::left(host, &until)?;
+        if left > SOON {
+            match guard::set_timer(host, &run, &until) {
+                Ok(()) => return Ok(Recovered::Waiting { run: run.id, until }),
+                Err(error) if !told => {
+                    observer.warn(&format!("the timer cannot be set, so this process waits instead: {error:#}"));
+                    told = true;
+                }
+                Err(_) => {}
+            }
+        }
+        // Whoever keeps the run meanwhile needs it.
+        drop(lock);
+        pause(host, options, left.min(AGAIN))?;
+    }
+}
+
+/// Before anything reads them: the files of a run that goes back.
+fn prepare(host: &Host, store: &Store<'_>, options: &Options<'_>, observer: &mut dyn Observer) -> Result<Recovered> {
+    let Some(run) = open_run(store, host)? else { return Ok(Recovered::Nothing) };
     let plan = store.plan(&run)?;
     let entries = Journal::look(host, &run.path("journal.jsonl"))?;
     let back = goes_back(host, &plan, &entries);
-    if early {
-        if let Err(error) = cni::forget_empty(host) {
-            observer.warn(&format!("pods may not be stopped: {error:#}"));
-        }
-        if back.is_some() {
-            restore_files(host, &run, &plan, options, observer)?;
-        }
-        return Ok(Recovered::Prepared { run: run.id, back: back.is_some() });
+    if let Err(error) = cni::forget_empty(host) {
+        observer.warn(&format!("pods may not be stopped: {error:#}"));
     }
+    if back.is_some() {
+        restore_files(host, &run, &plan, options, observer)?;
+    }
+    Ok(Recovered::Prepared { run: run.id, back: back.is_some() })
+}
+
+/// A run that was cut off, or is stuck.
+fn end(
+    host: &Host,
+    lock: &mut Lock,
+    store: &Store<'_>,
+    run: &Run,
+    options: &Options<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Recovered> {
+    let entries = Journal::look(host, &run.path("journal.jsonl"))?;
     let wanted = Some(run.id.as_str());
-    let report = match back {
+    let report = match goes_back(host, &store.plan(run)?, &entries) {
         Some(why) if !records::is_rolling_back(&entries) => {
-            rollback::rollback_because(host, wanted, why, options, observer)?
+            rollback::rollback_because(host, lock, wanted, why, options, observer)?
         }
-        Some(_) => executor::resume(host, wanted, options, observer)?,
-        None => match executor::resume(host, wanted, options, observer) {
+        Some(_) => executor::resume_held(host, lock, wanted, options, observer)?,
+        None => match executor::resume_held(host, lock, wanted, options, observer) {
             Err(error) if matches!(error.downcast_ref(), Some(Refusal::Drifted { .. })) => {
-                rollback::rollback_because(host, wanted, &format!("{error:#}"), options, observer)?
+                rollback::rollback_because(host, lock, wanted, &format!("{error:#}"), options, observer)?
             }
             other => other?,
         },
     };
     Ok(Recovered::Ended(Box::new(report)))
+}
+
+/// Whoever is at work may fail and leave everything as it is, so his work is no reason to do nothing.
+fn wait_for_lock(host: &Host, options: &Options<'_>, observer: &mut dyn Observer) -> Result<Lock> {
+    let start = host.clock.monotonic();
+    let mut told = false;
+    loop {
+        let since = host.clock.monotonic().saturating_sub(start);
+        match lock(host, "recover") {
+            Err(error) if since < PATIENCE && matches!(error.downcast_ref(), Some(Refusal::Locked(_))) => {
+                if !told {
+                    observer.warn(&format!("{error:#}; waiting for its end"));
+                    told = true;
+                }
+                pause(host, options, TICK)?;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Waits, unless a signal comes.
+fn pause(host: &Host, options: &Options<'_>, span: Duration) -> Result<()> {
+    let end = host.clock.monotonic().saturating_add(span);
+    loop {
+        if options.interrupt.load(Ordering::Relaxed) {
+            return Err(Interrupted.into());
+        }
+        let left = end.saturating_sub(host.clock.monotonic());
+        if left.is_zero() {
+            return Ok(());
+        }
+        host.clock.sleep(left.min(TICK));
+    }
 }
 
 /// Why a run that was cut off goes back; `None` when it goes on.
@@ -132,16 +222,4 @@ pub(super) fn waiting(store: &Store<'_>) -> Result<Option<(Run, String)>> {
     let entries = Journal::look(store.host(), &run.path("journal.jsonl"))?;
     let until = records::keep_until(&entries).map(|(until, _)| until.to_owned());
     Ok(until.filter(|_| records::state(&entries) == RunState::Applied).map(|until| (run, until)))
-}
-
-fn unkept(host: &Host, store: &Store<'_>, options: &Options<'_>, observer: &mut dyn Observer) -> Result<Recovered> {
-    let Some((run, until)) = waiting(store)? else {
-        guard::disarm(host)?;
-        return Ok(Recovered::Nothing);
-    };
-    if !guard::is_over(host, &until) {
-        return Ok(Recovered::Waiting { run: run.id, until });
-    }
-    let report = rollback::rollback_because(host, Some(&run.id), TOO_LATE, options, observer)?;
-    Ok(Recovered::Ended(Box::new(report)))
 }

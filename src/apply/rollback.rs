@@ -9,7 +9,7 @@ use super::{
     tasks,
 };
 use crate::{
-    host::{Host, unit_links},
+    host::{Host, Lock, unit_links},
     images::Loan,
     model::{Entry, Outcome, Plan, Record, RunReport, RunState, Undo},
     verify,
@@ -38,24 +38,24 @@ pub fn rollback(
     options: &Options<'_>,
     observer: &mut dyn Observer,
 ) -> Result<RunReport> {
-    rollback_because(host, wanted, "asked for by the user", options, observer)
+    rollback_because(host, &mut lock(host, "rollback")?, wanted, "asked for by the user", options, observer)
 }
 
-/// The same for another reason.
+/// The same for another reason, by somebody who has the lock.
 pub(super) fn rollback_because(
     host: &Host,
+    lock: &mut Lock,
     wanted: Option<&str>,
     why: &str,
     options: &Options<'_>,
     observer: &mut dyn Observer,
 ) -> Result<RunReport> {
-    let mut lock = lock(host, "rollback")?;
     let store = Store::new(host);
     let run = match wanted {
         Some(_) => store.find(wanted)?,
         None => newest_that_holds(&store)?,
     };
-    lock.say(&format!("pid {} (rollback, run {})", host.pid(), run.id))?;
+    lock.say(&format!("pid {} (rollback, run {})", host.pid(), run.id));
     let plan = store.plan(&run)?;
     check_place(host, &plan)?;
     check_newest(&store, &run)?;

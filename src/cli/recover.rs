@@ -22,8 +22,8 @@ pub fn run(args: &RecoverArgs, printer: Printer) -> Result<Exit> {
     let options = Options::new(&interrupt);
     let mut progress = Progress::new(printer, &*context.host.clock);
     let recovered = match apply::recover(&context.host, args.early, &options, &mut progress) {
-        // The run is under way: whoever does it starts the clock anew at its end.
-        Err(error) if matches!(error.downcast_ref(), Some(Refusal::Locked(_))) => {
+        // The other unit of the run comes behind this one, and waits.
+        Err(error) if args.early && matches!(error.downcast_ref(), Some(Refusal::Locked(_))) => {
             printer.data(&format!("{error:#}. Nothing to do.\n"));
             return Ok(Exit::OK);
         }
