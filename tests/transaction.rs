@@ -169,6 +169,74 @@ fn a_cleanup_removes_only_what_is_still_as_it_was_shown() {
 }
 
 #[test]
+fn a_repair_that_edits_what_is_back_already_does_not_keep_a_rollback_from_its_end() {
+    let world = TreeWorld::new(&fixture::named("ubuntu-kubeadm-1.23"));
+    let (_, old, _) = applied(&world);
+    // The backup of a file that comes back late is away.
+    let backups = newest_dir(&world).join("backups");
+    let hidden = world.root().join("hidden");
+    let mut stuck = false;
+    for entry in fs::read_dir(&backups).unwrap() {
+        let path = entry.unwrap().path();
+        if fs::read(&path).unwrap() == bytes_of(&old, "/etc/containerd/config.toml") {
+            fs::rename(&path, &hidden).unwrap();
+            let report = rollback(&world, &none()).unwrap();
+            assert_eq!(report.outcome, Outcome::Stuck);
+            fs::rename(&hidden, &path).unwrap();
+            stuck = true;
+        }
+    }
+    assert!(stuck);
+    let edited = "/etc/docker/daemon.json";
+    let real = tree::at(world.root(), edited);
+    let restored = fs::read(&real).unwrap();
+    assert_eq!(restored, bytes_of(&old, edited), "it is back before the one that failed");
+    let mine = [&restored[..], b"\n"].concat();
+    fs::write(&real, &mine).unwrap();
+    let report = rollback(&world, &none()).unwrap();
+    assert_eq!(report.outcome, Outcome::RolledBack, "{:#?}", report.by_hand);
+    let told: Vec<&str> = report.steps.iter().filter_map(|step| step.detail.as_deref()).collect();
+    assert!(told.iter().any(|text| text.contains(edited) && text.contains("left alone")), "{told:?}");
+    assert_eq!(fs::read(&real).unwrap(), mine);
+    // Forced, it goes too.
+    let forced = Options { force: true, ..options() };
+    let report = engine::rollback(&world.host(&none()), None, &forced, &mut Silent).unwrap();
+    assert_eq!(report.outcome, Outcome::RolledBack, "{:#?}", report.by_hand);
+    expect(&old, &world);
+}
+
+fn bytes_of(state: &State, path: &str) -> Vec<u8> {
+    match &state.files[path] {
+        tree::Entry::File { bytes, .. } => bytes.clone(),
+        other => panic!("{path} is {other:?}"),
+    }
+}
+
+#[test]
+fn a_second_rollback_is_judged_by_what_it_takes_back() {
+    let node = Sim::new();
+    applied(&node);
+    let edited = tree::at(node.root(), "/etc/crictl.yaml");
+    fs::write(&edited, "timeout: 1\n").unwrap();
+    let report = rollback(&node, &none()).unwrap();
+    assert_eq!(report.outcome, Outcome::RolledBack, "{:#?}", report.by_hand);
+    // Life goes on: another file, other pods, a unit that nobody wants any more.
+    fs::write(tree::at(node.root(), "/etc/docker/daemon.json"), "{}\n").unwrap();
+    node.forget_pod("app-5d7c");
+    node.engine.change(|daemon| daemon.containers.retain(|container| !container.id.contains("app-5d7c")));
+    node.units.change("docker-monitor.service", |state| state.active = "inactive".into());
+    let orders = node.units.calls().len();
+    let forced = Options { force: true, ..options() };
+    let report = engine::rollback(&node.host(&none()), None, &forced, &mut Silent).unwrap();
+    assert_eq!(report.outcome, Outcome::RolledBack, "{:#?}", report.by_hand);
+    assert!(!edited.exists(), "what was left alone is forced back");
+    assert_eq!(fs::read_to_string(tree::at(node.root(), "/etc/docker/daemon.json")).unwrap(), "{}\n");
+    let later = node.units.calls().split_off(orders);
+    assert!(later.iter().all(|call| call == "reload" || call.contains("castoff")), "{later:?}");
+    assert_eq!(newest(&node), Some(RunState::RolledBack));
+}
+
+#[test]
 fn other_peoples_edits_are_left_alone_and_forced_back_later() {
     let world = bookworm();
     let (_, old, _) = applied(&world);

@@ -12,7 +12,7 @@
 //! | `executor` | a run from lock to report; resume |
 //! | `ready` | whether a plan can be carried out at all |
 //! | `steps` | how each kind of action is prepared, done and checked |
-//! | `tasks`, `undo` | in which order things are taken back, and how each is |
+//! | `tasks`, `undo`, `proof` | in which order things are taken back, and how each is; whether the old state holds then |
 //! | `guard`, `recover` | what brings order back after a reboot, or when nobody keeps a run in time |
 //! | `cluster`, `leave` | steps that are the cluster's, and what of them is put off; pods leave before a rollback |
 //! | `pods`, `cni` | pods on either side, and giving their networks back |
@@ -29,6 +29,7 @@ mod hands;
 mod journal;
 mod leave;
 mod pods;
+mod proof;
 mod ready;
 mod records;
 mod recover;

@@ -86,6 +86,14 @@ pub fn is_rolling_back(entries: &[Entry]) -> bool {
     })
 }
 
+/// True when the old state held once: what is taken back after that was left alone then.
+pub fn was_taken_back(entries: &[Entry]) -> bool {
+    entries.iter().any(|entry| match entry.record {
+        Record::RunFinished { outcome } => RunState::after(outcome) == RunState::RolledBack,
+        _ => false,
+    })
+}
+
 /// True when the node was cordoned to be taken back, and nobody has lifted that.
 pub fn is_cordoned(entries: &[Entry]) -> bool {
     entries.iter().fold(false, |cordoned, entry| match entry.record {

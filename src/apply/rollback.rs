@@ -3,15 +3,14 @@
 use super::{
     Journal, Observer, Options, Refusal, Run, Store, cleanup, cluster as steps,
     executor::{check_journal, lock, work},
-    guard, hands, leave, pods, records,
+    guard, hands, leave, pods, proof, records,
     report::{self, Extra},
     steps::Work,
     tasks,
 };
 use crate::{
-    host::{Host, Lock, unit_links},
-    images::Loan,
-    model::{Entry, Outcome, Plan, Record, RunReport, RunState, Undo},
+    host::{Host, Lock},
+    model::{Outcome, Plan, Record, RunReport, RunState, Undo},
     verify,
 };
 use anyhow::{Context as _, Result, bail};
@@ -170,12 +169,17 @@ pub(super) fn take_files_back(work: &mut Work<'_>, journal: &mut Journal, back: 
 fn carry_back(work: &mut Work<'_>, journal: &mut Journal, back: &Back) -> RunReport {
     // Of a run that was killed while it tried the new runtime.
     verify::end_trial(work.host, &work.plan.desired);
+    let since = journal.entries().len();
     let mut open = records::open_steps(journal.entries());
     if back.force {
         open.extend(records::left_alone(journal.entries()));
         open.sort_by_key(|(index, ..)| *index);
     }
     let mut tasks = tasks::tasks(&open);
+    if records::was_taken_back(journal.entries()) {
+        // Pods on containerd are not this run's any more.
+        tasks.retain(|task| task.act != tasks::Act::RemoveStray);
+    }
     work.observer.rollback_started(&work.run.id, open.len(), &back.why);
     // Once it does not answer, the node must not wait for it again.
     let mut answers = true;
@@ -199,8 +203,11 @@ fn carry_back(work: &mut Work<'_>, journal: &mut Journal, back: &Back) -> RunRep
             }
         }
     }
-    match prove_old(work, journal.entries()) {
-        Ok(()) => {
+    match proof::prove_old(work, journal.entries(), since) {
+        Ok(changed) => {
+            for (index, why) in changed {
+                leave_alone(work, journal, index, &why);
+            }
             let outcome = if back.interrupted { Outcome::Interrupted } else { Outcome::RolledBack };
             let left = leave::come_back(work, journal);
             end(work, journal, outcome, left.into_iter().collect())
@@ -232,6 +239,12 @@ fn taken(work: &mut Work<'_>, journal: &mut Journal, task: &tasks::Task, skipped
     if skipped.is_none() && task.acts(work.host.is_live()) {
         work.observer.undone(&task.describe(), seconds);
     }
+}
+
+/// Somebody has changed what was taken back before: said, and counted as left alone.
+fn leave_alone(work: &mut Work<'_>, journal: &mut Journal, index: usize, why: &str) {
+    work.observer.warn(why);
+    note(work, journal, Record::StepUndone { index, skipped: Some(why.to_owned()) });
 }
 
 static NEVER: AtomicBool = AtomicBool::new(false);
@@ -277,78 +290,4 @@ fn end(work: &mut Work<'_>, journal: &mut Journal, outcome: Outcome, by_hand: Ve
         work.observer.warn(&format!("the report could not be saved: {error:#}"));
     }
     report
-}
-
-/// The old state holds: files and links as recorded, units as active as they were, pods on Docker again.
-fn prove_old(work: &mut Work<'_>, entries: &[Entry]) -> Result<()> {
-    let skipped = records::skipped(entries);
-    let mut known_units: Vec<&str> = Vec::new();
-    let mut pods_of_docker: Option<Vec<String>> = None;
-    for (index, _, undo) in recorded(entries) {
-        if skipped.contains(&index) {
-            continue;
-        }
-        match undo {
-            Undo::RestoreFile { path, digest, mode, uid, gid, .. } => {
-                let read = work.host.root.read(path)?.with_context(|| format!("{path} is missing"))?;
-                let meta = (read.meta.mode, read.meta.uid, read.meta.gid);
-                if read.digest() != *digest || meta != (*mode, *uid, *gid) {
-                    bail!("{path} is not as it was");
-                }
-            }
-            Undo::RemoveFile { path, .. } if work.host.root.exists(path) => bail!("{path} is still there"),
-            Undo::RestoreLinks { unit, links, .. } => {
-                // The first record of a unit knows its links before anything was changed.
-                if known_units.contains(&unit.as_str()) {
-                    continue;
-                }
-                known_units.push(unit);
-                if unit_links::links_of(&work.host.root, unit)? != *links {
-                    bail!("the enablement of {unit} is not as it was");
-                }
-            }
-            Undo::ReturnImages { layers, .. } => Loan::expect_back(work.host, layers)?,
-            Undo::StartContainers { pods, .. } if !pods.is_empty() => pods_of_docker = Some(pods.clone()),
-            _ => {}
-        }
-    }
-    prove_units(work, entries)?;
-    // Of a run that had ended well, others may have come and gone since.
-    let moved = records::moved_pods(entries).map(<[String]>::to_vec);
-    if let Some(pods) = moved.filter(|pods| !pods.is_empty()).or(pods_of_docker) {
-        pods::await_on_docker(work, &pods).context("the node's pods do not run on Docker again")?;
-        if let Some((metrics, revision)) = steps::etcd_of(work.plan) {
-            steps::await_etcd(work, &metrics, revision).context("etcd is not as it was")?;
-        }
-    }
-    work.steady()
-}
-
-fn prove_units(work: &Work<'_>, entries: &[Entry]) -> Result<()> {
-    let mut seen: Vec<&str> = Vec::new();
-    for (_, _, undo) in recorded(entries) {
-        let (Undo::RestoreActivity { was, .. } | Undo::Restart { was }) = undo else { continue };
-        if seen.contains(&was.unit.as_str()) {
-            continue;
-        }
-        seen.push(&was.unit);
-        let now = work.host.units.state(&was.unit)?;
-        if was.active == "active" && now.active != "active" {
-            bail!("{} was active and is {} now", was.unit, now.active);
-        }
-    }
-    Ok(())
-}
-
-/// Every undo ever recorded in this run, first record of each step.
-fn recorded(entries: &[Entry]) -> Vec<(usize, &str, &Undo)> {
-    let mut recorded: Vec<(usize, &str, &Undo)> = Vec::new();
-    for entry in entries {
-        if let Record::StepStarted { index, id, undo } = &entry.record
-            && recorded.iter().all(|(known, ..)| known != index)
-        {
-            recorded.push((*index, id, undo));
-        }
-    }
-    recorded
 }
