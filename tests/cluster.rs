@@ -259,7 +259,7 @@ fn taking_back_needs_no_cluster() {
         .filter(|step| step.detail.as_deref().is_some_and(|d| d.contains("kubectl")))
         .map(|step| step.id.as_str())
         .collect();
-    assert_eq!(left, ["cordon", "annotate"]);
+    assert_eq!(left, ["annotate"], "the cordon was lifted by the run itself");
     // Nor one that knows the node.
     let member = Member::new();
     let plan = member.plan(&member.desired(true));
@@ -440,6 +440,43 @@ fn a_cordon_that_cannot_be_lifted_is_left_to_hands() {
     assert_eq!(report.outcome, Outcome::RolledBack, "{report:#?}");
     assert!(member.cordoned());
     assert_eq!(report.by_hand, ["kubectl uncordon worker-3"]);
+}
+
+#[test]
+fn a_cordon_of_somebody_elses_survives_a_rollback() {
+    let cordon = |member: &Member| member.change(NODE, |node| node["spec"]["unschedulable"] = json!(true));
+    for leaving in [None, Some(LEAVING)] {
+        let member = Member::new();
+        assert_eq!(member.apply(&member.plan(&member.desired(true))).outcome, Outcome::Applied);
+        assert!(!member.cordoned());
+        // The node misbehaves, and nobody wants pods there.
+        cordon(&member);
+        let report =
+            apply::rollback(&member.host(), None, &Options { leaving, ..Options::new(&NEVER) }, &mut Silent).unwrap();
+        assert_eq!(report.outcome, Outcome::RolledBack, "{report:#?}");
+        assert!(member.cordoned(), "{leaving:?}");
+    }
+    // One that the run could not lift is the run's still, until somebody makes up for that.
+    for made_up in [false, true] {
+        let member = Member::new();
+        let plan = member.plan(&member.desired(true));
+        let (api, first) = (member.api.clone(), Cell::new(true));
+        member.sim.units.when("start kubelet.service", move || {
+            if first.take() {
+                api.away.set(true);
+            }
+        });
+        assert_eq!(member.apply(&plan).outcome, Outcome::Applied);
+        member.api.away.set(false);
+        if made_up {
+            apply::make_up(&member.host(), None, &Options::new(&NEVER), &mut Silent).unwrap();
+            assert!(!member.cordoned());
+            cordon(&member);
+        }
+        let report = apply::rollback(&member.host(), None, &Options::new(&NEVER), &mut Silent).unwrap();
+        assert_eq!(report.outcome, Outcome::RolledBack, "{report:#?}");
+        assert_eq!(member.cordoned(), made_up);
+    }
 }
 
 /// etcd as kubeadm runs it, in the node's one static pod.

@@ -3,12 +3,12 @@
 //! The API server may be one of the pods that move. Before anything stops it has to answer; after that the node is fine without
 //! it, so what it does not answer in time is put off, said, and done by `castoff resume --cluster`.
 
-use super::steps::Work;
+use super::{records, steps::Work};
 use crate::{
     cluster::{self, Drain, kubelet_map},
     host::{Api, ApiError, Host},
     inspect,
-    model::{Action, Plan, Record, Undo},
+    model::{Action, Entry, Plan, Record, Step, Undo},
 };
 use anyhow::{Context as _, Result, bail};
 use std::time::Duration;
@@ -239,6 +239,12 @@ fn addressed<'a>(work: &Work<'_>, undo: &'a Undo) -> Result<Option<(&'a str, Str
     Ok(Some((kubeconfig.as_str(), by_hand)))
 }
 
+/// True when a run has let pods come to the node again itself.
+pub fn has_uncordoned(plan: &Plan, entries: &[Entry]) -> bool {
+    let lifts = |step: &&Step| matches!(step.action, Action::UncordonNode { .. });
+    plan.steps.iter().find(lifts).is_some_and(|step| records::is_done(entries, step.index))
+}
+
 /// Lets pods come to the node again after a rollback.
 pub fn uncordon(work: &mut Work<'_>, node: &str, kubeconfig: &str) -> Result<()> {
     let limit = work.timeouts.node.duration();
@@ -265,7 +271,7 @@ fn expect(work: &Work<'_>, kubeconfig: &str, planned: &dyn Fn(&Action) -> bool) 
 /// When the API server still does not answer, or refuses.
 pub fn make_up(work: &mut Work<'_>, journal: &mut super::Journal) -> Result<usize> {
     let mut done = 0;
-    for index in super::records::put_off(journal.entries()) {
+    for index in records::put_off(journal.entries()) {
         let step = work.plan.steps.iter().find(|step| step.index == index);
         let step = step.with_context(|| format!("the journal puts step {index} off, and the plan has none"))?;
         (work.put_off, work.api_gone) = (None, true);

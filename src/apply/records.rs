@@ -75,6 +75,17 @@ pub fn put_off(entries: &[Entry]) -> Vec<usize> {
     off
 }
 
+/// True when a step was done, and not only put off.
+pub fn is_done(entries: &[Entry], step: usize) -> bool {
+    let (done, off) = entries.iter().fold((false, false), |(done, off), entry| match entry.record {
+        Record::StepDone { index, .. } if index == step => (true, off),
+        Record::StepPutOff { index, .. } if index == step => (done, true),
+        Record::PutOffDone { index } if index == step => (done, false),
+        _ => (done, off),
+    });
+    done && !off
+}
+
 /// True when taking back had begun and not ended.
 pub fn is_rolling_back(entries: &[Entry]) -> bool {
     entries.iter().fold(false, |rolling, entry| match entry.record {

@@ -175,6 +175,12 @@ fn carry_back(work: &mut Work<'_>, journal: &mut Journal, back: &Back) -> RunRep
         open.extend(records::left_alone(journal.entries()));
         open.sort_by_key(|(index, ..)| *index);
     }
+    if steps::has_uncordoned(work.plan, journal.entries()) {
+        // A cordon that is there now is somebody else's.
+        open.iter_mut().filter(|(_, _, undo)| matches!(undo, Undo::Uncordon { .. })).for_each(|(_, _, undo)| {
+            *undo = Undo::None { reason: "the run has lifted it itself".to_owned() };
+        });
+    }
     let mut tasks = tasks::tasks(&open);
     if records::was_taken_back(journal.entries()) {
         // Pods on containerd are not this run's any more.
