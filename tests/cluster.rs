@@ -479,6 +479,39 @@ fn a_cordon_of_somebody_elses_survives_a_rollback() {
     }
 }
 
+#[test]
+fn a_node_that_is_kept_unproven_gets_its_pods_when_somebody_asks() {
+    let member = Member::new();
+    member.with_map();
+    member.other("worker-4", "containerd://1.6.20");
+    let wish = applying(&member, ClusterConfig::Apply);
+    let wish = Desired { cluster: ClusterOptions { drain: true, ..wish.cluster.clone() }, ..wish };
+    let plan = member.plan(&wish);
+    // Whatever the proof looks at: kubelet's own file says something else by then.
+    let dir = member.sim.dir().to_owned();
+    let first = Cell::new(true);
+    member.sim.units.when("start kubelet.service", move || {
+        if first.take() {
+            let text = std::fs::read_to_string(tree::at(&dir, "/var/lib/kubelet/config.yaml")).unwrap();
+            tree::put(&dir, "/var/lib/kubelet/config.yaml", text.replace("systemd", "cgroupfs"));
+        }
+    });
+    let options = Options { commit: true, keep_on_verify_failure: true, ..Options::new(&NEVER) };
+    let report = apply::apply(&member.host(), &plan, &options, &mut Silent).unwrap();
+    assert_eq!((report.outcome, report.exit_code), (Outcome::Applied, 6), "{report:#?}");
+    assert!(member.cordoned());
+    for id in ["uncordon", "kubelet-config-map"] {
+        let step = report.steps.iter().find(|step| step.id == id).unwrap();
+        assert!(step.detail.as_deref().unwrap_or_default().contains("put off: the node is not proven"), "{step:?}");
+    }
+    assert_eq!(apply::make_up(&member.host(), None, &Options::new(&NEVER), &mut Silent).unwrap().1, 2);
+    assert!(!member.cordoned() && member.map().contains("cgroupDriver: systemd"));
+    let forced = Options { force: true, ..Options::new(&NEVER) };
+    let report = apply::rollback(&member.host(), None, &forced, &mut Silent).unwrap();
+    assert_eq!(report.outcome, Outcome::RolledBack, "{report:#?}");
+    assert!(member.map().contains("cgroupDriver: cgroupfs"), "what was made up for is taken back too");
+}
+
 /// etcd as kubeadm runs it, in the node's one static pod.
 fn with_etcd(member: &Member) {
     let manifest = "apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: kube-system}\nspec:\n  containers:\n  - name: web\n    image: registry.example/web:1.4\n    \

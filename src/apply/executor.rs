@@ -411,25 +411,48 @@ fn do_step(work: &mut Work<'_>, journal: &mut Journal, step: &Step) -> Result<()
 }
 
 fn announce_and_act(work: &mut Work<'_>, journal: &mut Journal, step: &Step) -> Result<Option<String>> {
+    announce(work, journal, step)?;
+    work.act(step)
+}
+
+fn announce(work: &mut Work<'_>, journal: &mut Journal, step: &Step) -> Result<()> {
     let announced = records::open_steps(journal.entries()).iter().any(|(index, ..)| *index == step.index);
     if !announced {
         let undo = work.prepare(step)?;
         journal.add(work.host, Record::StepStarted { index: step.index, id: step.id.clone(), undo })?;
     }
-    work.act(step)
+    Ok(())
 }
 
 /// A step failed: take everything back, unless the only failure is the proof and the user wants to keep it.
 fn fail(work: &mut Work<'_>, journal: &mut Journal, options: &Options<'_>, error: &anyhow::Error) -> RunReport {
     if options.keep_on_verify_failure
         && error.downcast_ref::<NotProven>().is_some()
-        && let Ok(report) = finish(work, journal, Some(6))
+        && let Ok(report) = put_rest_off(work, journal).and_then(|()| finish(work, journal, Some(6)))
     {
         return report;
     }
     let interrupted = error.downcast_ref::<Interrupted>().is_some();
     let back = Back { why: format!("{error:#}"), force: options.force, interrupted };
     rollback::take_all_back(work, journal, &back)
+}
+
+/// What a node that is kept unproven still has to do in its cluster, lifting its cordon above all, waits until somebody asks for it.
+fn put_rest_off(work: &mut Work<'_>, journal: &mut Journal) -> Result<()> {
+    let (done, plan) = (done(journal), work.plan);
+    for step in plan.steps.iter().filter(|step| !done.contains(&step.index)) {
+        if !matches!(step.action, Action::UncordonNode { .. } | Action::SetKubeletMap { .. }) {
+            continue;
+        }
+        announce(work, journal, step)?;
+        let why = "the node is not proven".to_owned();
+        let what = format!("{} {}", step.action.word(), step.action.object());
+        work.observer.warn(&format!("{what}: put off until `castoff resume --cluster`: {why}"));
+        let detail = Some(format!("put off: {why}"));
+        journal.add(work.host, Record::StepPutOff { index: step.index, why })?;
+        journal.add(work.host, Record::StepDone { index: step.index, seconds: Seconds::from(0.0), detail })?;
+    }
+    Ok(())
 }
 
 fn finish(work: &mut Work<'_>, journal: &mut Journal, exit: Option<u8>) -> Result<RunReport> {

@@ -21,13 +21,18 @@ impl Place {
         let root = if self.root.is_empty() { String::new() } else { format!("--root='{}' ", self.root) };
         format!("systemctl {root}{verb} {unit}")
     }
+
+    /// A file tree has no systemd that could have read it.
+    fn reload(&self) -> Vec<String> {
+        if self.root.is_empty() { vec!["systemctl daemon-reload".to_owned()] } else { Vec::new() }
+    }
 }
 
 /// The commands by which a person does a task.
 pub fn commands(task: &Task, place: &Place) -> Vec<String> {
     match &task.act {
         Act::Quiesce(was) => vec![place.systemctl("stop", &was.unit)],
-        Act::Reload => vec!["systemctl daemon-reload".to_owned()],
+        Act::Reload => place.reload(),
         Act::RemoveStray | Act::Mark => Vec::new(),
         Act::Undo(undo) => of_undo(undo, place),
     }
@@ -50,7 +55,7 @@ fn of_undo(undo: &Undo, place: &Place) -> Vec<String> {
             vec![place.systemctl("start", &units.join(" "))]
         }
         Undo::Restart { was } => vec![place.systemctl("restart", &was.unit)],
-        Undo::Reload => vec!["systemctl daemon-reload".to_owned()],
+        Undo::Reload => place.reload(),
         Undo::RemovePods { endpoint, .. } => {
             vec![format!("crictl -r {endpoint} rmp -fa    # only pods of this node's kubelet")]
         }
@@ -111,5 +116,7 @@ mod tests {
         let undo = Undo::RestoreLinks { unit: "x".into(), links: vec![link], dirs: vec![] };
         let wanted = ["systemctl --root='/srv/image' unmask x", "ln -sfn '/lib/x' '/srv/image/etc/systemd/system/x'"];
         assert_eq!(lines(undo, "/srv/image"), wanted);
+        assert_eq!(lines(Undo::Reload, "/srv/image"), [""; 0]);
+        assert_eq!(lines(Undo::Reload, ""), ["systemctl daemon-reload"]);
     }
 }

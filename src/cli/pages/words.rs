@@ -210,7 +210,7 @@ pub const WORDS: &[Words] = &[
         text: &[
             "Goes on with a run that was cut off, in the direction in which it was going. Refuses when a file that is \
                  still to be written was changed meanwhile. With `--cluster` it does what a run has put off because the \
-                 cluster's API server was away.",
+                 cluster's API server was away or the node was kept unproven.",
         ],
         examples: &[
             ("castoff resume", "go on with the newest run"),
@@ -317,7 +317,7 @@ pub const WORDS: &[Words] = &[
         command: "cleanup",
         text: &[
             "Removes Docker's data from a node that has moved, for good: after that no earlier run can be taken back. \
-                 Refuses while Docker runs or anything still leads into its data. Volumes stay unless `--volumes` is given, \
+                 Refuses while Docker runs, a run is open or anything still leads into its data. Volumes stay unless `--volumes` is given, \
                  packages are left to the package manager.",
         ],
         examples: &[
