@@ -37,7 +37,7 @@ fn look(bytes: &[u8]) {
     let (left, skipped) = (records::left_alone(&entries), records::skipped(&entries));
     assert!(open.iter().chain(&left).all(|(index, ..)| begun.contains(index)));
     assert!(left.iter().all(|(index, ..)| skipped.contains(index)));
-    let _ = records::done_steps(&entries);
+    let _ = (records::done_steps(&entries), records::was_taken_back(&entries), records::is_done(&entries, 1));
     // Every open step is taken back exactly once.
     let tasks = tasks::tasks(&open);
     let mut marked: Vec<usize> = tasks.iter().flat_map(|task| task.steps.clone()).collect();
