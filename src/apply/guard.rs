@@ -204,7 +204,7 @@ fn late(program: &str, run: &Run, made: &[String]) -> String {
     )
 }
 
-/// Twice, since systemd up to 241 forgets a single moment that the clock jumps over: it looks for the next one and finds none
+/// Twice, since systemd before OnClockChange= (242) forgets a single moment that the clock jumps over: it looks for the next one and finds none
 /// (src/core/timer.c, `timer_enter_waiting`). Whichever comes too early sets the timer anew.
 fn timer(run: &Run, until: &str, left: Duration) -> Result<String> {
     let until: Timestamp = until.parse().context("the journal tells no time")?;
