@@ -139,6 +139,9 @@ fn a_running_node_with_secrets_everywhere_has_the_same_plan_and_tells_none() {
         assert!(!real.is_empty());
         let masked = bundle.settle(&mut plan);
         assert_eq!(plan.digest, real.digest, "{goal:?}");
+        // A mask is never masked again, so the same secret looks the same in both.
+        assert_eq!(diffs(&plan), diffs(&real), "{goal:?}");
+        assert_eq!(plan.verdicts, real.verdicts, "{goal:?}");
         if goal == Goal::Containerd {
             assert!(masked, "config.toml holds a password and is written");
             let config = |plan: &Plan| {
@@ -155,6 +158,14 @@ fn a_running_node_with_secrets_everywhere_has_the_same_plan_and_tells_none() {
         }
     }
     assert!(bundle.plans.iter().all(|plan| plan.same));
+}
+
+fn diffs(plan: &Plan) -> Vec<&str> {
+    let of = |action| match action {
+        &Action::WriteFile { ref diff, .. } => Some(diff.as_str()),
+        _ => None,
+    };
+    plan.steps.iter().filter_map(|step| of(&step.action)).collect()
 }
 
 #[test]

@@ -375,18 +375,62 @@ fn secrets_stay_secret() {
     let node = Node::new(DOCKERSHIM);
     let proxy = "{\"registry-mirrors\": [\"https://robot:hunter2@mirror.example\"], \"exec-opts\": []}\n";
     tree::put(node.path(), "/etc/docker/daemon.json", proxy);
+    tells_no_secret(&node);
+}
+
+/// Whatever it prints, in every form.
+fn tells_no_secret(node: &Node) {
     for arguments in [
         &["inspect"][..],
         &["inspect", "-o", "json"],
+        &["check", "-o", "json"],
+        &["convert", "--to", "3", "--check"],
+        &["convert", "--to", "3", "--check", "-o", "json"],
         &["plan"],
         &["plan", "-o", "json"],
+        &["plan", "-o", "markdown"],
+        &["plan", "-o", "html"],
+        &["plan", "--goal", "cgroup-driver"],
+        &["plan", "--goal", "cgroup-driver", "-o", "json"],
         &["apply", "--yes"],
         &["show"],
         &["show", "-o", "json"],
+        &["show", "-o", "markdown"],
+        &["show", "-o", "html"],
     ] {
         let ran = node.run(arguments);
-        assert!(!ran.out.contains("hunter2") && !ran.err.contains("hunter2"), "{arguments:?}: {ran:#?}");
+        for secret in ["hunter2", "dXNlcjpodW50ZXIy", "s3cr3t"] {
+            assert!(!ran.out.contains(secret) && !ran.err.contains(secret), "{arguments:?}: {ran:#?}");
+        }
     }
+}
+
+#[test]
+fn secrets_in_files_that_are_edited_are_masked_in_the_diff() {
+    let node = Node::new(DOCKERSHIM);
+    tree::put(
+        node.path(),
+        "/etc/docker/daemon.json",
+        "{\n  \"log-opts\": {\n    \"splunk-token\": \"s3cr3t\"\n  },\n  \"exec-opts\": [\"native.cgroupdriver=cgroupfs\"]\n}\n",
+    );
+    let config = "/etc/containerd/config.toml";
+    let cri = "plugins.\"io.containerd.grpc.v1.cri\"";
+    let text = format!(
+        "version = 2\n# old password = \"hunter2\"\n[{cri}.registry.configs]\n\"r.example\" = {{ auth = {{ password = 'hunter2' }} }}\n\
+         [{cri}.registry.headers]\nAuthorization = [\"Basic dXNlcjpodW50ZXIy\"]\nX-Meta-Token = [\"s3cr3t\"]\nX-Any = [\"s3cr3t\"]\n"
+    );
+    tree::put(node.path(), config, &text);
+    // Each of them is in a diff.
+    let shown = node.run(&["plan", "--context", "50", "--goal", "cgroup-driver"]).out;
+    assert!(shown.contains("\"splunk-token\": \"<redacted:"), "{shown}");
+    let shown = node.run(&["plan", "--context", "50"]).out;
+    for line in ["# old password = \"<redacted:", "auth = { password = '<redacted:", "X-Any = [\"<redacted:"] {
+        assert!(shown.contains(line), "{line} is not in {shown}");
+    }
+    tells_no_secret(&node);
+    // What is written is the real content.
+    let written = fs::read_to_string(tree::at(node.path(), config)).unwrap();
+    assert!(written.contains("password = 'hunter2'") && !written.contains("redacted"), "{written}");
 }
 
 #[test]

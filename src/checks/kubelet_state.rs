@@ -166,7 +166,7 @@ fn restart_pending(facts: &Facts) -> Vec<Finding> {
         if changed.len() > shown.len() { format!(" and {} more", changed.len() - shown.len()) } else { String::new() };
     vec![
         Finding::new("kubelet-restart-pending", Severity::Warn, "kubelet runs with other flags than its files give it")
-            .cause(crate::model::redact_text(&format!("it runs with {}{more}", shown.join(", "))))
+            .cause(format!("it runs with {}{more}", shown.join(", ")))
             .fix("look at what changed; the next start of kubelet, migration or not, follows the files")
             .at(live.origin.clone()),
     ]

@@ -7,6 +7,7 @@
 //!
 //! Nothing here reads files, runs programs or asks the clock. Nothing here panics on any input.
 
+use crate::model::mask_text;
 use std::ops::Range;
 
 pub mod boot_files;
@@ -28,7 +29,6 @@ pub mod kubeconfig;
 pub mod kubelet_config;
 pub mod kubelet_fields;
 pub mod kubelet_flags;
-pub mod mask;
 pub mod mentions;
 pub mod mounts;
 pub mod os_release;
@@ -99,12 +99,13 @@ impl FormatError {
         let Some(found) = self.snippet.as_deref().and_then(|snippet| snippet.lines().next()).map(str::to_owned) else {
             return self;
         };
-        let same = |line: &str| crate::model::redact_text(line.trim_start_matches(BOM)) == found;
-        let there = self.line.and_then(|line| text.lines().nth(usize::try_from(line).ok()?.checked_sub(1)?));
+        let shown = mask_text(text);
+        let same = |line: &str| line.trim_start_matches(BOM) == found;
+        let there = self.line.and_then(|line| shown.lines().nth(usize::try_from(line).ok()?.checked_sub(1)?));
         if there.is_some_and(same) {
             return self;
         }
-        let mut places = text.lines().enumerate().filter(|(_, line)| same(line)).map(|(index, _)| count(index + 1));
+        let mut places = shown.lines().enumerate().filter(|(_, line)| same(line)).map(|(index, _)| count(index + 1));
         match (places.next(), places.next()) {
             (Some(line), None) => self.line = Some(line),
             _ => (self.line, self.column, self.snippet) = (None, None, None),
@@ -136,7 +137,9 @@ fn one_line(message: &str) -> String {
 fn snippet(text: &str, line: u32, column: Option<u32>) -> Option<String> {
     let index = usize::try_from(line.checked_sub(1)?).ok()?;
     let source = text.lines().nth(index)?.trim_start_matches(BOM);
-    let shown = crate::model::redact_text(source);
+    // Masked as a whole: what stands before a line may say that it is a secret.
+    let shown = mask_text(text);
+    let shown = shown.lines().nth(index)?.trim_start_matches(BOM);
     match column {
         Some(column) if shown == source => {
             let pad: String = source
@@ -146,7 +149,7 @@ fn snippet(text: &str, line: u32, column: Option<u32>) -> Option<String> {
                 .collect();
             Some(format!("{shown}\n{pad}^"))
         }
-        _ => Some(shown),
+        _ => Some(shown.to_owned()),
     }
 }
 

@@ -2,9 +2,11 @@
 
 use super::node::DPKG;
 use crate::{
-    formats::mask::mask_text,
     host::Host,
-    model::{Action, Bundle, BundleFile, BundlePlan, BundleText, Digest, Facts, Goal, MaskedWrite, Plan},
+    model::{
+        Action, Bundle, BundleFile, BundlePlan, BundleText, Digest, Facts, Goal, MaskedWrite, Plan, mask_text,
+        mask_value,
+    },
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -44,8 +46,7 @@ pub fn capture(
         let masked = |(name, value): (&String, &crate::model::Sourced<_>)| {
             let value = value.clone().map(|secret: crate::model::Secret<String>| {
                 // The key says whether the whole value is a secret.
-                let line = mask_text(&format!("{name}={}", secret.reveal()));
-                line.split_once('=').map_or(String::new(), |(_, value)| value.to_owned())
+                mask_value(name, secret.reveal())
             });
             (name.clone(), value)
         };

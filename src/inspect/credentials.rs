@@ -70,7 +70,7 @@ fn credentials(path: &str, all: &serde_json::Map<String, Value>, is_read: bool) 
         .into_iter()
         .flatten()
         .filter(|(_, entry)| has_secret(entry))
-        .map(|(registry, _)| crate::model::redact_text(registry))
+        .map(|(registry, _)| crate::model::mask_text(registry))
         .collect();
     let store = all.get("credsStore").and_then(Value::as_str).filter(|store| !old && !store.is_empty());
     let helpers: BTreeMap<String, String> = all

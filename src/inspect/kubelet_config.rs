@@ -8,7 +8,7 @@ use crate::{
         package_db::version_pair,
     },
     host::{EntryKind, Host},
-    model::{Finding, KubeletFacts, KubeletSetting, Origin, Severity, Sourced, redact_text},
+    model::{Finding, KubeletFacts, KubeletSetting, Origin, Severity, Sourced, mask_value},
 };
 use serde_json::Value;
 
@@ -134,9 +134,8 @@ pub fn effective(documents: &[Document], kubelet: &mut KubeletFacts) {
 }
 
 fn setting(key: &str, value: Value, origin: Origin) -> KubeletSetting {
-    // A URL may hold credentials.
     let value = match value {
-        Value::String(text) => Value::from(redact_text(&text)),
+        Value::String(text) => Value::from(mask_value(key, &text)),
         other => other,
     };
     KubeletSetting { key: key.to_owned(), value, origin }

@@ -1,6 +1,6 @@
 //! What is notable about a node. Never an error: a node in an unexpected shape is data.
 
-use super::{Origin, redact_text};
+use super::{Origin, mask_text};
 use serde::{Deserialize, Serialize};
 
 /// How much a finding weighs.
@@ -68,7 +68,7 @@ impl Finding {
         Self {
             id: id.to_owned(),
             severity,
-            summary: redact_text(&summary.into()),
+            summary: mask_text(&summary.into()),
             cause: String::new(),
             fix: String::new(),
             origins: Vec::new(),
@@ -79,14 +79,14 @@ impl Finding {
     /// Says why.
     #[must_use]
     pub fn cause(mut self, cause: impl Into<String>) -> Self {
-        self.cause = redact_text(&cause.into());
+        self.cause = mask_text(&cause.into());
         self
     }
 
     /// Says what to do.
     #[must_use]
     pub fn fix(mut self, fix: impl Into<String>) -> Self {
-        self.fix = redact_text(&fix.into());
+        self.fix = mask_text(&fix.into());
         self
     }
 

@@ -13,6 +13,7 @@ mod facts;
 mod finding;
 mod fleet;
 mod journal;
+mod mask;
 mod origin;
 mod plan;
 mod profile_keys;
@@ -48,6 +49,7 @@ pub use fleet::{
     NodeDocument, NodeState, StateCounts, Times, Unreadable, Wave,
 };
 pub use journal::{Entry, LentLayer, Record, Seconds, Undo, UnitLink, UnitSnapshot};
+pub use mask::{holds_secret, mask_text, mask_value};
 pub use origin::{Origin, OriginKind, Sourced};
 pub use plan::{Change, Plan, Risk, Step, Summary, UndoKind};
 pub use profile_keys::{PROFILE_KEYS, ProfileKey, example_profile};
@@ -56,7 +58,7 @@ pub use run::{
     Verification,
 };
 pub use runtime_view::{ContainerView, HandlerView, ImageView, PodView, RuntimeView};
-pub use secret::{Secret, redact_text};
+pub use secret::Secret;
 pub use state::{RunState, RunSummary};
 pub use verdict::{SettingVerdict, Verdict};
 pub use words::{CgroupDriver, CgroupMode, RuntimeKind};

@@ -12,7 +12,7 @@ use crate::{
     formats::containerd::ContainerdConfig,
     host::{Caged, CriPods, DaemonError, Host, ImageStore, Piece, RUNTIME},
     images::canonical,
-    model::{Check, CheckStatus, Rung, redact_text},
+    model::{Check, CheckStatus, Rung, mask_text},
     runtime::{
         attempt::{OLDEST_KERNEL, Way, is_new_enough},
         workload::{self, Blob, Image},
@@ -76,7 +76,7 @@ pub(crate) fn rung(look: &Look<'_>, files: Vec<(String, String)>, options: &Opti
             return Found::just(suite::judged("shadow-starts", Rung::Shadow, Err(error)));
         }
         Err(error) => {
-            let detail = without_tree(&redact_text(&format!("{error:#}")));
+            let detail = without_tree(&mask_text(&format!("{error:#}")));
             let remedy = "`castoff plan -v` tells what this node's containerd makes of its configuration";
             return Found::just(one(CheckStatus::Fail, detail).with(&[], remedy));
         }

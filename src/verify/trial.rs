@@ -7,7 +7,7 @@
 use crate::{
     formats::containerd::ContainerdConfig,
     host::{Cage, Caged, Containerd, Cri, CriCgroupDriver, CriStatus, DaemonError, Host, Plugin},
-    model::{Action, Facts, Finding, Goal, Plan, Severity, redact_text},
+    model::{Action, Facts, Finding, Goal, Plan, Severity, mask_text},
 };
 use serde_json::Value;
 use std::time::Duration;
@@ -227,7 +227,7 @@ fn plugins_verdict(plugins: &[Plugin], look: &Look<'_>) -> Option<Verdict> {
 
 /// A failure, unless the cage itself may be its cause.
 fn fails(why: &str, look: &Look<'_>) -> Verdict {
-    let why = redact_text(why);
+    let why = mask_text(why);
     let config = look.config;
     let snapshotter = config.and_then(ContainerdConfig::snapshotter).map(|at| at.value).unwrap_or_default();
     let special = !snapshotter.is_empty() && !PLAIN_SNAPSHOTTERS.contains(&snapshotter.as_str());
@@ -258,7 +258,7 @@ fn answers(look: &Look<'_>, daemon: &dyn Containerd, cri: &dyn Cri, learned: &mu
             Err(error) => {
                 let final_word = matches!(DaemonError::of(&error), Some(DaemonError::Unimplemented { .. }));
                 if final_word || host.clock.monotonic().saturating_sub(began) > GRACE {
-                    return Verdict::Fails(redact_text(&format!("CRI does not answer: {error:#}")));
+                    return Verdict::Fails(mask_text(&format!("CRI does not answer: {error:#}")));
                 }
             }
         }

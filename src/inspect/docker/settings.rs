@@ -7,7 +7,7 @@ use crate::{
         service::Word,
     },
     inspect::files::Files,
-    model::{DockerProblem, DockerSetting, Origin, OriginKind, ProblemKind, Secret, Sourced, redact_text},
+    model::{DockerProblem, DockerSetting, Origin, OriginKind, ProblemKind, Secret, Sourced, mask_value},
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -175,25 +175,10 @@ impl Settings {
 /// Masks credentials inside a JSON value.
 pub fn redact(key: &str, value: &Value) -> Value {
     match value {
-        Value::String(text) => Value::String(redact_proxy(key, text)),
+        Value::String(text) => Value::String(mask_value(key, text)),
         Value::Array(items) => items.iter().map(|item| redact(key, item)).collect(),
         Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), redact(name, value))).collect(),
         other => other.clone(),
-    }
-}
-
-/// A proxy may be given without `http://`, where its user would not be found.
-fn redact_proxy(key: &str, text: &str) -> String {
-    if key.ends_with("-proxy") && !text.contains("://") && text.contains('@') {
-        let masked = redact_text(&format!("http://{text}"));
-        return masked.trim_start_matches("http://").to_owned();
-    }
-    // `splunk-token=…`, `gelf-…`: options of log drivers hold tokens under names of their own.
-    let secret = ["token", "secret", "password", "access-key"].iter().any(|word| key.contains(word));
-    if secret {
-        redact_text(&format!("token: {text}")).trim_start_matches("token: ").to_owned()
-    } else {
-        redact_text(text)
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
         containerd::{ContainerdConfig, Literal, Place, Setting},
         package_db::version_pair,
     },
-    model::{Facts, Origin, SettingVerdict, Sourced, Verdict, redact_text},
+    model::{Facts, Origin, SettingVerdict, Sourced, Verdict, mask_text},
 };
 
 /// Mode of a file that everybody may read, and of one that holds a secret.
@@ -88,7 +88,7 @@ struct Judged {
 impl Judged {
     fn new(verdict: Verdict, target: impl Into<String>, note: impl AsRef<str>) -> Self {
         let target = target.into();
-        Self { verdict, target: Some(target).filter(|target| !target.is_empty()), note: redact_text(note.as_ref()) }
+        Self { verdict, target: Some(target).filter(|target| !target.is_empty()), note: mask_text(note.as_ref()) }
     }
 }
 

@@ -7,7 +7,7 @@
 use super::{Carried, Draft, Judged, PRIVATE, PUBLIC, drop_in, values};
 use crate::{
     formats::unit_file::quoted_assignment,
-    model::{Facts, Origin, OriginKind, Secret, Severity, Sourced, Verdict, redact_text},
+    model::{Facts, Origin, OriginKind, Secret, Severity, Sourced, Verdict, holds_secret, mask_value},
 };
 
 /// Variable and key of each.
@@ -58,12 +58,12 @@ pub fn carry(draft: &mut Draft<'_>, carried: &mut Carried) {
                     }
                     no_proxy = Some(value.clone());
                 }
-                secret |= redact_text(&value) != value;
+                secret |= holds_secret(variable, &value);
                 lines.push(format!("Environment={}", quoted_assignment(variable, &value)));
                 Judged::new(Verdict::Carried, drop_in(NAME), note)
             }
         };
-        verdicts.push((*variable, docker.origin.clone(), redact_text(wanted), judged));
+        verdicts.push((*variable, docker.origin.clone(), mask_value(variable, wanted), judged));
     }
     // Docker may have had no exceptions at all; now that CNI plugins see the proxy, the cluster's are needed.
     let proxied = docker.iter().take(2).chain(own.iter().take(2)).flatten().next().is_some();

@@ -10,7 +10,7 @@ mod keys;
 mod table;
 
 use super::draft::Draft;
-use crate::model::{DockerSetting, SettingVerdict, Verdict, redact_text};
+use crate::model::{DockerSetting, SettingVerdict, Verdict, mask_text};
 
 /// Verdict, where it goes, why.
 type Judged = (Verdict, Option<&'static str>, &'static str);
@@ -51,8 +51,8 @@ fn verdict(setting: &DockerSetting, said: Option<&Said>) -> SettingVerdict {
         value: setting.value.clone(),
         origin: setting.origin.clone(),
         verdict,
-        target: target.map(|text| redact_text(&text)),
-        note: redact_text(&note),
+        target: target.map(|text| mask_text(&text)),
+        note: mask_text(&note),
     }
 }
 

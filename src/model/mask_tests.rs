@@ -1,7 +1,6 @@
 //! What is masked, what is not, and that files stay files.
 
 use super::*;
-use crate::formats::{containerd::ContainerdConfig, hosts_toml::HostsToml};
 use proptest::prelude::*;
 
 const SECRETS: [&str; 3] = ["hunter2", "dXNlcjpodW50ZXIy", "c2VjcmV0"];
@@ -37,12 +36,14 @@ fn toml_stays_toml() {
                 [plugins.x.configs]\n\"q\" = { auth = { password = \"hunter2\", username = \"u\" } }\n";
     let masked = clean(text);
     assert!(masked.contains("username = \"bob\"") && masked.contains("# hunter is out"), "{masked}");
-    ContainerdConfig::parse(&masked).unwrap();
+    toml::from_str::<toml::Table>(&masked).unwrap();
+    let headers = "[plugins.\"io.containerd.grpc.v1.cri\".registry.headers]\n  X-Any = [\"hunter2\"]\n";
+    assert!(clean(headers).contains("X-Any = [\"<redacted:"));
     let hosts = "server = \"https://r\"\n[host.\"https://l\"]\n  header = { X-Any = \"hunter2\" }\n[host.\"https://m\".header]\n\
                  X-Own = [\"Basic dXNlcjpodW50ZXIy\",\n  \"hunter2\"]\n[host.\"https://n\"]\n  ca = \"/etc/n.crt\"\n";
     let masked = clean(hosts);
     assert!(masked.contains("ca = \"/etc/n.crt\"") && masked.contains("server = \"https://r\""), "{masked}");
-    HostsToml::parse(&masked).unwrap();
+    toml::from_str::<toml::Table>(&masked).unwrap();
 }
 
 #[test]
@@ -65,13 +66,29 @@ fn keys_and_tokens_without_a_name_are_masked_too() {
         "a: b\n  -----BEGIN RSA PRIVATE KEY-----\n  c2VjcmV0\n  c2VjcmV0\n  -----END RSA PRIVATE KEY-----\nc: d\n";
     let masked = mask_text(key);
     assert!(!masked.contains("c2VjcmV0") && masked.starts_with("a: b\n") && masked.ends_with("c: d\n"), "{masked}");
+    assert_eq!((masked.lines().count(), mask_text(&masked)), (key.lines().count(), masked.clone()));
     assert!(!mask_text("-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n").contains("c2VjcmV0"));
     let block = "token: |\n  hunter2\n  hunter2\nnext: 1\n";
     let masked = mask_text(block);
     assert!(!masked.contains("hunter2") && masked.ends_with("\nnext: 1\n"), "{masked}");
+    assert_eq!((masked.lines().count(), mask_text(&masked)), (block.lines().count(), masked.clone()));
     for text in ["x: eyJhbGciOi.eyJpc3MiOi.c2VjcmV0", "h: Basic c2VjcmV0", "d: LS0tLS1CRUdJTiBDRVJUSc2VjcmV0"] {
         assert!(!mask_text(text).contains("c2VjcmV0"), "{text}");
     }
+}
+
+#[test]
+fn what_a_file_and_a_value_hold_gets_the_same_mask() {
+    for (key, value) in
+        [("splunk-token", "hunter2"), ("http-proxy", "bob:hunter2@proxy"), ("HTTPS_PROXY", "http://a:hunter2@p")]
+    {
+        let masked = mask_value(key, value);
+        assert!(!masked.contains("hunter2") && holds_secret(key, value) && holds_secret(key, &masked), "{masked}");
+        assert_eq!(masked, mask_value(key, &masked));
+        assert_eq!(clean(&format!("\"{key}\": \"{value}\",\n")), format!("\"{key}\": \"{masked}\",\n"));
+    }
+    assert!(!holds_secret("http-proxy", "http://proxy:3128") && !holds_secret("token", ""));
+    assert_ne!(mask_value("token", "a"), mask_value("token", "b"));
 }
 
 #[test]

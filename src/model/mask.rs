@@ -1,9 +1,11 @@
-//! Masking secrets in whole files of any format, so that the files can still be parsed afterwards.
+//! Masking secrets in text that leaves the machine: diffs, findings, reports, facts, whole files.
 //!
-//! [`redact_text`](crate::model::redact_text) is for lines that people read; it may spoil the syntax of a line. This one keeps
-//! quotes, brackets and line structure, so that a masked file is planned with as the real one is.
+//! There is this one way, for everything: what castoff knows as a secret in one output it knows in all. It keeps quotes,
+//! brackets and lines, so that a masked file is parsed and planned with as the real one is, and a diff of masked texts names
+//! the lines of the real ones. A mask has a short digest, so that a reader sees whether two secrets are equal; masking
+//! twice is masking once.
 
-use crate::model::Digest;
+use super::Digest;
 
 /// Keys whose value is a secret wherever they stand, in lower case.
 const KEYS: &[&str] = &[
@@ -48,49 +50,78 @@ pub fn mask_text(text: &str) -> String {
     mask_words(&mask_keys(&mask_headers(&mask_pem(text))))
 }
 
+/// The value of a key with its secret masked, which may be all of it.
+pub fn mask_value(key: &str, value: &str) -> String {
+    if value.is_empty() {
+        String::new()
+    } else if is_secret_key(key) {
+        mask(value)
+    } else if is_proxy_key(key) {
+        mask_text(&mask_bare_proxy(value))
+    } else {
+        mask_text(value)
+    }
+}
+
+/// Whether a key's value holds a secret, or the mask of one.
+pub fn holds_secret(key: &str, value: &str) -> bool {
+    value.contains(MASK) || mask_value(key, value) != value
+}
+
+const MASK: &str = "<redacted:";
+
 fn mask(secret: &str) -> String {
-    if is_mask(secret) { secret.to_owned() } else { format!("<redacted:{}>", Digest::of(secret.as_bytes()).short()) }
+    if is_mask(secret) { secret.to_owned() } else { format!("{MASK}{}>", Digest::of(secret.as_bytes()).short()) }
 }
 
 fn is_mask(text: &str) -> bool {
-    text.strip_prefix("<redacted:").and_then(|rest| rest.strip_suffix('>')).is_some_and(|short| short.len() == 4)
+    text.strip_prefix(MASK).and_then(|rest| rest.strip_suffix('>')).is_some_and(|short| short.len() == 4)
 }
 
-/// The lines between `BEGIN … PRIVATE KEY` and its end.
+/// The lines between `BEGIN … PRIVATE KEY` and its end; without one, to the end of the text.
 fn mask_pem(text: &str) -> String {
-    let (mut out, mut secret) = (String::with_capacity(text.len()), None::<String>);
-    for line in text.split_inclusive('\n') {
+    let (mut out, mut secret) = (String::with_capacity(text.len()), None::<&str>);
+    let mut rest = text;
+    while let Some(line) = rest.split_inclusive('\n').next() {
+        let (at, after) = (rest, &rest[line.len()..]);
+        rest = after;
         let marker = line.trim_start().starts_with("-----") && line.contains("PRIVATE KEY-----");
-        match (&mut secret, marker) {
-            (None, true) if line.contains("BEGIN") => {
+        match secret {
+            None => {
                 out.push_str(line);
-                secret = Some(String::new());
+                secret = (marker && line.contains("BEGIN")).then_some(after);
             }
-            (Some(lines), true) if line.contains("END") => {
-                let indent: String = line.chars().take_while(|c| c.is_whitespace()).collect();
-                out.push_str(&format!("{indent}{}\n{line}", mask(lines)));
+            Some(from) if marker && line.contains("END") => {
+                out.push_str(&mask_lines(&from[..from.len() - at.len()]));
+                out.push_str(line);
                 secret = None;
             }
-            (Some(lines), _) => lines.push_str(line.trim()),
-            (None, _) => out.push_str(line),
+            Some(_) => {}
         }
     }
-    // A block that never ends is a secret to the end of the text.
-    if let Some(lines) = secret {
-        out.push_str(&mask(&lines));
-        out.push('\n');
-    }
-    out
+    out + &secret.map(mask_lines).unwrap_or_default()
 }
 
-/// Values in tables of headers (`[host."https://r".header]` in `hosts.toml`): any header may authorise.
+/// Lines that are one secret: the same mask on each, so that their number stays and none is told from another.
+fn mask_lines(lines: &str) -> String {
+    let secret: String = lines.lines().map(str::trim).collect();
+    let mask = mask(&secret);
+    let one = |line: &str| {
+        let body = line.trim();
+        if body.is_empty() || is_mask(body) { line.to_owned() } else { line.replacen(body, &mask, 1) }
+    };
+    lines.split_inclusive('\n').map(one).collect()
+}
+
+/// Values in tables of headers (`[host."https://r".header]` in `hosts.toml`, `registry.headers` in containerd's
+/// configuration): any header may authorise.
 fn mask_headers(text: &str) -> String {
     let (mut out, mut inside) = (String::with_capacity(text.len()), false);
     for line in text.split_inclusive('\n') {
         let trimmed = line.trim();
         let heading = trimmed.trim_end_matches(|c: char| c != ']');
         if trimmed.starts_with('[') && !heading.is_empty() {
-            inside = heading.ends_with("header]");
+            inside = heading.ends_with("header]") || heading.ends_with("headers]");
             out.push_str(line);
             continue;
         }
@@ -152,7 +183,20 @@ fn is_secret_key(word: &str) -> bool {
     KEYS.contains(&last) || ENDINGS.iter().any(|end| last.ends_with(end))
 }
 
-/// Values of secret keys.
+fn is_proxy_key(word: &str) -> bool {
+    let key = word.to_ascii_lowercase();
+    key.ends_with("-proxy") || key.ends_with("_proxy")
+}
+
+/// `user:password@host`: a proxy may be given without `http://`.
+fn mask_bare_proxy(value: &str) -> String {
+    match value.rsplit_once('@') {
+        Some((user, host)) if !value.contains("://") && !user.is_empty() => format!("{}@{host}", mask(user)),
+        _ => value.to_owned(),
+    }
+}
+
+/// Values of secret keys, and of proxies.
 fn mask_keys(text: &str) -> String {
     let (mut out, mut at) = (String::with_capacity(text.len()), 0);
     while let Some(c) = text[at..].chars().next() {
@@ -166,25 +210,36 @@ fn mask_keys(text: &str) -> String {
         out.push_str(word);
         let quoted = text[..at].ends_with(['"', '\'']);
         at += word.len();
-        if is_secret_key(word)
-            && let Some((separator, value)) = value_after(&text[at..], word, quoted)
+        let (secret, proxy) = (is_secret_key(word), is_proxy_key(word));
+        if (secret || proxy)
+            && let Some((separator, length)) = value_after(&text[at..], word, quoted)
         {
             out.push_str(&text[at..at + separator]);
             at += separator;
-            let secret = &text[at..at + value];
-            out.push_str(&if secret.starts_with(['[', '|', '>']) { mask_many(secret) } else { mask_one(secret) });
-            at += value;
+            let value = &text[at..at + length];
+            let many = value.starts_with(['[', '|', '>']);
+            out.push_str(&match (secret, many) {
+                (true, true) => mask_many(value),
+                (true, false) => mask_one(value, mask),
+                (false, true) => value.to_owned(),
+                (false, false) => mask_one(value, mask_bare_proxy),
+            });
+            at += length;
         }
     }
     out
 }
 
 /// A value with its quotes, if it has any.
-fn mask_one(value: &str) -> String {
+fn mask_one(value: &str, mask: fn(&str) -> String) -> String {
     for quote in ["\"\"\"", "'''", "\"", "'"] {
         if let Some(inner) = value.strip_prefix(quote) {
             let (inner, tail) = inner.strip_suffix(quote).map_or((inner, ""), |inner| (inner, quote));
-            let inner = if inner.is_empty() { String::new() } else { mask(inner) };
+            let inner = match inner {
+                "" => String::new(),
+                inner if inner.contains('\n') => mask_lines(inner),
+                inner => mask(inner),
+            };
             return format!("{quote}{inner}{tail}");
         }
     }
@@ -196,12 +251,11 @@ fn mask_many(value: &str) -> String {
     if value.starts_with('[') {
         return mask_strings(value);
     }
-    let Some((first, rest)) = value.split_once('\n').filter(|(_, rest)| !rest.trim().is_empty()) else {
-        return value.to_owned();
-    };
-    let indent: String = rest.chars().take_while(|c| *c == ' ').collect();
-    let end = if rest.ends_with('\n') { "\n" } else { "" };
-    format!("{first}\n{indent}{}{end}", mask(rest.trim()))
+    match value.split_once('\n') {
+        Some((first, rest)) => format!("{first}\n{}", mask_lines(rest)),
+        None if is_block_mark(value) => value.to_owned(),
+        None => mask(value),
+    }
 }
 
 /// Lengths of what lies between a key and its value, and of the value; `None` where there is no value of text.
@@ -240,9 +294,7 @@ fn value_length(value: &str, json: bool, shell: bool) -> usize {
         return value.find(']').map_or(value.len(), |end| end + 1);
     }
     let line = value.find('\n').unwrap_or(value.len());
-    let is_block = value.starts_with(['|', '>'])
-        && value[1..line].trim_end().chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | '+'));
-    if is_block {
+    if is_block_mark(&value[..line]) {
         return line + block(&value[line..]);
     }
     let shell = shell && !value.starts_with("Bearer ") && !value.starts_with("Basic ");
@@ -253,6 +305,12 @@ fn value_length(value: &str, json: bool, shell: bool) -> usize {
         _ => false,
     };
     value[..line].find(stops).map_or(value[..line].trim_end().len(), |end| value[..end].trim_end().len())
+}
+
+/// `|`, `>-`: the lines that follow are the value, in YAML.
+fn is_block_mark(line: &str) -> bool {
+    line.strip_prefix(['|', '>'])
+        .is_some_and(|rest| rest.trim_end().chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | '+')))
 }
 
 /// Length of the indented lines that follow, from the line's end on.
