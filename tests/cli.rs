@@ -5,7 +5,10 @@
 
 mod common;
 
-use castoff::host::{Faults, Lock, Locked, Root};
+use castoff::{
+    apply as engine,
+    host::{FaultMode, Faults, Host, Lock, Locked, Root},
+};
 use common::{
     program::{Node, Ran, castoff, finish},
     tree,
@@ -15,6 +18,7 @@ use std::{
     fs,
     path::Path,
     process::{Command, Stdio},
+    sync::atomic::AtomicBool,
 };
 
 const DOCKERSHIM: &str = "bookworm-dockershim-1.20";
@@ -93,6 +97,42 @@ fn a_plan_that_is_none_is_refused() {
     let directory = dir.path().to_str().unwrap();
     refused(directory, &["cannot read"]);
     node.run(&["apply", saved.to_str().unwrap(), "--yes"]).code(0);
+}
+
+/// A run that died in the middle, as after a power cut.
+fn cut_off(node: &Node, effect: u64) {
+    let (_dir, saved) = node.plan();
+    let plan = serde_json::from_str(&fs::read_to_string(saved).unwrap()).unwrap();
+    let host = Host::open(node.path(), &Faults::at(effect, FaultMode::DieAfter)).unwrap();
+    let interrupt = AtomicBool::new(false);
+    let _ = engine::apply(&host, &plan, &engine::Options::new(&interrupt), &mut engine::Silent);
+}
+
+#[test]
+fn a_profile_that_cannot_be_used_keeps_no_run_from_its_end() {
+    for broken in ["sandbox-imag = \"x\"\n", "skip-checks = [\"no-such\"]\n", "endpoint = \"tcp://10.0.0.1:1\"\n"] {
+        for (command, state) in [("recover", None), ("rollback", Some("rolled-back")), ("resume", Some("applied"))] {
+            let node = Node::new(DOCKERSHIM);
+            cut_off(&node, 45);
+            let state_of = || node.run(&["history", "-o", "json"]).code(0).json()["runs"][0]["state"].clone();
+            tree::put(node.path(), "/etc/castoff/profile.toml", broken);
+            assert_eq!(state_of(), "dirty");
+            let warned = |arguments: &[&str]| {
+                node.run(arguments).code(0).says(&["warning: /etc/castoff/profile.toml is left out"]);
+            };
+            warned(&["show"]);
+            warned(&[command]);
+            let ended = state_of();
+            assert!(state.map_or(ended != "dirty", |state| ended == state), "{command}: {ended}");
+            // What begins something, or removes runs by the profile's limits, needs it still.
+            assert_ne!(node.run(&["plan"]).code, 0);
+            assert_ne!(node.run(&["history", "--prune"]).code, 0);
+        }
+    }
+    let node = Node::new(DOCKERSHIM);
+    node.run(&["apply", "--yes", "--no-commit"]).code(0);
+    tree::put(node.path(), "/etc/castoff/profile.toml", "sandbox-imag = \"x\"\n");
+    node.run(&["commit"]).code(0).says(&["warning: /etc/castoff/profile.toml is left out"]);
 }
 
 #[test]

@@ -46,17 +46,37 @@ impl Context {
     /// # Errors
     /// Usage errors, an unreadable profile, a root that cannot be opened.
     pub fn open(args: &NodeArgs, skip_checks: &[String]) -> Result<Self> {
-        match args.root.as_deref().filter(|root| bundle_file::is_bundle(root)) {
-            Some(root) => Err(bundle::only_to_look_at(root)),
-            None => Self::look(args, skip_checks),
-        }
+        no_bundle(args)?;
+        Self::look(args, skip_checks)
     }
 
-    /// The same for commands that only look: what stands for the node may be a support bundle.
+    /// The same for commands about a run that is there. They go by the plan that was saved with it, so a profile that
+    /// cannot be used is told and left out: it must not keep a node from its way back, least of all at boot.
+    ///
+    /// # Errors
+    /// Usage errors, a root that cannot be opened.
+    pub fn of_run(args: &NodeArgs, printer: Printer) -> Result<Self> {
+        no_bundle(args)?;
+        let mut context = Self::without_profile(args, &[])?;
+        if let Err(error) = context.read_profile(args, &[]) {
+            let why = format!("{error:#}").replace('\n', "\n  ");
+            let path = args.profile.as_deref().unwrap_or(Path::new(PROFILE)).display();
+            printer.insist(&format!("warning: {path} is left out; the run's own plan says what was wanted: {why}"));
+        }
+        Ok(context)
+    }
+
+    /// The same as [`Context::open`] for commands that only look: what stands for the node may be a support bundle.
     ///
     /// # Errors
     /// As [`Context::open`]; a bundle that cannot be used.
     pub fn look(args: &NodeArgs, skip_checks: &[String]) -> Result<Self> {
+        let mut context = Self::without_profile(args, skip_checks)?;
+        context.read_profile(args, skip_checks)?;
+        Ok(context)
+    }
+
+    fn without_profile(args: &NodeArgs, skip_checks: &[String]) -> Result<Self> {
         let mut assumptions = Assumptions::default();
         for pair in &args.assume {
             assumptions.set(pair).map_err(|why| {
@@ -78,15 +98,21 @@ impl Context {
             None => args.root.clone().unwrap_or_else(|| PathBuf::from("/")),
         };
         let host = Host::open(&user_files::absolute(&dir)?, &Faults::none())?;
-        let of_bundle = bundle.as_ref().map(FromBundle::profile);
-        let profile_text = match (&args.profile, of_bundle) {
+        let profile = Profile::default();
+        let desired = resolve(args, &profile, skip_checks)?;
+        Ok(Self { host, desired, profile, profile_text: None, bundle, assumptions, asks_cluster: false })
+    }
+
+    fn read_profile(&mut self, args: &NodeArgs, skip_checks: &[String]) -> Result<()> {
+        let of_bundle = self.bundle.as_ref().map(FromBundle::profile);
+        let text = match (&args.profile, of_bundle) {
             (None, Some(text)) => Some(text.to_owned()),
-            (path, _) => profile_text(&host, path.as_deref())?,
+            (path, _) => profile_text(&self.host, path.as_deref())?,
         };
-        let profile = profile(profile_text.as_deref(), args.profile.as_deref())?;
-        let desired = Desired::resolve(args.goal.into(), &profile, skip_checks)
-            .map_err(|why| Usage::error(why, "correct the profile, or leave the key out"))?;
-        Ok(Self { host, desired, profile, profile_text, bundle, assumptions, asks_cluster: false })
+        let profile = profile(text.as_deref(), args.profile.as_deref())?;
+        self.desired = resolve(args, &profile, skip_checks)?;
+        (self.profile, self.profile_text) = (profile, text);
+        Ok(())
     }
 
     /// The same with the node's cluster, unless nobody wants it asked.
@@ -154,6 +180,19 @@ pub fn known_check(id: &str) -> Result<&'static checks::CheckInfo> {
         let hint = close.unwrap_or_else(|| "`castoff check --list` shows all".to_owned());
         Usage::error(format!("there is no finding `{id}`"), hint)
     })
+}
+
+/// A support bundle is no node to act on.
+fn no_bundle(args: &NodeArgs) -> Result<()> {
+    match args.root.as_deref().filter(|root| bundle_file::is_bundle(root)) {
+        Some(root) => Err(bundle::only_to_look_at(root)),
+        None => Ok(()),
+    }
+}
+
+fn resolve(args: &NodeArgs, profile: &Profile, skip_checks: &[String]) -> Result<Desired> {
+    Desired::resolve(args.goal.into(), profile, skip_checks)
+        .map_err(|why| Usage::error(why, "correct the profile, or leave the key out"))
 }
 
 fn profile_text(host: &Host, path: Option<&Path>) -> Result<Option<String>> {

@@ -17,7 +17,8 @@ use anyhow::Result;
 
 /// Lists runs, newest first.
 pub fn history(args: &HistoryArgs, printer: Printer) -> Result<Exit> {
-    let context = Context::open(&args.node, &[])?;
+    // How many runs stay is for the profile to say, so removing some needs one that can be read.
+    let context = if args.prune { Context::open(&args.node, &[])? } else { Context::of_run(&args.node, printer)? };
     if args.prune {
         context.need_rights()?;
         let profiled = context.profile.history;
@@ -40,7 +41,7 @@ pub fn history(args: &HistoryArgs, printer: Printer) -> Result<Exit> {
 
 /// Shows one run in full.
 pub fn show(args: &ShowArgs, printer: Printer) -> Result<Exit> {
-    let context = Context::open(&args.node, &[])?;
+    let context = Context::of_run(&args.node, printer)?;
     let store = Store::new(&context.host);
     let run = store.find(args.run.as_deref())?;
     let document = store.report_or_so_far(&run)?;

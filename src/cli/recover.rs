@@ -16,7 +16,7 @@ use anyhow::Result;
 
 /// Brings a run that was cut off to its end, and takes one back that nobody kept in time.
 pub fn run(args: &RecoverArgs, printer: Printer) -> Result<Exit> {
-    let context = Context::open(&args.node, &[])?;
+    let context = Context::of_run(&args.node, printer)?;
     context.need_rights()?;
     let interrupt = watch_signals()?;
     let options = Options::new(&interrupt);

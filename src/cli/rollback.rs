@@ -17,7 +17,7 @@ use anyhow::Result;
 
 /// Takes a run back.
 pub fn rollback(args: &RollbackArgs, printer: Printer) -> Result<Exit> {
-    let context = Context::open(&args.run.node, &[])?;
+    let context = Context::of_run(&args.run.node, printer)?;
     context.need_rights()?;
     let interrupt = watch_signals()?;
     let options = Options { force: args.force, leaving: args.cluster.leaving(), ..Options::new(&interrupt) };
@@ -32,7 +32,7 @@ pub fn rollback(args: &RollbackArgs, printer: Printer) -> Result<Exit> {
 /// Goes on with a run that was cut off.
 pub fn resume(args: &ResumeArgs, printer: Printer) -> Result<Exit> {
     let ResumeArgs { run: args, cluster } = args;
-    let context = Context::open(&args.node, &[])?;
+    let context = Context::of_run(&args.node, printer)?;
     context.need_rights()?;
     let interrupt = watch_signals()?;
     if *cluster {
@@ -55,7 +55,7 @@ pub fn resume(args: &ResumeArgs, printer: Printer) -> Result<Exit> {
 
 /// Says that the new state stays.
 pub fn commit(args: &RunArgs, printer: Printer) -> Result<Exit> {
-    let context = Context::open(&args.node, &[])?;
+    let context = Context::of_run(&args.node, printer)?;
     context.need_rights()?;
     let run = apply::commit(&context.host, args.run.as_deref())?;
     match args.output {
