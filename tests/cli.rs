@@ -99,6 +99,31 @@ fn a_plan_that_is_none_is_refused() {
     node.run(&["apply", saved.to_str().unwrap(), "--yes"]).code(0);
 }
 
+#[test]
+fn what_decides_is_refused_beside_a_plan() {
+    let node = Node::new(DOCKERSHIM);
+    let (_dir, saved) = node.plan();
+    let saved = saved.to_str().unwrap();
+    for option in [
+        "--drain",
+        "--no-drain",
+        "--no-cluster",
+        "--kubeconfig=k",
+        "--cluster-config=skip",
+        "--drain-force",
+        "--delete-emptydir-data",
+        "--grace-period=5",
+        "--drain-timeout=5m",
+        "--goal=containerd",
+        "--profile=/dev/null",
+    ] {
+        let name = option.split('=').next().unwrap();
+        let ran = node.unchanged(&["apply", saved, "--yes", option]).code(64).silent();
+        ran.error(&[name, "plan.json", "hint: give it to `castoff plan --out"]);
+    }
+    node.run(&["apply", saved, "--yes", "--no-trial", "--no-commit", "--skip-check", "no-cni"]).code(0);
+}
+
 /// A run that died in the middle, as after a power cut.
 fn cut_off(node: &Node, effect: u64) {
     let (_dir, saved) = node.plan();

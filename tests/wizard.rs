@@ -61,6 +61,32 @@ fn the_good_path_ends_with_the_command_that_does_the_same() {
 }
 
 #[test]
+fn another_goal_is_introduced_chosen_and_repeated_as_itself() {
+    let node = node();
+    let mut terminal = Terminal::start(&node.command(&["migrate", "--goal", "cgroup-driver"]), (250, 50), &[]);
+    terminal.shows("What now");
+    let text = terminal.text();
+    assert!(text.contains("the node stays on Docker; one cgroup driver everywhere"), "{text}");
+    for words in ["to containerd", "Docker's images", "sandbox image", "endpoint"] {
+        assert!(!text.contains(words), "`{words}` is said:\n{text}");
+    }
+    // Nothing is asked but what there is to choose.
+    terminal.keys(&format!("{DOWN}{ENTER}"));
+    terminal.at("Take it back by itself", ENTER);
+    terminal.at("What now", ENTER);
+    terminal.at(APPLY, "y");
+    let code = terminal.ends();
+    let text = terminal.text();
+    assert_eq!(code, 0, "{text}");
+    let root = format!("--root {}", node.path().display());
+    for start in ["Same, unasked:    castoff migrate --yes --try 10m", "Look again:    castoff verify"] {
+        let line = text.lines().find(|line| line.contains(start)).unwrap_or_else(|| panic!("no `{start}`:\n{text}"));
+        assert!(line.contains(&root) && line.contains("--goal cgroup-driver"), "{line}");
+    }
+    assert!(text.contains(&format!("castoff rollback {root}")), "{text}");
+}
+
+#[test]
 fn choices_are_asked_again_until_they_are_understood_and_can_be_saved() {
     let node = node();
     let mut terminal = wizard(&node, (100, 40), &[]);

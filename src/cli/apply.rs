@@ -5,11 +5,12 @@ use super::{
     context::{Context, Trying, json, make_plan, try_out},
     events::{self, Watching},
     exit::{Exit, Usage},
+    repeat::{options_of_node, options_of_wish},
 };
 use crate::{
     apply::{self, Options, Refusal},
     host::{Host, Lock, Locked, env, user_files, watch_signals},
-    model::{API_VERSION, Action, CheckStatus, Digest, Facts, Finding, Outcome, Plan, RunReport, Severity, Span},
+    model::{API_VERSION, Action, CheckStatus, Digest, Facts, Finding, Goal, Outcome, Plan, RunReport, Severity, Span},
     report,
     ui::{Answer, Printer, Progress, Prompter},
     verify,
@@ -19,13 +20,17 @@ use std::{path::Path, sync::atomic::Ordering};
 
 /// Applies a saved plan, or the one that `plan` would show.
 pub fn run(args: &ApplyArgs, printer: Printer) -> Result<Exit> {
-    let context = Context::open(&args.node, &args.change.skip_check)?.with_cluster(&args.change.cluster)?;
+    if let Some(path) = &args.plan {
+        refuse_wishes(args, path)?;
+    }
+    let mut context = Context::open(&args.node, &args.change.skip_check)?.with_cluster(&args.cluster)?;
     context.need_rights()?;
     apply::refuse_open_run(&context.host)?;
     let trying = Trying { wanted: !args.change.no_trial, printer };
     let plan = match &args.plan {
         Some(path) => {
             let mut plan = load(path, &args.change.skip_check)?;
+            context.go_by(&plan);
             let facts = context.facts();
             try_out(&context, &facts, &mut plan, trying);
             if plan.blocking().next().is_none() && is_done(&plan, &context.host, &facts) {
@@ -47,7 +52,21 @@ pub fn run(args: &ApplyArgs, printer: Printer) -> Result<Exit> {
         }
         refuse_outdated(&plan, &context.host, &context.facts())?;
     }
-    carry_out(&context, &plan, &args.change, Keep::unasked(&args.change), printer)
+    carry_out(&context, &plan, &args.node, &args.change, Keep::unasked(&args.change), printer)
+}
+
+/// Refuses what decides what is planned beside a plan that is there: it would have no effect.
+fn refuse_wishes(args: &ApplyArgs, plan: &Path) -> Result<()> {
+    let mut given: Vec<&str> = args.cluster.given().into_iter().map(|(name, _)| name).collect();
+    given.extend(args.node.goal.map(|_| "goal"));
+    given.extend(args.node.profile.as_ref().map(|_| "profile"));
+    if given.is_empty() {
+        return Ok(());
+    }
+    let given: Vec<String> = given.into_iter().map(|name| format!("--{name}")).collect();
+    let (given, plan) = (given.join(" "), plan.display());
+    let what = format!("{given} decides what is planned, and {plan} is planned already");
+    Err(Usage::error(what, format!("give it to `castoff plan --out {plan}`, and apply that plan without it")))
 }
 
 /// Shows a plan and asks for it; the exit code when it is not wanted.
@@ -212,9 +231,16 @@ pub enum Ending {
 }
 
 /// Does it, and tells how it went.
-pub fn carry_out(context: &Context, plan: &Plan, change: &ChangeArgs, keep: Keep, printer: Printer) -> Result<Exit> {
+pub fn carry_out(
+    context: &Context,
+    plan: &Plan,
+    node: &NodeArgs,
+    change: &ChangeArgs,
+    keep: Keep,
+    printer: Printer,
+) -> Result<Exit> {
     match perform(context, plan, change, keep, printer)? {
-        Ending::Ran(report) => tell(&report, change.output, printer),
+        Ending::Ran(report) => tell(&report, change.output, &wanting(node, plan.goal), printer),
         Ending::Untouched => {
             printer.insist("Interrupted. Nothing was changed.");
             if change.output == RunFormat::Jsonl {
@@ -295,25 +321,34 @@ fn prove_first(context: &Context, plan: &Plan, printer: Printer) -> Result<Vec<F
     Ok(failed.collect())
 }
 
+/// The same node with the goal that a plan has.
+pub(super) fn wanting(node: &NodeArgs, goal: Goal) -> NodeArgs {
+    NodeArgs { goal: Some(goal.into()), ..node.clone() }
+}
+
 /// Tells how a run ended: the report as data, what comes next as talk.
-pub fn tell(report: &RunReport, format: RunFormat, printer: Printer) -> Result<Exit> {
+pub fn tell(report: &RunReport, format: RunFormat, node: &NodeArgs, printer: Printer) -> Result<Exit> {
     match format {
         RunFormat::Json => printer.data(&json(report)?),
         RunFormat::Jsonl => events::summary(report, printer),
         RunFormat::Text if printer.is_quiet() => printer.data(&format!("{}\n", report::outcome_line(report))),
         RunFormat::Text => printer.data(&format!("\n{}", report::run_report(report, printer.look()))),
     }
+    let (on, wish) = (options_of_node(node), options_of_wish(node));
     match report.outcome {
         Outcome::Applied if report.keep_until.is_some() => printer.say(&format!(
-            "\nTaken back at {} unless you keep it:   castoff commit\nTake it back now:  castoff rollback\n\
-             Look again:        castoff verify",
+            "\nTaken back at {} unless you keep it:   castoff commit{on}\nTake it back now:  castoff rollback{on}\n\
+             Look again:        castoff verify{wish}",
             report.keep_until.as_deref().unwrap_or_default()
         )),
-        Outcome::Applied if !report.committed => printer
-            .say("\nKeep it:       castoff commit\nTake it back:  castoff rollback\nLook again:    castoff verify"),
-        Outcome::Applied => printer.say("\nLook again:    castoff verify\nTake it back:  castoff rollback"),
+        Outcome::Applied if !report.committed => printer.say(&format!(
+            "\nKeep it:       castoff commit{on}\nTake it back:  castoff rollback{on}\nLook again:    castoff verify{wish}"
+        )),
+        Outcome::Applied => {
+            printer.say(&format!("\nLook again:    castoff verify{wish}\nTake it back:  castoff rollback{on}"));
+        }
         Outcome::RolledBack | Outcome::Interrupted | Outcome::Stuck => {
-            printer.say(&format!("\nFull record:   castoff show {}", report.run));
+            printer.say(&format!("\nFull record:   castoff show {}{on}", report.run));
         }
         _ => {}
     }

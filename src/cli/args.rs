@@ -119,9 +119,9 @@ pub struct NodeArgs {
     /// What is wanted [default: /etc/castoff/profile.toml]
     #[arg(long, value_name = "FILE")]
     pub profile: Option<PathBuf>,
-    /// What to reach
-    #[arg(long, value_enum, default_value_t, value_name = "GOAL")]
-    pub goal: GoalArg,
+    /// What to reach [default: containerd]
+    #[arg(long, value_enum, value_name = "GOAL")]
+    pub goal: Option<GoalArg>,
     /// Never ask anything
     #[arg(long)]
     pub non_interactive: bool,
@@ -142,6 +142,22 @@ impl From<GoalArg> for Goal {
             GoalArg::Containerd => Self::Containerd,
             GoalArg::CgroupDriver => Self::CgroupDriver,
         }
+    }
+}
+
+impl From<Goal> for GoalArg {
+    fn from(goal: Goal) -> Self {
+        match goal {
+            Goal::Containerd => Self::Containerd,
+            Goal::CgroupDriver => Self::CgroupDriver,
+        }
+    }
+}
+
+impl NodeArgs {
+    /// What to reach.
+    pub fn goal(&self) -> Goal {
+        self.goal.unwrap_or_default().into()
     }
 }
 
@@ -170,8 +186,6 @@ pub enum RunFormat {
 /// Options of commands that change a node.
 #[derive(Debug, Clone, Args)]
 pub struct ChangeArgs {
-    #[command(flatten)]
-    pub cluster: ClusterArgs,
     /// Do it without asking
     #[arg(short, long)]
     pub yes: bool,
@@ -219,6 +233,8 @@ pub struct MigrateArgs {
     #[command(flatten)]
     pub node: NodeArgs,
     #[command(flatten)]
+    pub cluster: ClusterArgs,
+    #[command(flatten)]
     pub change: ChangeArgs,
 }
 
@@ -229,6 +245,8 @@ pub struct ApplyArgs {
     pub plan: Option<PathBuf>,
     #[command(flatten)]
     pub node: NodeArgs,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
     #[command(flatten)]
     pub change: ChangeArgs,
 }

@@ -63,6 +63,26 @@ pub struct ClusterArgs {
 }
 
 impl ClusterArgs {
+    /// The options that were given, with their values.
+    pub fn given(&self) -> Vec<(&'static str, Option<String>)> {
+        let switches = [
+            ("no-cluster", self.no_cluster),
+            ("drain", self.drain),
+            ("no-drain", self.no_drain),
+            ("drain-force", self.drain_force),
+            ("delete-emptydir-data", self.delete_emptydir_data),
+        ];
+        let map = self.cluster_config.and_then(|way| way.to_possible_value());
+        let values = [
+            ("kubeconfig", self.kubeconfig.as_ref().map(|path| path.to_string_lossy().into_owned())),
+            ("grace-period", self.grace_period.map(|seconds| seconds.to_string())),
+            ("cluster-config", map.map(|value| value.get_name().to_owned())),
+            ("drain-timeout", self.drain_timeout.map(|span| span.to_string())),
+        ];
+        let switches = switches.into_iter().filter(|(_, on)| *on).map(|(name, _)| (name, None));
+        switches.chain(values.into_iter().filter(|(_, value)| value.is_some())).collect()
+    }
+
     /// What is wanted.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use crate::{
     checks, cluster,
     host::{Faults, Host, bundle_file, user_files},
     inspect,
-    model::{API_VERSION, Assumptions, Desired, Facts, Finding, PROFILE_KEYS, Plan, Profile},
+    model::{API_VERSION, Action, Assumptions, Desired, Facts, Finding, PROFILE_KEYS, Plan, Profile},
     plan,
     ui::Printer,
     verify::trial,
@@ -128,6 +128,14 @@ impl Context {
         Ok(self)
     }
 
+    /// Looks at the node from here on as it was for this plan: by its endpoint and kubeconfig, and at the cluster only where
+    /// the plan is about it too.
+    pub fn go_by(&mut self, plan: &Plan) {
+        self.desired.clone_from(&plan.desired);
+        let in_cluster = |action: &Action| matches!(action, Action::AwaitNode { .. } | Action::CordonNode { .. });
+        self.asks_cluster = plan.steps.iter().any(|step| in_cluster(&step.action));
+    }
+
     /// Looks at the node.
     pub fn facts(&self) -> Facts {
         if let Some(bundle) = &self.bundle {
@@ -191,7 +199,7 @@ fn no_bundle(args: &NodeArgs) -> Result<()> {
 }
 
 fn resolve(args: &NodeArgs, profile: &Profile, skip_checks: &[String]) -> Result<Desired> {
-    Desired::resolve(args.goal.into(), profile, skip_checks)
+    Desired::resolve(args.goal(), profile, skip_checks)
         .map_err(|why| Usage::error(why, "correct the profile, or leave the key out"))
 }
 

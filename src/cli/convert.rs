@@ -47,7 +47,7 @@ pub fn run(args: &ConvertArgs, printer: Printer) -> Result<Exit> {
     {
         return Ok(exit);
     }
-    let exit = carry_out(&context, &plan, &args.change, Keep::unasked(&args.change), printer)?;
+    let exit = carry_out(&context, &plan, &args.node, &args.change, Keep::unasked(&args.change), printer)?;
     if exit == Exit::OK {
         printer.say("containerd reads it at its next start: systemctl restart containerd");
     }

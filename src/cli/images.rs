@@ -79,7 +79,7 @@ pub fn carry(args: &CarryArgs, printer: Printer) -> Result<Exit> {
     {
         return Ok(exit);
     }
-    carry_out(&context, &plan, &args.change, Keep::unasked(&args.change), printer)
+    carry_out(&context, &plan, &args.node, &args.change, Keep::unasked(&args.change), printer)
 }
 
 /// Names of the images that are wanted and not there yet.

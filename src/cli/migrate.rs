@@ -5,11 +5,12 @@ use super::{
     args::{MigrateArgs, time_to_keep},
     context::{Context, PROFILE, Trying, make_plan, plan_from},
     exit::Exit,
+    repeat::options_of_migrate,
 };
 use crate::{
     apply,
     host::{user_files, watch_signals},
-    model::{Action, ClusterConfig, Desired, DockerFate, Finding, ImagePolicy, Plan, Profile, Severity, Span},
+    model::{Action, Desired, DockerFate, Finding, Goal, ImagePolicy, Plan, Profile, Severity, Span},
     report::{self, Look},
     ui::{Answer, Printer, Prompter, page},
 };
@@ -21,7 +22,7 @@ const TRY: Span = Span::seconds(600);
 
 /// Looks, asks, does, proves.
 pub fn run(args: &MigrateArgs, printer: Printer) -> Result<Exit> {
-    let mut context = Context::open(&args.node, &args.change.skip_check)?.with_cluster(&args.change.cluster)?;
+    let mut context = Context::open(&args.node, &args.change.skip_check)?.with_cluster(&args.cluster)?;
     context.need_rights()?;
     apply::refuse_open_run(&context.host)?;
     let trying = Trying { wanted: !args.change.no_trial, printer };
@@ -31,7 +32,7 @@ pub fn run(args: &MigrateArgs, printer: Printer) -> Result<Exit> {
     // Where no other node takes them, pods are away as long either way, and a budget may hold one back for ever.
     let leads_anywhere = member.is_some_and(|member| member.others.takes_pods != Some(false));
     // Asked for on the command line, it is meant; otherwise it must not be what keeps the node from moving.
-    let by_default = leads_anywhere && !args.change.yes && !args.change.cluster.no_drain && !args.change.cluster.drain;
+    let by_default = leads_anywhere && !args.change.yes && !args.cluster.no_drain && !args.cluster.drain;
     context.desired.cluster.drain |= by_default;
     let mut plan = plan_from(&context, &facts, 3, trying);
     let forbids = plan.blocking().find(|finding| finding.id.starts_with("drain-")).cloned();
@@ -46,7 +47,7 @@ pub fn run(args: &MigrateArgs, printer: Printer) -> Result<Exit> {
     }
     if args.change.yes {
         refuse_blocked(&plan, &args.change, printer)?;
-        return carry_out(&context, &plan, &args.change, Keep::unasked(&args.change), printer);
+        return carry_out(&context, &plan, &args.node, &args.change, Keep::unasked(&args.change), printer);
     }
     let prompter = prompter(&args.node)?;
     // From here on Ctrl-C is an answer, not a death with a hidden cursor.
@@ -72,7 +73,7 @@ pub fn run(args: &MigrateArgs, printer: Printer) -> Result<Exit> {
                     Answer::Given(true) => {
                         // Nobody knows how long the question stood there.
                         refuse_outdated(&plan, &context.host, &context.facts())?;
-                        let exit = carry_out(&context, &plan, &args.change, keep, printer)?;
+                        let exit = carry_out(&context, &plan, &args.node, &args.change, keep, printer)?;
                         if exit == Exit::OK {
                             printer.say(&format!("Same, unasked:    {}", unattended(args, &context, keep)));
                         }
@@ -89,7 +90,7 @@ pub fn run(args: &MigrateArgs, printer: Printer) -> Result<Exit> {
                 keep = changed;
                 plan = make_plan(&context, 3, trying);
             }
-            Answer::Given(2) => return save(args, &context, printer),
+            Answer::Given(2) => return save(args, &context, keep, printer),
             Answer::Given(_) | Answer::Cancelled => return Ok(cancelled(printer)),
         }
     }
@@ -102,17 +103,24 @@ fn cancelled(printer: Printer) -> Exit {
 
 fn introduce(plan: &Plan, printer: Printer) {
     let look = printer.look();
+    let (mut text, pods) = match plan.goal {
+        Goal::Containerd => (
+            format!("This moves {} from Docker to containerd. Docker stays installed, with all its data.\n", plan.node),
+            "stop, and start on containerd",
+        ),
+        Goal::CgroupDriver => {
+            (format!("This is for {}: {}.\n", plan.node, report::goal(plan.goal)), "stop, and start again on Docker")
+        }
+    };
     let rows = [
         ("changes", files(plan, false)),
         ("creates", files(plan, true)),
         ("stops", units(plan, |action| matches!(action, Action::StopUnit { .. }))),
         ("starts", units(plan, |action| matches!(action, Action::StartUnit { .. } | Action::RestartUnit { .. }))),
-        ("pods", if plan.restarts_pods() { "stop, and start on containerd".to_owned() } else { String::new() }),
+        ("pods", if plan.restarts_pods() { pods.to_owned() } else { String::new() }),
         ("later", plan.deferred.join("; ")),
         ("undo", "castoff rollback: files byte for byte, units and pods as they are now".to_owned()),
     ];
-    let mut text =
-        format!("This moves {} from Docker to containerd. Docker stays installed, with all its data.\n", plan.node);
     text.push_str(&report::rows(&rows, look));
     printer.insist(&text);
     // Notes come with the plan: here they would push what matters off the screen.
@@ -141,37 +149,13 @@ fn units(plan: &Plan, wanted: fn(&Action) -> bool) -> String {
 
 /// The command line that does the same without questions.
 fn unattended(args: &MigrateArgs, context: &Context, keep: Keep) -> String {
-    let mut words = vec!["castoff migrate --yes".to_owned()];
-    let cluster = &context.desired.cluster;
-    let mut push = |on: bool, word: &str| {
-        if on {
-            words.push(word.to_owned());
-        }
-    };
-    push(cluster.drain, "--drain");
-    push(cluster.drain && cluster.force, "--drain-force");
-    push(cluster.drain && cluster.delete_emptydir_data, "--delete-emptydir-data");
-    push(cluster.config == ClusterConfig::Apply, "--cluster-config apply");
-    push(cluster.config == ClusterConfig::Skip, "--cluster-config skip");
-    push(keep == Keep::WhenAsked, "--no-commit");
-    if let Keep::Within(span) = keep {
-        words.push(format!("--try {span}"));
-    }
-    words.extend(
-        context
-            .desired
-            .skip_checks
-            .iter()
-            .filter(|id| !context.profile.skip_checks.contains(id))
-            .map(|id| format!("--skip-check {id}")),
-    );
-    if let Some(profile) = &args.node.profile {
-        words.push(format!("--profile {}", profile.display()));
-    }
-    let profile = chosen(context);
     let unsaved =
-        if profile == context.profile { "" } else { "    # with these choices saved as a profile (choice 3)" };
-    format!("{}{unsaved}", words.join(" "))
+        if chosen(context) == context.profile { "" } else { "    # with these choices saved as a profile (choice 3)" };
+    format!("{}{unsaved}", same(args, &context.desired, keep))
+}
+
+fn same(args: &MigrateArgs, desired: &Desired, keep: Keep) -> String {
+    format!("castoff migrate --yes{}", options_of_migrate(args, desired.cluster.drain, keep))
 }
 
 /// The profile that has the choices made.
@@ -210,14 +194,16 @@ fn fate_of_run(keep: Keep) -> String {
 }
 
 fn choices(desired: &Desired, is_member: bool, keep: Keep, look: Look) -> String {
-    let mut all = vec![
-        ("cgroup driver", "systemd".to_owned()),
-        ("endpoint", desired.endpoint.clone()),
-        ("configuration", "edit in place, comments kept".to_owned()),
-        ("sandbox image", desired.sandbox_image.clone().unwrap_or_else(|| "the one kubelet uses now".to_owned())),
-        ("Docker's images", policy(desired.images).to_owned()),
-        ("Docker's units", fate(desired.docker).to_owned()),
-    ];
+    let mut all = vec![("cgroup driver", "systemd".to_owned())];
+    if desired.goal == Goal::Containerd {
+        all.extend([
+            ("endpoint", desired.endpoint.clone()),
+            ("configuration", "edit in place, comments kept".to_owned()),
+            ("sandbox image", desired.sandbox_image.clone().unwrap_or_else(|| "the one kubelet uses now".to_owned())),
+            ("Docker's images", policy(desired.images).to_owned()),
+            ("Docker's units", fate(desired.docker).to_owned()),
+        ]);
+    }
     if is_member {
         all.push(("pods", of_pods(desired.cluster.drain).to_owned()));
     }
@@ -231,24 +217,10 @@ const fn of_pods(drain: bool) -> &'static str {
 
 /// Asks for each choice, the current value being the default. `None` when cancelled.
 fn change(context: &mut Context, is_member: bool, keep: Keep, prompter: &Prompter) -> Result<Option<Keep>> {
-    let policies = [ImagePolicy::Needed, ImagePolicy::All, ImagePolicy::None];
-    let items: Vec<String> = policies.iter().map(|p| policy(*p).to_owned()).collect();
-    let now = policies.iter().position(|p| *p == context.desired.images).unwrap_or_default();
-    let Answer::Given(images) = prompter.choose("Docker's images", &items, now)? else { return Ok(None) };
-    let fates = [DockerFate::Mask, DockerFate::Disable];
-    let items: Vec<String> = fates.iter().map(|f| fate(*f).to_owned()).collect();
-    let now = fates.iter().position(|f| *f == context.desired.docker).unwrap_or_default();
-    let Answer::Given(docker) = prompter.choose("Docker's units", &items, now)? else { return Ok(None) };
-    let now = context.desired.sandbox_image.clone().unwrap_or_default();
-    let check = |text: &str| {
-        if text.contains(char::is_whitespace) { Err("an image name has no blanks".to_owned()) } else { Ok(()) }
-    };
-    let Answer::Given(sandbox) = prompter.text("Sandbox image (empty: the one kubelet uses)", &now, check)? else {
+    // Who stays on Docker has nothing to choose about its images and units.
+    if context.desired.goal == Goal::Containerd && !change_move(&mut context.desired, prompter)? {
         return Ok(None);
-    };
-    context.desired.images = policies.get(images).copied().unwrap_or_default();
-    context.desired.docker = fates.get(docker).copied().unwrap_or_default();
-    context.desired.sandbox_image = Some(sandbox.trim().to_owned()).filter(|image| !image.is_empty());
+    }
     if is_member {
         let items: Vec<String> = [true, false].map(|drain| of_pods(drain).to_owned()).to_vec();
         let now = usize::from(!context.desired.cluster.drain);
@@ -266,6 +238,29 @@ fn change(context: &mut Context, is_member: bool, keep: Keep, prompter: &Prompte
     Ok(Some(time_to_keep(&within).map_or(Keep::WhenAsked, Keep::Within)))
 }
 
+/// Asks for what only a move to containerd has to choose; false when cancelled.
+fn change_move(desired: &mut Desired, prompter: &Prompter) -> Result<bool> {
+    let policies = [ImagePolicy::Needed, ImagePolicy::All, ImagePolicy::None];
+    let items: Vec<String> = policies.iter().map(|p| policy(*p).to_owned()).collect();
+    let now = policies.iter().position(|p| *p == desired.images).unwrap_or_default();
+    let Answer::Given(images) = prompter.choose("Docker's images", &items, now)? else { return Ok(false) };
+    let fates = [DockerFate::Mask, DockerFate::Disable];
+    let items: Vec<String> = fates.iter().map(|f| fate(*f).to_owned()).collect();
+    let now = fates.iter().position(|f| *f == desired.docker).unwrap_or_default();
+    let Answer::Given(docker) = prompter.choose("Docker's units", &items, now)? else { return Ok(false) };
+    let now = desired.sandbox_image.clone().unwrap_or_default();
+    let check = |text: &str| {
+        if text.contains(char::is_whitespace) { Err("an image name has no blanks".to_owned()) } else { Ok(()) }
+    };
+    let Answer::Given(sandbox) = prompter.text("Sandbox image (empty: the one kubelet uses)", &now, check)? else {
+        return Ok(false);
+    };
+    desired.images = policies.get(images).copied().unwrap_or_default();
+    desired.docker = fates.get(docker).copied().unwrap_or_default();
+    desired.sandbox_image = Some(sandbox.trim().to_owned()).filter(|image| !image.is_empty());
+    Ok(true)
+}
+
 /// The weight of the question follows the risk: with pods on the node its name must be typed.
 fn confirm(plan: &Plan, prompter: &Prompter) -> Result<Answer<bool>> {
     // Drained, there is nobody's work left here but what every node has.
@@ -277,7 +272,7 @@ fn confirm(plan: &Plan, prompter: &Prompter) -> Result<Answer<bool>> {
     }
 }
 
-fn save(args: &MigrateArgs, context: &Context, printer: Printer) -> Result<Exit> {
+fn save(args: &MigrateArgs, context: &Context, keep: Keep, printer: Printer) -> Result<Exit> {
     let profile = chosen(context);
     let text = toml_edit::ser::to_string_pretty(&profile).context("cannot print the profile")?;
     let path = args.node.profile.clone().unwrap_or_else(|| {
@@ -287,6 +282,7 @@ fn save(args: &MigrateArgs, context: &Context, printer: Printer) -> Result<Exit>
             .map_or_else(|| PathBuf::from(PROFILE), |root| root.join(PROFILE.trim_start_matches('/')))
     });
     user_files::write_public(&path, &text).context("cannot save the profile")?;
-    printer.insist(&format!("Saved {}. The same without questions: castoff migrate --yes", path.display()));
+    let same = same(args, &context.desired, keep);
+    printer.insist(&format!("Saved {}. The same without questions: {same}", path.display()));
     Ok(Exit::OK)
 }

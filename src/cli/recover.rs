@@ -40,7 +40,7 @@ pub fn run(args: &RecoverArgs, printer: Printer) -> Result<Exit> {
             printer.data(&format!("Run {run} was cut off and {what}. Units and pods follow.\n"));
         }
         Recovered::Ended(report) => {
-            let exit = tell(&report, RunFormat::Text, printer)?;
+            let exit = tell(&report, RunFormat::Text, &args.node, printer)?;
             return Ok(if report.outcome == Outcome::RolledBack { Exit::OK } else { exit });
         }
     }

@@ -1,9 +1,12 @@
 //! Command lines that do the same again, for somebody who reads a report elsewhere.
 
 use super::{
-    args::{GoalArg, NodeArgs},
+    apply::Keep,
+    args::{MigrateArgs, NodeArgs},
+    cluster_args::ClusterArgs,
     report_args::PlanArgs,
 };
+use crate::model::Goal;
 use std::path::Path;
 
 /// A word for a shell: as it is where that is safe, else in single quotes.
@@ -30,34 +33,49 @@ pub fn options_of_node(args: &NodeArgs) -> String {
     path("root", args.root.as_deref())
 }
 
-/// Every option that decides what is planned; those that only decide how it is shown are left out.
-pub fn options_of_plan(args: &PlanArgs) -> String {
-    let mut text = options_of_node(&args.node);
-    args.node.assume.iter().for_each(|pair| text.push_str(&option("assume", pair)));
-    text.push_str(&path("profile", args.node.profile.as_deref()));
-    if matches!(args.node.goal, GoalArg::CgroupDriver) {
+/// What a command needs to want the same of the same node.
+pub fn options_of_wish(args: &NodeArgs) -> String {
+    let mut text = options_of_node(args);
+    args.assume.iter().for_each(|pair| text.push_str(&option("assume", pair)));
+    text.push_str(&path("profile", args.profile.as_deref()));
+    if args.goal() == Goal::CgroupDriver {
         text.push_str(&option("goal", "cgroup-driver"));
     }
-    let cluster = &args.cluster;
-    for (name, on) in [
-        ("no-cluster", cluster.no_cluster),
-        ("drain", cluster.drain),
-        ("no-drain", cluster.no_drain),
-        ("drain-force", cluster.drain_force),
-        ("delete-emptydir-data", cluster.delete_emptydir_data),
-    ] {
+    text
+}
+
+/// Every option that decides what is planned.
+fn options_that_decide(node: &NodeArgs, cluster: &ClusterArgs, skip_checks: &[String]) -> String {
+    let mut text = options_of_wish(node);
+    for (name, value) in cluster.given() {
+        text.push_str(&value.map_or_else(|| format!(" --{name}"), |value| option(name, &value)));
+    }
+    for id in skip_checks {
+        text.push_str(&option("skip-check", id));
+    }
+    text
+}
+
+/// The same for `plan`; options that only decide how it is shown are left out.
+pub fn options_of_plan(args: &PlanArgs) -> String {
+    options_that_decide(&args.node, &args.cluster, &args.skip_check)
+}
+
+/// The options of a wizard's run, with what was chosen in it.
+pub fn options_of_migrate(args: &MigrateArgs, drain: bool, keep: Keep) -> String {
+    let change = &args.change;
+    let mut text = match keep {
+        Keep::AtOnce => String::new(),
+        Keep::WhenAsked => " --no-commit".to_owned(),
+        Keep::Within(span) => option("try", &span.to_string()),
+    };
+    let cluster = ClusterArgs { drain, no_drain: args.cluster.no_drain && !drain, ..args.cluster.clone() };
+    text.push_str(&options_that_decide(&args.node, &cluster, &change.skip_check));
+    for (name, on) in [("no-trial", change.no_trial), ("keep-on-verify-failure", change.keep_on_verify_failure)] {
         if on {
             text.push_str(&format!(" --{name}"));
         }
     }
-    text.push_str(&path("kubeconfig", cluster.kubeconfig.as_deref()));
-    if let Some(grace) = cluster.grace_period {
-        text.push_str(&option("grace-period", &grace.to_string()));
-    }
-    if let Some(timeout) = cluster.drain_timeout {
-        text.push_str(&option("drain-timeout", &timeout.to_string()));
-    }
-    args.skip_check.iter().for_each(|id| text.push_str(&option("skip-check", id)));
     text
 }
 
@@ -70,6 +88,50 @@ mod tests {
     struct Line {
         #[command(flatten)]
         args: PlanArgs,
+    }
+
+    #[derive(Debug, clap::Parser)]
+    struct Wizard {
+        #[command(flatten)]
+        args: MigrateArgs,
+    }
+
+    #[test]
+    fn a_wizard_is_repeated_with_what_was_chosen() {
+        let again = |line: &[&str], drain, keep| options_of_migrate(&Wizard::parse_from(line).args, drain, keep);
+        assert_eq!(again(&["castoff"], false, Keep::AtOnce), "");
+        assert_eq!(
+            again(
+                &[
+                    "castoff",
+                    "--root",
+                    "/n",
+                    "--assume",
+                    "cgroup.mode=unified",
+                    "--profile",
+                    "p.toml",
+                    "--goal",
+                    "cgroup-driver",
+                    "--no-drain",
+                    "--kubeconfig",
+                    "k",
+                    "--grace-period",
+                    "5",
+                    "--cluster-config",
+                    "skip",
+                    "--drain-timeout",
+                    "90s",
+                    "--skip-check",
+                    "no-cni",
+                    "--no-trial",
+                    "--keep-on-verify-failure",
+                ],
+                true,
+                Keep::WhenAsked,
+            ),
+            " --no-commit --root /n --assume cgroup.mode=unified --profile p.toml --goal cgroup-driver --drain --kubeconfig k \
+             --grace-period 5 --cluster-config skip --drain-timeout 1m30s --skip-check no-cni --no-trial --keep-on-verify-failure"
+        );
     }
 
     #[test]

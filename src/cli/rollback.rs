@@ -1,14 +1,15 @@
 //! `castoff rollback`, `resume`, `commit`
 
 use super::{
-    apply::tell,
+    apply::{tell, wanting},
     args::{ResumeArgs, RollbackArgs, RunArgs, RunFormat},
     context::{Context, json},
     events::{self, Watching},
     exit::Exit,
+    repeat::options_of_node,
 };
 use crate::{
-    apply::{self, Options},
+    apply::{self, Options, Store},
     host::watch_signals,
     model::Outcome,
     ui::{Printer, Progress},
@@ -24,7 +25,7 @@ pub fn rollback(args: &RollbackArgs, printer: Printer) -> Result<Exit> {
     let mut progress = Progress::new(printer, &*context.host.clock);
     let report = Watching::new(args.run.output, printer, &context.host)
         .watch(&mut progress, |observer| apply::rollback(&context.host, args.run.run.as_deref(), &options, observer))?;
-    let exit = tell(&report, args.run.output, printer)?;
+    let exit = tell(&report, args.run.output, &args.run.node, printer)?;
     // Asked for and done is a success here; 4 is for an apply that had to be taken back.
     Ok(if report.outcome == Outcome::RolledBack { Exit::OK } else { exit })
 }
@@ -50,7 +51,10 @@ pub fn resume(args: &ResumeArgs, printer: Printer) -> Result<Exit> {
     let mut progress = Progress::new(printer, &*context.host.clock);
     let report = Watching::new(args.output, printer, &context.host)
         .watch(&mut progress, |observer| apply::resume(&context.host, args.run.as_deref(), &options, observer))?;
-    tell(&report, args.output, printer)
+    let store = Store::new(&context.host);
+    let goal =
+        store.find(Some(&report.run)).and_then(|run| store.plan(&run)).map_or(args.node.goal(), |plan| plan.goal);
+    tell(&report, args.output, &wanting(&args.node, goal), printer)
 }
 
 /// Says that the new state stays.
@@ -59,7 +63,10 @@ pub fn commit(args: &RunArgs, printer: Printer) -> Result<Exit> {
     context.need_rights()?;
     let run = apply::commit(&context.host, args.run.as_deref())?;
     match args.output {
-        RunFormat::Text => printer.data(&format!("Run {} is kept. `castoff rollback` still takes it back.\n", run.id)),
+        RunFormat::Text => {
+            let on = options_of_node(&args.node);
+            printer.data(&format!("Run {} is kept. `castoff rollback{on}` still takes it back.\n", run.id));
+        }
         RunFormat::Json => printer.data(&json(&serde_json::json!({ "run": run.id, "committed": true }))?),
         RunFormat::Jsonl => return Err(events::none_here("commit")),
     }

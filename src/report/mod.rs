@@ -33,3 +33,4 @@ pub use runtime::runtime;
 pub use style::{Glyphs, Look, command, paint};
 pub use table::rows;
 pub use verification::verification;
+pub use words::goal;

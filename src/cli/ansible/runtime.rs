@@ -6,7 +6,6 @@ use crate::{
     cli::{
         apply::{Ending, Keep, perform},
         args::{ChangeArgs, GoalArg, NodeArgs, RunFormat, time_to_keep},
-        cluster_args::ClusterArgs,
         context::{Context, Trying, plan_from},
         exit::{Exit, Usage},
     },
@@ -54,7 +53,7 @@ fn node(options: &mut Options) -> Result<(NodeArgs, Vec<String>)> {
         root: options.text("root")?.map(PathBuf::from),
         assume: options.pairs("assume")?,
         profile: options.text("profile")?.map(PathBuf::from),
-        goal: options.word("goal", &GOALS, GoalArg::default())?,
+        goal: Some(options.word("goal", &GOALS, GoalArg::default())?),
         non_interactive: true,
     };
     Ok((node, options.list("skip_checks")?))
@@ -73,7 +72,6 @@ pub fn runtime(mut options: Options, call: Call, answer: &mut Answer) -> Result<
     let force = options.switch("force", false)?;
     let try_for = options.text("try_for")?;
     let change = ChangeArgs {
-        cluster: ClusterArgs::default(),
         yes: true,
         skip_check,
         no_trial: !options.switch("trial", true)?,
