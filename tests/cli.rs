@@ -344,6 +344,44 @@ fn data_goes_to_stdout_and_talk_to_stderr() {
 }
 
 #[test]
+fn what_cannot_be_written_is_a_failure() {
+    let node = Node::new(DOCKERSHIM);
+    let into_nothing = |arguments: &[&str]| {
+        let mut program = node.command(arguments);
+        program.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+        let output = program.output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    for arguments in [&["plan"][..], &["plan", "-o", "json", "--detailed-exitcode"], &["inspect", "-o", "json"]] {
+        let (code, told) = into_nothing(arguments);
+        assert_eq!(code, 1, "{arguments:?}: {told}");
+        assert_eq!(told.matches("error: cannot write to standard output").count(), 1, "{arguments:?}: {told}");
+    }
+    // 1 would say that the node is unchanged.
+    let (code, told) = into_nothing(&["apply", "--yes", "-o", "jsonl"]);
+    assert_eq!((code, told.matches("error: cannot write").count()), (0, 1), "{told}");
+}
+
+#[test]
+fn a_file_of_the_node_does_not_act_on_the_terminal() {
+    let node = Node::new(DOCKERSHIM);
+    let path = "/etc/containerd/config.toml";
+    let evil = "version = 2\n# a\u{202e}b\u{9b}1A\n";
+    tree::put(node.path(), path, evil);
+    tree::put(node.path(), "/etc/castoff/profile.toml", "# \u{1b}[2J\nsandbox-imag = \"\u{1b}[2J\"\n");
+    let told = node.run(&["--color", "always", "plan"]).err;
+    assert!(!told.contains("\u{1b}[2J"), "{told:?}");
+    fs::remove_file(tree::at(node.path(), "/etc/castoff/profile.toml")).unwrap();
+    let shown = node.run(&["--color", "always", "plan"]).code(0).out;
+    assert!(shown.contains("# a[U+202E]b[U+009B]1A"), "{shown:?}");
+    assert!(shown.contains("\u{1b}[1m"), "colours stay: {shown:?}");
+    // A document is what it is.
+    let diff =
+        node.run(&["plan", "-o", "json"]).code(0).json()["steps"][0]["action"]["diff"].as_str().unwrap().to_owned();
+    assert!(diff.contains("# a\u{202e}b\u{9b}1A"), "{diff:?}");
+}
+
+#[test]
 fn colours_are_only_where_they_are_wanted() {
     let node = Node::new(DOCKERSHIM);
     let coloured = |ran: &Ran| ran.out.contains('\u{1b}') || ran.err.contains('\u{1b}');

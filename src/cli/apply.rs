@@ -162,7 +162,7 @@ pub fn refuse_blocked(plan: &Plan, change: &ChangeArgs, printer: Printer) -> Res
     if change.output != RunFormat::Text {
         let report = apply::build_report("", plan, &[], Outcome::Blocked, apply::Extra::default());
         if change.output == RunFormat::Json {
-            printer.data(&json(&report)?);
+            printer.document(&json(&report)?);
         } else {
             for finding in &blocking {
                 events::finding(finding, printer);
@@ -191,7 +191,7 @@ pub fn nothing_to_do(plan: &Plan, change: &ChangeArgs, printer: Printer) -> Resu
     let report = apply::build_report("", plan, &[], Outcome::NoChange, apply::Extra::default());
     match change.output {
         RunFormat::Text => printer.data(&format!("{}\n", report::outcome_line(&report))),
-        RunFormat::Json => printer.data(&json(&report)?),
+        RunFormat::Json => printer.document(&json(&report)?),
         RunFormat::Jsonl => events::summary(&report, printer),
     }
     Ok(Exit::OK)
@@ -329,7 +329,7 @@ pub(super) fn wanting(node: &NodeArgs, goal: Goal) -> NodeArgs {
 /// Tells how a run ended: the report as data, what comes next as talk.
 pub fn tell(report: &RunReport, format: RunFormat, node: &NodeArgs, printer: Printer) -> Result<Exit> {
     match format {
-        RunFormat::Json => printer.data(&json(report)?),
+        RunFormat::Json => printer.document(&json(report)?),
         RunFormat::Jsonl => events::summary(report, printer),
         RunFormat::Text if printer.is_quiet() => printer.data(&format!("{}\n", report::outcome_line(report))),
         RunFormat::Text => printer.data(&format!("\n{}", report::run_report(report, printer.look()))),

@@ -25,7 +25,7 @@ pub fn run(args: &ConvertArgs, printer: Printer) -> Result<Exit> {
     if args.check {
         match args.change.output {
             RunFormat::Text => printer.data(&report::plan(&plan, printer.look(), true)),
-            RunFormat::Json => printer.data(&json(&plan.for_reading())?),
+            RunFormat::Json => printer.document(&json(&plan.for_reading())?),
             RunFormat::Jsonl => return Err(events::none_here("convert --check")),
         }
         return Ok(if plan.blocking().next().is_some() {

@@ -62,7 +62,7 @@ fn outside_a_run(what: What, printer: Printer) {
 fn line(event: &Event, printer: Printer) {
     // An event is plain data: it cannot fail to be JSON.
     if let Ok(text) = serde_json::to_string(event) {
-        printer.data(&format!("{text}\n"));
+        printer.document(&format!("{text}\n"));
     }
 }
 

@@ -43,7 +43,11 @@ pub const MEANINGS: &[(Exit, &str)] = &[
         "Success. Without `--detailed-exitcode` this is also \"there is something to do\" (`plan`) and \"not as \
          expected\" (`verify`). A `rollback` that was asked for and done is 0.",
     ),
-    (Exit::FAILURE, "Failure; the node is unchanged. A question answered with no is also 1."),
+    (
+        Exit::FAILURE,
+        "Failure; the node is unchanged, but by `cleanup`, which may have removed a part: called again, it goes on. A question \
+         answered with no is also 1, and so is requested output that could not be written where nothing was to be changed.",
+    ),
     (
         Exit::PENDING,
         "Only with `--detailed-exitcode`: there is something to do (`plan`, `convert --check`), the node is not as \

@@ -7,7 +7,10 @@ use super::{
 };
 use crate::{
     host::user_files,
-    report::fleet::{self, Fleet},
+    report::{
+        fleet::{self, Fleet},
+        visible,
+    },
     ui::Printer,
 };
 use anyhow::{Context as _, Result, bail};
@@ -25,7 +28,7 @@ pub fn merge(args: &MergeArgs, printer: Printer) -> Result<Exit> {
         bail!("there is no document about a node in what was given{first}");
     }
     let text = match args.output {
-        ReportFormat::Text => fleet::text(&report, printer.look()),
+        ReportFormat::Text => visible(&fleet::text(&report, printer.look())).into_owned(),
         ReportFormat::Json => json(&report)?,
         ReportFormat::Markdown => fleet::markdown(&report),
         ReportFormat::Html => fleet::html(&report),
@@ -36,7 +39,7 @@ pub fn merge(args: &MergeArgs, printer: Printer) -> Result<Exit> {
             let text = anstream::adapter::strip_str(&text).to_string();
             user_files::write_private(path, &text).context("cannot save the report")?;
         }
-        None => printer.data(&text),
+        None => printer.document(&text),
     }
     let retry = report.to_retry().fold(String::new(), |all, node| all + &node.host + "\n");
     if let Some(path) = &args.retry_file {

@@ -385,7 +385,8 @@ const EXITS: &[Word] = &[
         "1",
         "failure; the node is unchanged",
         "Something could not be read or was refused before the first step, or a question was answered \
-         with no.",
+         with no. Of a command that only looks also: what it found could not be written to standard output. `cleanup` is \
+         no run: it may have removed a part, and goes on when it is called again.",
     ),
     word(
         "2",

@@ -34,7 +34,7 @@ pub fn history(args: &HistoryArgs, printer: Printer) -> Result<Exit> {
     let runs = Store::new(&context.host).history()?;
     match args.output {
         Format::Text => printer.data(&report::history(&runs, printer.look())),
-        Format::Json => printer.data(&list("History", "runs", &runs)?),
+        Format::Json => printer.document(&list("History", "runs", &runs)?),
     }
     Ok(Exit::OK)
 }
@@ -45,11 +45,12 @@ pub fn show(args: &ShowArgs, printer: Printer) -> Result<Exit> {
     let store = Store::new(&context.host);
     let run = store.find(args.run.as_deref())?;
     let document = store.report_or_so_far(&run)?;
+    match args.output {
+        ReportFormat::Text => printer.data(&report::run_report(&document, printer.look())),
+        ReportFormat::Json => printer.document(&json(&document)?),
+        ReportFormat::Markdown | ReportFormat::Html => {}
+    }
     if matches!(args.output, ReportFormat::Text | ReportFormat::Json) {
-        printer.data(&match args.output {
-            ReportFormat::Json => json(&document)?,
-            _ => report::run_report(&document, printer.look()),
-        });
         return Ok(Exit::OK);
     }
     // A page can do without them, but it should be known that they are missing.
@@ -57,7 +58,7 @@ pub fn show(args: &ShowArgs, printer: Printer) -> Result<Exit> {
     let entries = told("its journal", store.look(&run), printer).unwrap_or_default();
     let options = options_of_node(&args.node);
     let view = RunView { report: &document, plan: plan.as_ref(), entries: &entries, options: &options };
-    printer.data(&match args.output {
+    printer.document(&match args.output {
         ReportFormat::Html => report::run_page(view),
         _ => report::run_markdown(view),
     });

@@ -23,7 +23,7 @@ pub fn list(args: &ImagesListArgs, printer: Printer) -> Result<Exit> {
     let images = look(&context, &context.facts(), args.mode)?;
     match args.output {
         Format::Text => printer.data(&report::images(&images, printer.look())),
-        Format::Json => printer.data(&json(&images)?),
+        Format::Json => printer.document(&json(&images)?),
     }
     Ok(Exit::OK)
 }

@@ -32,7 +32,7 @@ pub fn inspect(args: &InspectArgs, printer: Printer) -> Result<Exit> {
     let facts = context.facts();
     match args.output {
         Format::Text => printer.data(&report::facts(&facts, printer.look())),
-        Format::Json => printer.data(&json(&facts)?),
+        Format::Json => printer.document(&json(&facts)?),
     }
     Ok(Exit::OK)
 }
@@ -56,7 +56,7 @@ pub fn check(args: &CheckArgs, printer: Printer) -> Result<Exit> {
         Format::Text => {
             printer.data(report::findings(&findings, &context.desired.skip_checks, printer.look()).trim_start());
         }
-        Format::Json => printer.data(&list("Findings", "findings", &findings)?),
+        Format::Json => printer.document(&list("Findings", "findings", &findings)?),
     }
     let fatal = |finding: &&Finding| {
         let worst = if args.fatal_warnings { Severity::Warn } else { Severity::Block };

@@ -34,7 +34,7 @@ mod verify;
 use crate::{
     host,
     runtime::oci::{self, OciArgs},
-    ui::{ColourChoice, Printer},
+    ui::{ColourChoice, Printer, is_lost},
 };
 use args::{BenchCommand, Cli, Command};
 use clap::{Parser as _, error::ErrorKind};
@@ -60,13 +60,33 @@ pub fn main() -> ExitCode {
     };
     let printer = Printer::new(cli.color, cli.quiet, cli.verbose).without_progress(cli.no_progress);
     let result = run(&cli, printer);
-    result.unwrap_or_else(|error| exit::report(&error, printer)).into()
+    let exit = result.unwrap_or_else(|error| exit::report(&error, printer));
+    let as_asked = exit == Exit::OK || exit == Exit::PENDING;
+    // Who only asked has nothing now. What became of a node is told by its own code.
+    if is_lost() && as_asked && !changes(&cli.command) { Exit::FAILURE } else { exit }.into()
 }
 
 /// `--help` and `--version` are no errors; clap's own 2 for the rest means something else here.
 fn usage(error: &clap::Error) -> Exit {
     let _ = error.print();
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) { Exit::OK } else { Exit::USAGE }
+}
+
+/// Whether a command may have changed a node.
+const fn changes(command: &Command) -> bool {
+    match command {
+        Command::Convert(args) => !args.check,
+        Command::Cleanup(args) => !args.check,
+        Command::Migrate(_)
+        | Command::Apply(_)
+        | Command::Rollback(_)
+        | Command::Resume(_)
+        | Command::Commit(_)
+        | Command::Recover(_)
+        | Command::Ansible { .. }
+        | Command::Images { command: ImagesCommand::Carry(_) } => true,
+        _ => false,
+    }
 }
 
 fn run(cli: &Cli, printer: Printer) -> anyhow::Result<Exit> {
@@ -97,7 +117,7 @@ fn run(cli: &Cli, printer: Printer) -> anyhow::Result<Exit> {
         Command::Demo(args) => demo::run(args, printer),
         Command::Oci(args) => Ok(Exit(oci::main(args))),
         Command::Completions { shell } => {
-            printer.data(&completions::script(*shell));
+            printer.document(&completions::script(*shell));
             Ok(Exit::OK)
         }
         Command::Man { dir } => look::man(dir, printer),

@@ -25,9 +25,9 @@ pub fn run(args: &PlanArgs, printer: Printer) -> Result<Exit> {
     let again = Again { plan: &of_plan, node: &of_node };
     match args.output {
         ReportFormat::Text => printer.data(&report::plan(&plan, printer.look(), !args.no_diff)),
-        ReportFormat::Json => printer.data(&json(&plan.for_reading())?),
-        ReportFormat::Markdown => printer.data(&report::plan_markdown(&shown, again)),
-        ReportFormat::Html => printer.data(&report::plan_page(&shown, again)),
+        ReportFormat::Json => printer.document(&json(&plan.for_reading())?),
+        ReportFormat::Markdown => printer.document(&report::plan_markdown(&shown, again)),
+        ReportFormat::Html => printer.document(&report::plan_page(&shown, again)),
     }
     if let Err(error) = apply::refuse_open_run(&context.host)
         && let Some(Refusal::Dirty(run)) = error.downcast_ref()

@@ -60,7 +60,7 @@ pub fn run(args: &SchemaArgs, printer: Printer) -> Result<Exit> {
     let all = all()?;
     let schema =
         all.get(&kind.word()).ok_or_else(|| Usage::error("there is no such schema", "`castoff schema` lists all"))?;
-    printer.data(&super::context::json(schema)?);
+    printer.document(&super::context::json(schema)?);
     Ok(Exit::OK)
 }
 

@@ -49,7 +49,7 @@ pub fn run(args: &VerifyArgs, printer: Printer) -> Result<Exit> {
     }
     match args.output {
         Format::Text => printer.data(&report::verification(&verification, printer.look())),
-        Format::Json => printer.data(&json(&verification)?),
+        Format::Json => printer.document(&json(&verification)?),
     }
     Ok(if verification.passed() {
         Exit::OK

@@ -26,6 +26,7 @@ pub use findings::{explanation, findings, meaning};
 pub use html::{plan as plan_page, run as run_page};
 pub use images::{images, leftovers};
 pub use markdown::{plan as plan_markdown, run as run_markdown};
+pub use markup::visible;
 pub use metrics::{MetricsOf, metrics};
 pub use plan::{Again, plan, verdicts};
 pub use run::{RunView, history, outcome_line, run_report};

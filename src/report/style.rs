@@ -77,6 +77,10 @@ pub const CAUTION: Style = AnsiColor::Yellow.on_default();
 /// Hints and commands.
 pub const HINT: Style = AnsiColor::Cyan.on_default();
 
+/// What the styles above look like to a terminal: all that it is told by castoff.
+pub const PAINTS: [&str; 7] =
+    ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m", "\u{1b}[36m"];
+
 /// Wraps text in a style. The printer takes colours away where they are not wanted.
 pub fn paint(style: Style, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")

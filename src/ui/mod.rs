@@ -6,6 +6,6 @@ mod progress;
 mod prompts;
 
 pub use pager::page;
-pub use printer::{ColourChoice, Printer};
+pub use printer::{ColourChoice, Printer, is_lost};
 pub use progress::Progress;
 pub use prompts::{Answer, Prompter};

@@ -2,10 +2,13 @@
 
 use crate::{
     host::env,
-    report::{Glyphs, Look},
+    report::{Glyphs, Look, visible},
 };
 use anstream::{AutoStream, ColorChoice};
-use std::io::{self, IsTerminal as _, Write as _};
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 /// `--color`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -32,6 +35,14 @@ pub struct Printer {
     quiet: bool,
     verbose: u8,
     still: bool,
+}
+
+/// Requested data could not be written.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// True when requested data could not be written.
+pub fn is_lost() -> bool {
+    LOST.load(Ordering::Relaxed)
 }
 
 /// Columns of the terminal: where results go, else where talk does.
@@ -86,10 +97,21 @@ impl Printer {
         !self.quiet && self.verbose == 0 && !self.still && io::stderr().is_terminal()
     }
 
-    /// Requested data. A closed pipe (`| head`) is the reader's choice, not an error.
+    /// Requested data, for people: what a file of the node holds must not act on their terminal.
     pub fn data(&self, text: &str) {
+        self.document(&visible(text));
+    }
+
+    /// Requested data as it is: documents, for programs. A closed pipe (`| head`) is the reader's choice, not an error; of
+    /// any other failure standard error tells, once, and [`is_lost`] from then on.
+    pub fn document(&self, text: &str) {
         let mut out = AutoStream::new(io::stdout().lock(), self.resolved(&io::stdout()));
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush())
+            && error.kind() != io::ErrorKind::BrokenPipe
+            && !LOST.swap(true, Ordering::Relaxed)
+        {
+            self.insist(&format!("error: cannot write to standard output: {error}"));
+        }
     }
 
     /// Talk; not in quiet mode.
@@ -102,7 +124,7 @@ impl Printer {
     /// Talk that also quiet users need: outcomes, warnings, errors.
     pub fn insist(&self, text: &str) {
         let mut out = AutoStream::new(io::stderr().lock(), self.resolved(&io::stderr()));
-        let _ = writeln!(out, "{}", self.look.glyphs.plain(text));
+        let _ = writeln!(out, "{}", self.look.glyphs.plain(&visible(text)));
     }
 
     fn resolved(&self, stream: &impl anstream::stream::RawStream) -> ColorChoice {

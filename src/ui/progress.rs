@@ -5,6 +5,7 @@ use crate::{
     apply::Observer,
     host::Clock,
     model::{Plan, Span, Step, Timeouts},
+    report::visible,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::Duration;
@@ -37,7 +38,7 @@ impl<'a> Progress<'a> {
         if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style.tick_chars(self.printer.look().glyphs.spinner()));
         }
-        bar.set_message(text.to_owned());
+        bar.set_message(visible(text).into_owned());
         bar.enable_steady_tick(Duration::from_millis(120));
         self.bar = Some(bar);
     }
@@ -98,7 +99,7 @@ impl Observer for Progress<'_> {
             Some(bar) => {
                 let dot = self.printer.look().glyphs.dot();
                 let first = bar.message().split(&format!(" {dot} ")).next().unwrap_or_default().to_owned();
-                bar.set_message(format!("{first} {dot} {what}"));
+                bar.set_message(format!("{first} {dot} {}", visible(what)));
             }
             None if self.printer.verbose() > 0 => self.printer.say(&format!("{} {what}", self.clock.now())),
             None => {}

@@ -1,5 +1,6 @@
 //! Questions. They need a terminal on standard input and standard error; otherwise the caller says what to do instead.
 
+use crate::report::visible;
 use anyhow::{Result, anyhow};
 use console::Term;
 use dialoguer::{Confirm, Input, Select, theme::SimpleTheme};
@@ -29,7 +30,7 @@ impl Prompter {
     /// # Errors
     /// When the terminal fails.
     pub fn choose(&self, question: &str, items: &[String], default: usize) -> Result<Answer<usize>> {
-        let select = Select::with_theme(&SimpleTheme).with_prompt(question).items(items).default(default);
+        let select = Select::with_theme(&SimpleTheme).with_prompt(visible(question)).items(items).default(default);
         self.settle(select.interact_on_opt(&self.0)).map(|answer| match answer {
             Answer::Given(Some(index)) => Answer::Given(index),
             _ => Answer::Cancelled,
@@ -41,7 +42,7 @@ impl Prompter {
     /// # Errors
     /// When the terminal fails.
     pub fn confirm(&self, question: &str) -> Result<Answer<bool>> {
-        let confirm = Confirm::with_theme(&SimpleTheme).with_prompt(question).default(false);
+        let confirm = Confirm::with_theme(&SimpleTheme).with_prompt(visible(question)).default(false);
         self.settle(confirm.interact_on_opt(&self.0)).map(|answer| match answer {
             Answer::Given(Some(yes)) => Answer::Given(yes),
             _ => Answer::Cancelled,
@@ -54,7 +55,7 @@ impl Prompter {
     /// When the terminal fails.
     pub fn text(&self, question: &str, default: &str, check: fn(&str) -> Result<(), String>) -> Result<Answer<String>> {
         let input = Input::<String>::with_theme(&SimpleTheme)
-            .with_prompt(question)
+            .with_prompt(visible(question))
             .allow_empty(true)
             .validate_with(move |text: &String| check(text));
         let input = if default.is_empty() { input } else { input.default(default.to_owned()) };
@@ -66,7 +67,7 @@ impl Prompter {
     /// # Errors
     /// When the terminal fails.
     pub fn type_word(&self, question: &str, word: &str) -> Result<Answer<bool>> {
-        let input = Input::<String>::with_theme(&SimpleTheme).with_prompt(question).allow_empty(true);
+        let input = Input::<String>::with_theme(&SimpleTheme).with_prompt(visible(question)).allow_empty(true);
         self.settle(input.interact_text_on(&self.0)).map(|answer| match answer {
             Answer::Given(text) => Answer::Given(text.trim() == word),
             Answer::Cancelled => Answer::Cancelled,

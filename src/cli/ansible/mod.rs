@@ -38,7 +38,7 @@ pub fn run(file: &Path, printer: Printer) -> Exit {
         }
     }
     .end();
-    printer.data(&text);
+    printer.document(&text);
     exit
 }
 

@@ -115,7 +115,8 @@ pub fn profile() -> String {
         "# The profile\n\nMade from the program by `UPDATE_PAGES=1 cargo test --test pages`; `man castoff-profile` says the \
          same.\n\n`/etc/castoff/profile.toml`, or `--profile FILE`; with `--root DIR` the one below it. It says what is wanted \
          of a node, and every key may be left out. The wizard writes one with *Save choices as a profile and quit*. A key \
-         that castoff does not know is an error, and the message shows the line. What is given on the command line beats the \
+         that castoff does not know is an error, and the message shows the line; commands about a run that is there (`recover`, \
+         `rollback`, `resume`, `commit`, `show`, `history`) go by its own plan and only warn of it. What is given on the command line beats the \
          profile. Durations are text: a number with `s`, `m` or `h`.\n",
     );
     let mut table = None;
