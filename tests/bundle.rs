@@ -161,11 +161,11 @@ fn a_running_node_with_secrets_everywhere_has_the_same_plan_and_tells_none() {
 }
 
 fn diffs(plan: &Plan) -> Vec<&str> {
-    let of = |action| match action {
-        &Action::WriteFile { ref diff, .. } => Some(diff.as_str()),
+    let written = plan.steps.iter().filter_map(|step| match &step.action {
+        Action::WriteFile { diff, .. } => Some(diff.as_str()),
         _ => None,
-    };
-    plan.steps.iter().filter_map(|step| of(&step.action)).collect()
+    });
+    written.collect()
 }
 
 #[test]

@@ -600,6 +600,49 @@ fn only_root_changes_a_running_node() {
 }
 
 #[test]
+fn verify_looks_as_it_is_told_and_at_what_is_named() {
+    let node = Node::new("already-containerd-1.29");
+    let root = node.path().to_str().unwrap();
+    let endpoint = |version: &str| {
+        let assumed = format!("kubelet.version={version}");
+        let ran = castoff(&["verify", "--root", root, "--level", "config", "-o", "json", "--assume", &assumed]);
+        let checks = ran.code(0).json()["checks"].as_array().unwrap().clone();
+        checks.into_iter().find(|check| check["id"] == "kubelet-endpoint").unwrap()["status"].clone()
+    };
+    // Before 1.27 kubelet passes over the field of its file.
+    assert_eq!((endpoint("1.29.0"), endpoint("1.20.0")), ("pass".into(), "fail".into()));
+    for option in ["--live", "--bench", "--handler=x", "--endpoint=unix:///run/x.sock"] {
+        let name = option.split('=').next().unwrap();
+        node.unchanged(&["verify", option]).code(64).silent().error(&[name, "a file tree does not run"]);
+    }
+    let checks = node.run(&["verify", "-o", "json"]).json()["checks"].as_array().unwrap().clone();
+    let live = checks.iter().find(|check| check["id"] == "live-pod").unwrap();
+    assert_eq!(live["detail"], "a file tree does not run");
+    let ran = castoff(&["verify", "--endpoint", "unix:///nowhere/x.sock", "--detailed-exitcode"]).code(2);
+    assert!(ran.out.contains("nobody serves unix:///nowhere/x.sock"), "{ran:#?}");
+}
+
+#[test]
+fn documents_are_documents_everywhere() {
+    let node = Node::new(DOCKERSHIM);
+    is_document(&node.run(&["check", "--list", "-o", "json"]).code(0).json(), "Checks", &["checks"]);
+    let bundle = node.path().join("../x.tar");
+    node.unchanged(&["inspect", "--bundle", bundle.to_str().unwrap(), "-o", "json"])
+        .code(64)
+        .silent()
+        .error(&["--bundle"]);
+    node.run(&["apply", "--yes", "--no-commit"]).code(0);
+    is_document(&node.run(&["commit", "-o", "json"]).code(0).json(), "RunAnswer", &["run", "committed"]);
+    node.run(&["rollback"]).code(0);
+    let report = node.run(&["show", "-o", "json"]).code(0);
+    assert_eq!(report.json()["returned"], true);
+    let file = tree::scratch();
+    fs::write(file.path().join("a.json"), &report.out).unwrap();
+    let merged = castoff(&["report", "merge", file.path().to_str().unwrap(), "-o", "json"]).code(0).json();
+    assert_eq!(merged["nodes"][0]["state"], "returned");
+}
+
+#[test]
 fn two_measurements_are_put_side_by_side() {
     let dir = tree::scratch();
     let file = |name: &str, text: &str| {

@@ -105,6 +105,14 @@ pub fn was_taken_back(entries: &[Entry]) -> bool {
     })
 }
 
+/// Why a run is taken back that somebody wants to be.
+pub const ASKED: &str = "asked for by the user";
+
+/// True when somebody asked for the run to be taken back.
+pub fn is_asked_back(entries: &[Entry]) -> bool {
+    entries.iter().any(|entry| matches!(&entry.record, Record::RollbackStarted { why, .. } if why == ASKED))
+}
+
 /// True when the node was cordoned to be taken back, and nobody has lifted that.
 pub fn is_cordoned(entries: &[Entry]) -> bool {
     entries.iter().fold(false, |cordoned, entry| match entry.record {

@@ -44,6 +44,7 @@ pub fn build(run: &str, plan: &Plan, entries: &[Entry], outcome: Outcome, extra:
         steps: plan.steps.iter().map(|step| result(step.index, &step.id, entries)).collect(),
         verification: extra.checks,
         findings: plan.findings.clone(),
+        returned: super::records::is_asked_back(entries),
         cut_off: false,
         by_hand: extra.by_hand,
     }

@@ -37,7 +37,7 @@ pub fn rollback(
     options: &Options<'_>,
     observer: &mut dyn Observer,
 ) -> Result<RunReport> {
-    rollback_because(host, &mut lock(host, "rollback")?, wanted, "asked for by the user", options, observer)
+    rollback_because(host, &mut lock(host, "rollback")?, wanted, records::ASKED, options, observer)
 }
 
 /// The same for another reason, by somebody who has the lock.

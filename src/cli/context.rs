@@ -136,6 +136,11 @@ impl Context {
         self.asks_cluster = plan.steps.iter().any(|step| in_cluster(&step.action));
     }
 
+    /// What is stated about the node.
+    pub const fn assumptions(&self) -> &Assumptions {
+        &self.assumptions
+    }
+
     /// Looks at the node.
     pub fn facts(&self) -> Facts {
         if let Some(bundle) = &self.bundle {

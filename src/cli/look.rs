@@ -5,7 +5,7 @@ use super::{
     bundle,
     cluster_args::ClusterArgs,
     context::{Context, Trying, json, list, make_plan},
-    exit::Exit,
+    exit::{Exit, Usage},
     look_args::{CheckArgs, InspectArgs},
     pages,
 };
@@ -23,6 +23,10 @@ use std::path::Path;
 pub fn inspect(args: &InspectArgs, printer: Printer) -> Result<Exit> {
     let mut context = Context::look(&args.node, &[])?;
     if let Some(file) = &args.bundle {
+        if args.output == Format::Json {
+            let hint = "leave `-o json` out; `castoff inspect -o json` prints the facts";
+            return Err(Usage::error("`--bundle` writes its document into the file, and prints none", hint));
+        }
         let cluster =
             ClusterArgs { no_cluster: args.no_cluster, kubeconfig: args.kubeconfig.clone(), ..ClusterArgs::default() };
         context = context.with_cluster(&cluster)?;
@@ -40,6 +44,12 @@ pub fn inspect(args: &InspectArgs, printer: Printer) -> Result<Exit> {
 /// `castoff check`
 pub fn check(args: &CheckArgs, printer: Printer) -> Result<Exit> {
     if args.list {
+        if args.output == Format::Json {
+            let row = |check: &checks::CheckInfo| serde_json::json!({ "id": check.id, "severity": check.severity, "summary": check.summary });
+            let rows: Vec<serde_json::Value> = checks::registry().map(row).collect();
+            printer.document(&list("Checks", "checks", &rows)?);
+            return Ok(Exit::OK);
+        }
         for check in checks::registry() {
             printer.data(&format!("{:<28} {:<6} {}\n", check.id, check.severity.word(), check.summary));
         }

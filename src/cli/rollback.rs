@@ -11,7 +11,7 @@ use super::{
 use crate::{
     apply::{self, Options, Store},
     host::watch_signals,
-    model::Outcome,
+    model::{Outcome, RunAnswer},
     ui::{Printer, Progress},
 };
 use anyhow::Result;
@@ -42,7 +42,7 @@ pub fn resume(args: &ResumeArgs, printer: Printer) -> Result<Exit> {
         let (run, done) = apply::make_up(&context.host, args.run.as_deref(), &options, &mut progress)?;
         match args.output {
             RunFormat::Text => printer.data(&format!("Run {run}: {done} done that had been put off.\n")),
-            RunFormat::Json => printer.document(&json(&serde_json::json!({ "run": run, "done": done }))?),
+            RunFormat::Json => printer.document(&json(&RunAnswer { done: Some(done), ..RunAnswer::about(&run) })?),
             RunFormat::Jsonl => return Err(events::none_here("resume --cluster")),
         }
         return Ok(Exit::OK);
@@ -67,7 +67,7 @@ pub fn commit(args: &RunArgs, printer: Printer) -> Result<Exit> {
             let on = options_of_node(&args.node);
             printer.data(&format!("Run {} is kept. `castoff rollback{on}` still takes it back.\n", run.id));
         }
-        RunFormat::Json => printer.document(&json(&serde_json::json!({ "run": run.id, "committed": true }))?),
+        RunFormat::Json => printer.document(&json(&RunAnswer { committed: Some(true), ..RunAnswer::about(&run.id) })?),
         RunFormat::Jsonl => return Err(events::none_here("commit")),
     }
     Ok(Exit::OK)

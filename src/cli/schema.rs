@@ -28,6 +28,8 @@ pub enum Kind {
     Plan,
     /// What `apply -o json` prints and a run leaves as report.json
     RunReport,
+    /// What `commit -o json` and `resume --cluster -o json` print
+    RunAnswer,
     /// What `verify -o json` prints
     Verification,
     /// What `report merge -o json` prints

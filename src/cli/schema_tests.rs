@@ -5,7 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "it reads the checkout it was built from, not a node")]
 
 use super::*;
-use crate::model::{Bundle, Event, Facts, FleetReport, Plan, Profile, RunReport, Verification};
+use crate::model::{Bundle, Event, Facts, FleetReport, Plan, Profile, RunAnswer, RunReport, Verification};
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fs, path::PathBuf};
@@ -28,6 +28,7 @@ fn made(kind: Kind) -> Value {
         Kind::Facts => schema::<Facts>(&word),
         Kind::Plan => schema::<Plan>(&word),
         Kind::RunReport => schema::<RunReport>(&word),
+        Kind::RunAnswer => schema::<RunAnswer>(&word),
         Kind::Verification => schema::<Verification>(&word),
         Kind::FleetReport => schema::<FleetReport>(&word),
         Kind::Events => schema::<Event>(&word),
@@ -169,6 +170,9 @@ fn documents_of_every_version_are_read_and_are_valid() {
     assert_eq!(plan.validate(), Ok(()), "a plan of an older version can still be applied");
     holds::<RunReport>(Kind::RunReport, &json("run-report.json"));
     holds::<RunReport>(Kind::RunReport, &json("run-report-rolled-back.json"));
+    holds::<RunReport>(Kind::RunReport, &json("run-report-returned.json"));
+    holds::<RunAnswer>(Kind::RunAnswer, &json("run-answer.json"));
+    holds::<RunAnswer>(Kind::RunAnswer, &json("run-answer-cluster.json"));
     holds::<Verification>(Kind::Verification, &json("verification.json"));
     holds::<FleetReport>(Kind::FleetReport, &json("fleet-report.json"));
     holds::<Bundle>(Kind::Bundle, &json("bundle.json"));

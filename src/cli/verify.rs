@@ -3,7 +3,7 @@
 use super::{
     args::{Format, VerifyArgs},
     context::{Context, json},
-    exit::Exit,
+    exit::{Exit, Usage},
 };
 use crate::{
     apply::Store,
@@ -19,6 +19,7 @@ use std::path::Path;
 /// Looks at the node and compares it with what is wanted.
 pub fn run(args: &VerifyArgs, printer: Printer) -> Result<Exit> {
     let context = Context::open(&args.node, &[])?;
+    need_a_node(args, &context)?;
     let level: Level = args.level.into();
     let all = args.full || args.endpoint.is_some() || level == Level::Cri;
     let amount = verify::Amount { samples: args.samples, parallel: args.parallel };
@@ -35,6 +36,7 @@ pub fn run(args: &VerifyArgs, printer: Printer) -> Result<Exit> {
         bench: args.bench.then_some(amount),
         handler: args.handler.clone(),
         endpoint: args.endpoint.clone(),
+        assumptions: context.assumptions().clone(),
     };
     let mut verification = verify::run(&context.host, &options, &context.desired)?;
     if printer.verbose() > 0 && context.host.is_live() {
@@ -59,6 +61,22 @@ pub fn run(args: &VerifyArgs, printer: Printer) -> Result<Exit> {
         printer.say("hint: scripts want `--detailed-exitcode`: 2 when the node is not as expected");
         Exit::OK
     })
+}
+
+/// Refuses what only a node that runs can do.
+fn need_a_node(args: &VerifyArgs, context: &Context) -> Result<()> {
+    let given = [
+        ("--live", args.live),
+        ("--bench", args.bench),
+        ("--handler", args.handler.is_some()),
+        ("--endpoint", args.endpoint.is_some()),
+    ];
+    match given.into_iter().find(|(_, given)| *given).filter(|_| !context.host.is_live()) {
+        Some((name, _)) => {
+            Err(Usage::error(format!("{name} runs pods, and a file tree does not run"), "do it on the node itself"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Writes what a monitoring system wants to know: the verification, and where the newest run stands.

@@ -361,6 +361,9 @@ pub struct NodeDocument {
     /// `RunReport`: the exit code that says so.
     #[serde(default)]
     pub exit_code: u8,
+    /// `RunReport`: true for one that was taken back because somebody asked for it.
+    #[serde(default)]
+    pub returned: bool,
     /// `RunReport`: true for one that was killed.
     #[serde(default)]
     pub cut_off: bool,

@@ -54,8 +54,8 @@ pub use origin::{Origin, OriginKind, Sourced};
 pub use plan::{Change, Plan, Risk, Step, Summary, UndoKind};
 pub use profile_keys::{PROFILE_KEYS, ProfileKey, example_profile};
 pub use run::{
-    Check, CheckStatus, Downtime, Evidence, Level, Outcome, Overhead, Phase, RunReport, Rung, StepResult, StepStatus,
-    Verification,
+    Check, CheckStatus, Downtime, Evidence, Level, Outcome, Overhead, Phase, RunAnswer, RunReport, Rung, StepResult,
+    StepStatus, Verification,
 };
 pub use runtime_view::{ContainerView, HandlerView, ImageView, PodView, RuntimeView};
 pub use secret::Secret;

@@ -314,10 +314,39 @@ pub struct RunReport {
     pub verification: Vec<Check>,
     /// What is notable.
     pub findings: Vec<Finding>,
+    /// True for a run that was taken back because somebody asked for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub returned: bool,
     /// True for a run that was killed: it is neither done nor taken back, and `outcome` is only what it is so far.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cut_off: bool,
     /// What is left to do by hand; only when stuck.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by_hand: Vec<String>,
+}
+/// What `commit` and `resume --cluster` did with a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct RunAnswer {
+    /// [`super::API_VERSION`].
+    pub api_version: String,
+    /// `RunAnswer`.
+    pub kind: String,
+    /// Run id.
+    pub run: String,
+    /// `commit`: true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed: Option<bool>,
+    /// `resume --cluster`: how much was done that had been put off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done: Option<usize>,
+}
+
+impl RunAnswer {
+    /// About a run.
+    pub fn about(run: &str) -> Self {
+        let (api_version, kind) = (super::API_VERSION.to_owned(), "RunAnswer".to_owned());
+        Self { api_version, kind, run: run.to_owned(), committed: None, done: None }
+    }
 }

@@ -15,7 +15,7 @@ use crate::{
         workload::{self, Image},
     },
 };
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use std::path::PathBuf;
 
 /// Pods by the runtime behind `endpoint`.
@@ -142,17 +142,24 @@ fn sweep(cri: &dyn CriPods) {
 
 /// Pods by the runtime behind `endpoint`, if there is one.
 pub(crate) fn tried(look: &Look<'_>, endpoint: &str, options: &Options) -> Found {
-    match is_there(look, endpoint) {
+    let there = if look.host.is_live() {
+        is_there(look, endpoint, options.endpoint.is_some())
+    } else {
+        Err(suite::Unfit("a file tree does not run".to_owned()).into())
+    };
+    match there {
         Ok(()) => rung(look, endpoint, options),
         Err(error) => Found::just(suite::judged("live-pod", Rung::Live, Err(error))),
     }
 }
 
-fn is_there(look: &Look<'_>, endpoint: &str) -> Result<()> {
+/// An endpoint that somebody has named must be there; the node's own may be away.
+fn is_there(look: &Look<'_>, endpoint: &str, named: bool) -> Result<()> {
     match look.host.cri(endpoint)?.version() {
         Ok(_) => Ok(()),
         Err(error) if matches!(DaemonError::of(&error), Some(DaemonError::Absent { .. })) => {
-            Err(suite::Unfit(format!("nobody serves {endpoint}")).into())
+            let why = format!("nobody serves {endpoint}");
+            Err(if named { anyhow!(why) } else { suite::Unfit(why).into() })
         }
         Err(error) => Err(error).context("the runtime does not answer"),
     }

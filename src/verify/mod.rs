@@ -106,11 +106,13 @@ pub struct Options {
     pub handler: Option<String>,
     /// Another runtime than the one that is wanted: only that is tried.
     pub endpoint: Option<String>,
+    /// What is stated about the node because its files cannot tell.
+    pub assumptions: Assumptions,
 }
 
 impl Options {
     /// What decides about a migration.
-    pub const fn gate(level: Level) -> Self {
+    pub fn gate(level: Level) -> Self {
         Self {
             level,
             extent: Extent::Gate,
@@ -120,6 +122,7 @@ impl Options {
             bench: None,
             handler: None,
             endpoint: None,
+            assumptions: Assumptions::default(),
         }
     }
 
@@ -159,7 +162,7 @@ impl Options {
 /// Never for a node that is not as expected: that is a failed check.
 pub fn run(host: &Host, options: &Options, desired: &Desired) -> Result<Verification> {
     let level = options.level;
-    let facts = inspect::inspect(host, &Assumptions::default(), &desired.endpoint);
+    let facts = inspect::inspect(host, &options.assumptions, &desired.endpoint);
     let look = Look { host, facts: &facts, desired };
     let probes = match desired.goal {
         Goal::Containerd => ON_CONTAINERD,
@@ -256,7 +259,8 @@ pub fn between(host: &Host, desired: &Desired) -> Vec<Check> {
 
 /// Pods by the node's own runtime, where that may be.
 fn live_pods(look: &Look<'_>, options: &Options) -> Found {
-    if !look.host.is_live() || (!options.live && !live::kubelet_is_away(look)) {
+    // A file tree is told from a node that kubelet is busy on by the rung itself.
+    if look.host.is_live() && !options.live && !live::kubelet_is_away(look) {
         return Found::just(live::not_beside_kubelet());
     }
     live::tried(look, &look.desired.endpoint, options)

@@ -176,7 +176,7 @@ fn migrated(
 
 fn verified(context: &Context, level: Level, answer: &mut Answer) -> Result<()> {
     answer.node(&context.facts());
-    let options = verify::Options::gate(level);
+    let options = verify::Options { assumptions: context.assumptions().clone(), ..verify::Options::gate(level) };
     let verification = verify::run(&context.host, &options, &context.desired)?;
     answer.set("verification", &verification);
     let failures: Vec<&Check> = verification.failures().collect();

@@ -136,6 +136,7 @@ fn entry(document: NodeDocument, file: &str) -> Result<Entry, String> {
 fn node_of(document: &NodeDocument, host: String, file: &str) -> FleetNode {
     let state = match document.kind.as_str() {
         "RunReport" if document.cut_off => NodeState::CutOff,
+        "RunReport" if is_returned(document) => NodeState::Returned,
         "RunReport" => document.outcome.map_or(NodeState::Failed, |outcome| of_outcome(outcome, document.exit_code)),
         "Plan" if document.is_blocked() => NodeState::Blocked,
         "Plan" if document.steps.is_empty() => NodeState::NoChange,
@@ -158,6 +159,12 @@ fn node_of(document: &NodeDocument, host: String, file: &str) -> FleetNode {
         traits: BTreeMap::new(),
         file: file.to_owned(),
     }
+}
+
+/// Taken back because somebody asked for it. One that failed before was taken back for that, whoever did it in the end.
+fn is_returned(document: &NodeDocument) -> bool {
+    let failed = document.steps.iter().any(|step| matches!(step.status, Some(StepStatus::Failed)));
+    document.returned && document.outcome == Some(Outcome::RolledBack) && !failed
 }
 
 fn of_outcome(outcome: Outcome, exit_code: u8) -> NodeState {

@@ -44,6 +44,8 @@ fn every_outcome_has_its_state() {
                 json!({ "exitCode": 4, "steps": [{ "id": "start", "status": "failed", "detail": "job failed" }] }),
             ),
         ),
+        ("da", run("da", "rolled-back", json!({ "exitCode": 4, "returned": true }))),
+        ("db", run("db", "rolled-back", json!({ "returned": true, "steps": [{ "id": "start", "status": "failed" }] }))),
         ("e", run("e", "stuck", json!({ "exitCode": 5 }))),
         ("f", run("f", "stuck", json!({ "cutOff": true }))),
         (
@@ -56,11 +58,14 @@ fn every_outcome_has_its_state() {
         ),
     ]);
     let states: Vec<&str> = report.nodes.iter().map(|node| node.state.word()).collect();
-    assert_eq!(states, ["migrated", "unproven", "no-change", "rolled-back", "stuck", "cut-off", "blocked"]);
+    assert_eq!(
+        states,
+        ["migrated", "unproven", "no-change", "rolled-back", "returned", "rolled-back", "stuck", "cut-off", "blocked"]
+    );
     assert_eq!(report.nodes[3].message.as_deref(), Some("start: job failed"));
-    assert_eq!(report.nodes[6].message.as_deref(), Some("kubelet-missing"));
+    assert_eq!(report.nodes[8].message.as_deref(), Some("kubelet-missing"));
     let retry: Vec<&str> = report.to_retry().map(|node| node.host.as_str()).collect();
-    assert_eq!(retry, ["b", "d", "e", "f", "g"]);
+    assert_eq!(retry, ["b", "d", "db", "e", "f", "g"]);
 }
 
 #[test]
