@@ -181,3 +181,35 @@ fn a_damaged_import_is_named_and_the_rest_still_read() {
     assert_eq!(joined.broken.len(), 1);
     assert_eq!(joined.broken[0].1.line, Some(1));
 }
+
+#[test]
+fn config_path_beside_old_registry_tables_is_no_goal() {
+    let target = CriTarget {
+        schema: 2,
+        systemd_cgroup: true,
+        sandbox_image: None,
+        cni_bin_dir: None,
+        cni_conf_dir: None,
+        settings: &[],
+    };
+    let missed = |version: &str, drop_in: &str| {
+        let main = format!(
+            "version = 2\n{IMPORT}[{R1}.registry]\nconfig_path = \"/c\"\n[{R1}.containerd.runtimes.runc]\nruntime_type = \"io.containerd.runc.v2\"\noptions.SystemdCgroup = true\n"
+        );
+        let main = if version < "2" { format!("{main}{drop_in}") } else { main };
+        let import = if version < "2" { String::new() } else { format!("version = 2\n{drop_in}") };
+        names(join(version, &[(MAIN, &main), (DROP_IN, &import)]).misses(&target))
+    };
+    let mirrors = format!("[{R1}.registry.mirrors.\"docker.io\"]\nendpoint = [\"https://m\"]\n");
+    let tls = format!("[{R1}.registry.configs.\"r:5000\".tls]\ninsecure_skip_verify = true\n");
+    for (version, drop_in, found) in [
+        ("1.7.24", &mirrors, Some(("registry.mirrors", format!("{MAIN}:9")))),
+        ("1.7.24", &tls, Some(("registry.configs", format!("{MAIN}:9")))),
+        ("2.1.9", &mirrors, Some(("registry.mirrors", format!("{DROP_IN}:3")))),
+        ("2.1.9", &tls, None),
+        ("1.4.13", &mirrors, None),
+    ] {
+        let found: Vec<_> = found.into_iter().map(|(name, place)| (name.to_owned(), place)).collect();
+        assert_eq!(missed(version, drop_in), found, "{version} {drop_in}");
+    }
+}
