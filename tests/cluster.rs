@@ -311,6 +311,8 @@ fn kubeadms_configuration_is_changed_with_the_last_node_only() {
     member.with_map();
     let alone = member.plan(&wish);
     assert_eq!(ids(&alone), ["kubelet-config-map"]);
+    // Whoever applies it when it is saved has to ask the cluster, or it looks as if nothing were left to do.
+    assert!(alone.is_about_cluster());
 
     let text = member.map().replace("cgroupfs", "systemd").replace("# ours", "# ours\nmaxPods: 50");
     member.change(MAP, |map| map["data"]["kubelet"] = json!(text));

@@ -133,6 +133,16 @@ fn what_is_around_kubelet_may_need_docker() {
             Some(Severity::Block),
         ),
         ("[Service]\nExecStartPre=/usr/local/bin/wait.sh\n", Some(Severity::Block)),
+        ("[Service]\nExecStartPre=/usr/local/bin/tidy.sh\n", Some(Severity::Warn)),
+        ("[Service]\nExecStartPre=/usr/local/bin/strict.sh\n", Some(Severity::Block)),
+        ("[Service]\nExecStartPre=/bin/sh -c \"docker rm -f kubelet; exit 0\"\n", Some(Severity::Warn)),
+        (
+            "[Service]\nExecStartPre=/bin/sh -c \"systemctl is-active docker || systemctl is-active containerd\"\n",
+            Some(Severity::Warn),
+        ),
+        ("[Service]\nExecStartPre=/usr/bin/test ! -S /var/run/docker.sock\n", Some(Severity::Warn)),
+        ("[Service]\nExecStartPre=/usr/bin/test -S /var/run/docker.sock\n", Some(Severity::Block)),
+        ("[Service]\nExecStartPre=/bin/sh -c \"/usr/bin/docker info ||true\"\n", Some(Severity::Warn)),
         ("[Service]\nExecStartPre=/usr/bin/docker info\nExecStartPre=\n", None),
         ("[Unit]\nAssertPathExists=/var/run/docker.sock\n", Some(Severity::Block)),
         ("[Unit]\nConditionPathExists=!/var/run/docker.sock\n", Some(Severity::Warn)),
@@ -143,6 +153,12 @@ fn what_is_around_kubelet_may_need_docker() {
         let plan = variant("ubuntu-kubeadm-1.23", |root| {
             tree::put(root, drop_in, lines);
             tree::put(root, "/usr/local/bin/wait.sh", "#!/bin/sh\nuntil docker info; do sleep 1; done\n");
+            tree::put(
+                root,
+                "/usr/local/bin/tidy.sh",
+                "#!/bin/sh\ncommand -v docker && docker image prune -f || true\n",
+            );
+            tree::put(root, "/usr/local/bin/strict.sh", "#!/bin/bash\nset -eu\ndocker info\n");
         });
         let found: Vec<Severity> = found(&plan, "kubelet-requires-docker").into_iter().map(|(s, _)| s).collect();
         assert_eq!(found, severity.into_iter().collect::<Vec<_>>(), "{lines}");

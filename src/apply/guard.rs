@@ -204,6 +204,12 @@ fn late(program: &str, run: &Run, made: &[String]) -> String {
     )
 }
 
+/// A timer with a time of the calendar waits for the clock to be set (`time-sync.target`), and the unit it starts, which ends what was
+/// cut off, waits for the timer: for ever, where nobody sets the clock (systemd.timer(5), "Default Dependencies"). A clock that is
+/// wrong does no harm: whoever comes too early sets the timer anew.
+const AT_BOOT: &str = "DefaultDependencies=no\nRequires=sysinit.target\nAfter=sysinit.target\nConflicts=shutdown.target\n\
+                       Before=shutdown.target\n";
+
 /// Twice, since systemd before OnClockChange= (242) forgets a single moment that the clock jumps over: it looks for the next one and finds none
 /// (src/core/timer.c, `timer_enter_waiting`). Whichever comes too early sets the timer anew.
 fn timer(run: &Run, until: &str, left: Duration) -> Result<String> {
@@ -215,6 +221,6 @@ fn timer(run: &Run, until: &str, left: Duration) -> Result<String> {
     // A clock that is years behind at a boot would say years.
     let seconds = left.min(LONGEST).as_secs().saturating_add(2);
     Ok(format!(
-        "{head}\n[Timer]\nOnCalendar={at}\nOnActiveSec={seconds}s\nAccuracySec=1s\nUnit={LATE}\n\n[Install]\nWantedBy=multi-user.target\n\n{OURS}\n"
+        "{head}{AT_BOOT}\n[Timer]\nOnCalendar={at}\nOnActiveSec={seconds}s\nAccuracySec=1s\nUnit={LATE}\n\n[Install]\nWantedBy=multi-user.target\n\n{OURS}\n"
     ))
 }

@@ -12,7 +12,7 @@ use crate::{
     checks, cluster,
     host::{Faults, Host, bundle_file, user_files},
     inspect,
-    model::{API_VERSION, Action, Assumptions, Desired, Facts, Finding, PROFILE_KEYS, Plan, Profile},
+    model::{API_VERSION, Assumptions, Desired, Facts, Finding, PROFILE_KEYS, Plan, Profile},
     plan,
     ui::Printer,
     verify::trial,
@@ -132,8 +132,7 @@ impl Context {
     /// the plan is about it too.
     pub fn go_by(&mut self, plan: &Plan) {
         self.desired.clone_from(&plan.desired);
-        let in_cluster = |action: &Action| matches!(action, Action::AwaitNode { .. } | Action::CordonNode { .. });
-        self.asks_cluster = plan.steps.iter().any(|step| in_cluster(&step.action));
+        self.asks_cluster = plan.is_about_cluster();
     }
 
     /// What is stated about the node.

@@ -1,7 +1,7 @@
 //! What kubelet.service does with Docker besides depending on its units: commands around kubelet's own, and conditions.
 //! kubelet's command line is the plan's business.
 
-use super::users::called_script;
+use super::users::{called_script, small_text};
 use crate::{
     formats::{
         mentions,
@@ -31,15 +31,42 @@ pub fn docker_uses(host: &Host, declared: &[(String, UnitFile)]) -> Vec<UnitUse>
     for (key, fails) in COMMANDS {
         for (value, path, line) in unit_file::effective(&units, "Service", key) {
             let said = mentions::in_line(&value).map(|(_, what)| what).or_else(|| mentions::asks_after(&value));
-            let said = said.map(|what| (what, Origin::unit(path, Some(line))));
-            let script = || called_script(host, &value).map(|(path, at)| (at.value.1, Origin::file(path, at.line)));
-            let Some((what, origin)) = said.or_else(script) else { continue };
+            let said = said.map(|what| (what, Origin::unit(path, Some(line)), true));
+            let script = || {
+                let (path, at) = called_script(host, &value)?;
+                let needed = line_of_script(host, &path, at.line);
+                Some((at.value.1, Origin::file(path, at.line), needed))
+            };
+            let Some((what, origin, needed)) = said.or_else(script) else { continue };
             let mut prefixes = value.chars().take_while(|c| "@-:+!|".contains(*c));
-            let forgiven = prefixes.any(|c| c == '-') || value.contains("|| true") || value.contains("|| :");
-            found.push(UnitUse { key: key.to_owned(), what, needed: fails && !forgiven, origin });
+            let needed = needed && fails && !prefixes.any(|c| c == '-') && depends(&value);
+            found.push(UnitUse { key: key.to_owned(), what, needed, origin });
         }
     }
     found
+}
+
+/// Whether a command line that uses Docker fails, or waits for ever, where Docker does not run; as far as one line tells. Who is
+/// blocked for nothing skips the check, and with it what it finds rightly.
+fn depends(line: &str) -> bool {
+    let line = line.trim_start_matches(['@', '-', ':', '+', '!', '|']);
+    waits(line) || !(line.contains("||") || has_word(line, &["if", "!", "command", "exit"]))
+}
+
+fn waits(line: &str) -> bool {
+    has_word(line, &["until", "while"])
+}
+
+fn has_word(line: &str, wanted: &[&str]) -> bool {
+    line.split(|c: char| c.is_whitespace() || ";\"'()".contains(c)).any(|word| wanted.contains(&word))
+}
+
+/// The same for a line of a script, which goes on after a command that fails unless it says otherwise.
+fn line_of_script(host: &Host, path: &str, line: u32) -> bool {
+    let text = small_text(host, path).unwrap_or_default();
+    let strict = text.lines().any(|line| line.trim_start().strip_prefix("set -").is_some_and(|how| how.contains('e')));
+    let index = usize::try_from(line).unwrap_or_default().saturating_sub(1);
+    text.lines().nth(index).is_some_and(|line| waits(line) || (strict && depends(line)))
 }
 
 /// Conditions and assertions on paths of Docker's. An empty assignment takes all of their kind back (systemd.unit(5)).

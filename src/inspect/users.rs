@@ -114,7 +114,7 @@ fn small_texts(host: &Host, place: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-fn small_text(host: &Host, path: &str) -> Option<String> {
+pub(super) fn small_text(host: &Host, path: &str) -> Option<String> {
     host.root.text_within(path, MAX_BYTES)
 }
 

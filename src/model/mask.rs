@@ -209,8 +209,10 @@ fn mask_keys(text: &str) -> String {
         let word = &rest[..rest.find(|c| !is_word(c)).unwrap_or(rest.len())];
         out.push_str(word);
         let quoted = text[..at].ends_with(['"', '\'']);
+        // The end of a path, of a URL, of a pod's name with its namespace, of an image.
+        let named = text[..at].ends_with('/');
         at += word.len();
-        let (secret, proxy) = (is_secret_key(word), is_proxy_key(word));
+        let (secret, proxy) = (is_secret_key(word) && !named, is_proxy_key(word));
         if (secret || proxy)
             && let Some((separator, length)) = value_after(&text[at..], word, quoted)
         {
@@ -260,6 +262,9 @@ fn mask_many(value: &str) -> String {
 
 /// Lengths of what lies between a key and its value, and of the value; `None` where there is no value of text.
 fn value_after(text: &str, key: &str, quoted: bool) -> Option<(usize, usize)> {
+    if is_port(text) {
+        return None;
+    }
     let after = if quoted { text.strip_prefix(['"', '\'']).unwrap_or(text) } else { text };
     let bare = after.trim_start_matches([' ', '\t']);
     let spaced = bare.len() < after.len();
@@ -276,6 +281,13 @@ fn value_after(text: &str, key: &str, quoted: bool) -> Option<(usize, usize)> {
     let length = value_length(value, quoted, shell);
     // A table is a place: its keys are looked at by themselves.
     (length > 0 && !value.starts_with('{')).then_some((text.len() - value.len(), length))
+}
+
+/// `:5000`, behind the name of a host.
+fn is_port(text: &str) -> bool {
+    let Some(port) = text.strip_prefix(':') else { return false };
+    let digits = port.find(|c: char| !c.is_ascii_digit()).unwrap_or(port.len());
+    (1..=5).contains(&digits) && !port[digits..].starts_with(is_word)
 }
 
 fn value_length(value: &str, json: bool, shell: bool) -> usize {

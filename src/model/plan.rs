@@ -166,6 +166,20 @@ impl Plan {
         self.steps.iter().any(|step| step.risk == Risk::RestartsPods)
     }
 
+    /// True when a step asks or changes something in the node's cluster.
+    pub fn is_about_cluster(&self) -> bool {
+        use Action::{AnnotateNode, AwaitNode, CordonNode, DrainNode, SetKubeletMap, UncordonNode};
+        let asks = |action: &Action| {
+            let waits = matches!(action, AwaitNode { .. } | DrainNode { .. });
+            waits
+                || matches!(
+                    action,
+                    CordonNode { .. } | UncordonNode { .. } | AnnotateNode { .. } | SetKubeletMap { .. }
+                )
+        };
+        self.steps.iter().any(|step| asks(&step.action))
+    }
+
     /// The same plan without file contents: what may be printed.
     #[must_use]
     pub fn for_reading(&self) -> Self {

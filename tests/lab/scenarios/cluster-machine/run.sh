@@ -143,7 +143,7 @@ note "drained: took ${took[drained]} s: $(steps n cordon drain stop-kubelet stop
 told "$LAB_RESULTS/drained.log"
 check "  said so before" grep -q "pods *drained first, and welcome again at the end" "$LAB_RESULTS/drained.log"
 check_fails "  and asked for no name, since no work was left on the node" grep -q "Type the node" "$LAB_RESULTS/drained.log"
-check "  and says how to do the same unasked" grep -q "castoff migrate --yes --drain --drain-force" "$LAB_RESULTS/drained.log"
+check "  and says how to do the same unasked" grep -q "castoff migrate --yes --try 10m --drain --drain-force" "$LAB_RESULTS/drained.log"
 check "it is kept" on n castoff commit
 check "kubectl get node -o wide shows containerd" bash -c '"$0" --kubeconfig "$1" get node node -o wide | grep -w Ready | grep containerd://1.6' "$CP_KUBECTL" "$CP_ADMIN_CONF"
 k get node -o wide | cut -c1-200 | sed 's/^/     /'
