@@ -39,7 +39,7 @@ impl Scratch {
         bail!("no program can be run from {}: their file systems are mounted noexec", BASES.join(" or "))
     }
 
-    fn below(base: &Path, what: &str) -> Result<Self> {
+    pub(crate) fn below(base: &Path, what: &str) -> Result<Self> {
         let dir = base.join(format!("{what}-{}", std::process::id()));
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&dir);
         made.with_context(|| format!("cannot make {}", dir.display()))?;

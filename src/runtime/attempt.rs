@@ -17,6 +17,10 @@ use std::{path::Path, time::Duration};
 /// merely starved must not be taken for a broken one.
 const LIMIT: Duration = Duration::from_secs(60);
 const CGROUPS: &str = "/sys/fs/cgroup";
+/// What a container looks at.
+const HOSTNAME: &str = "/proc/sys/kernel/hostname";
+const CGROUP: &str = "/proc/self/cgroup";
+const STATUS: &str = "/proc/self/status";
 
 /// The oldest kernel castoff's own runtime makes containers on: libcontainer 0.7 uses `mount_setattr`.
 pub const OLDEST_KERNEL: &str = "5.12";
@@ -110,51 +114,51 @@ impl<'a> Bench<'a> {
         Self { host, scratch, runner, way, next: 0 }
     }
 
-    /// A container starts, is where its cgroup says, sees its own host name, has its limits, and its exit code comes
-    /// back.
+    /// A container starts, is where its cgroup says or below, sees its own host name, has its limits, and its exit code
+    /// comes back.
     ///
     /// # Errors
     /// When it cannot be tried.
     pub fn runs(&mut self) -> Result<Came> {
-        let id = self.id();
-        let limit = |controller| self.plain(&id).limit_file(self.way.mode, controller);
-        let (memory, pids) = (limit("memory"), limit("pids"));
-        let seen = |path: &str| format!("{}{path}", bundle::HOST_CGROUPS);
-        let files =
-            ["/proc/sys/kernel/hostname", "/proc/self/cgroup", &seen(&memory), &seen(&pids), "/proc/self/status"];
-        let mut args = vec!["cat"];
-        args.extend(files);
-        let ran = self.run(&id, &args)?;
-        if ran.status != 0 {
-            return Ok(Came::Wrong { why: failure(&ran), evidence: errno(&ran).into_iter().collect() });
+        let mut seen = match self.look("")? {
+            Ok(seen) => seen,
+            Err(failed) => return Ok(failed),
+        };
+        let Some(below) = seen.below() else {
+            return Ok(seen.unlike().unwrap_or_else(|| seen.elsewhere()));
+        };
+        // With systemd's driver crun makes a cgroup `container` in the scope of a container, and before 1.8.5 has its
+        // limits there only.
+        if !below.is_empty() && seen.unlike().is_some() {
+            seen = match self.look(&below)? {
+                Ok(seen) => seen,
+                Err(failed) => return Ok(failed),
+            };
         }
-        let text = ran.text();
-        let place = self.plain(&id).cgroup();
-        let expected = [
-            (files[0], bundle::HOSTNAME.to_owned(), "its host name is not its own"),
-            (&memory, (bundle::MEMORY_MIB << 20).to_string(), "its memory is not limited"),
-            (&pids, bundle::PIDS.to_string(), "its processes are not limited"),
-            ("/proc/self/status", "NoNewPrivs:\t1".to_owned(), "it may gain privileges"),
-            ("/proc/self/status", "Seccomp:\t2".to_owned(), "it is not bound by its seccomp profile"),
-        ];
-        for (path, line, why) in expected {
-            if !text.lines().any(|seen| seen == line) {
-                let value = text.lines().map(str::trim).take(12).collect::<Vec<_>>().join(" | ");
-                let evidence = vec![Evidence { path: path.to_owned(), value, errno: None }];
-                return Ok(Came::Wrong { why: why.to_owned(), evidence });
-            }
-        }
-        if !text.lines().any(|line| line.ends_with(&place)) {
-            let value = text.lines().filter(|line| line.contains(":/")).take(3).collect::<Vec<_>>().join(" | ");
-            let evidence = vec![Evidence { path: "/proc/self/cgroup".to_owned(), value, errno: None }];
-            return Ok(Came::Wrong { why: format!("it is not in {place}"), evidence });
+        if let Some(wrong) = seen.unlike() {
+            return Ok(wrong);
         }
         let id = self.id();
         let ran = self.run(&id, &["exit", "7"])?;
         Ok(match ran.status {
-            7 => Came::Right(format!("a container ran in {place} with its limits")),
+            7 => Came::Right(format!("a container ran in {} with its limits", seen.place)),
             _ => Came::wrong(format!("an exit code of 7 came back as {}{}", ran.status, said(&ran))),
         })
+    }
+
+    /// What a container sees, with the limits at its cgroup or at one `below`; else how it failed.
+    fn look(&mut self, below: &str) -> Result<Result<Seen, Came>> {
+        let id = self.id();
+        let limit = |controller| {
+            let file = self.plain(&id).limit_file(self.way.mode, below, controller);
+            format!("{}{file}", bundle::HOST_CGROUPS)
+        };
+        let (memory, pids) = (limit("memory"), limit("pids"));
+        let ran = self.run(&id, &["cat", HOSTNAME, CGROUP, &memory, &pids, STATUS])?;
+        if ran.status != 0 {
+            return Ok(Err(Came::Wrong { why: failure(&ran), evidence: errno(&ran).into_iter().collect() }));
+        }
+        Ok(Ok(Seen { place: self.plain(&id).cgroup(), memory, pids, text: ran.text() }))
     }
 
     /// Memory over the limit ends a container, a forbidden call fails, and nothing is left.
@@ -162,26 +166,45 @@ impl<'a> Bench<'a> {
     /// # Errors
     /// When it cannot be tried.
     pub fn confines(&mut self) -> Result<Came> {
-        const KILLED: i32 = 128 + 9;
         const EPERM: i32 = 1;
+        // What goes to swap without limit ends nobody, whoever made the container.
+        let memory = if has_swap(self.host) && !self.limits_swap() {
+            "its memory was not tried: this node has swap, which its kernel does not limit (swapaccount=1)"
+        } else if let Some(wrong) = self.over_memory()? {
+            return Ok(wrong);
+        } else {
+            "over its memory it was killed"
+        };
+        let id = self.id();
+        let ran = self.run(&id, &["mkdir", "/tmp/x"])?;
+        if ran.status != EPERM || !ran.stderr.contains("mkdir") {
+            let why = format!("a forbidden system call did not fail: exit code {}{}", ran.status, said(&ran));
+            return Ok(Came::wrong(why));
+        }
+        let right = || Came::Right(format!("{memory}, a forbidden system call failed, no cgroup was left"));
+        Ok(self.left(&id).unwrap_or_else(right))
+    }
+
+    /// What is wrong when a container takes more memory than it may.
+    fn over_memory(&mut self) -> Result<Option<Came>> {
+        const KILLED: i32 = 128 + 9;
         let id = self.id();
         let ran = self.run(&id, &["alloc", &(bundle::MEMORY_MIB * 2).to_string()])?;
         if ran.status != KILLED {
             let why = format!("twice its memory did not end it: exit code {}, not {KILLED}{}", ran.status, said(&ran));
-            return Ok(Came::wrong(why));
+            return Ok(Some(Came::wrong(why)));
         }
-        if let Some(left) = self.left(&id) {
-            let evidence = vec![Evidence { path: left.clone(), value: "there".to_owned(), errno: None }];
-            return Ok(Came::Wrong { why: format!("its cgroup {left} was left behind"), evidence });
+        Ok(self.left(&id))
+    }
+
+    /// Whether the kernel limits swap: v1 shows that at the top, v2 in every other cgroup with the memory controller
+    /// (`CFTYPE_NOT_ON_ROOT`; Linux, mm/memcontrol.c).
+    fn limits_swap(&self) -> bool {
+        let there = |dir: &str, file: &str| self.host.root.exists(&format!("{dir}/{file}"));
+        match self.way.mode {
+            CgroupMode::Unified => dirs(self.host, CGROUPS).iter().any(|dir| there(dir, "memory.swap.max")),
+            _ => there(&format!("{CGROUPS}/memory"), "memory.memsw.limit_in_bytes"),
         }
-        let id = self.id();
-        let ran = self.run(&id, &["mkdir", "/tmp/x"])?;
-        Ok(match ran.status {
-            EPERM if ran.stderr.contains("mkdir") => Came::Right(
-                "over its memory it was killed, a forbidden system call failed, no cgroup was left".to_owned(),
-            ),
-            _ => Came::wrong(format!("a forbidden system call did not fail: exit code {}{}", ran.status, said(&ran))),
-        })
     }
 
     fn id(&mut self) -> String {
@@ -190,12 +213,12 @@ impl<'a> Bench<'a> {
     }
 
     fn plain<'b>(&self, id: &'b str) -> Bundle<'b> {
-        Bundle { id, args: &[], systemd: self.way.systemd }
+        Bundle { id, args: &[], systemd: self.way.systemd, swap_limit: self.limits_swap() }
     }
 
     /// Runs one container; one that takes too long is killed and taken away.
     fn run(&self, id: &str, args: &[&str]) -> Result<Ran> {
-        let made = Bundle { id, args, systemd: self.way.systemd };
+        let made = Bundle { args, ..self.plain(id) };
         let folder = self.scratch.dir().join("bundle");
         for (path, mode, content) in made.files() {
             scratch::put(&folder, &path, mode, content.as_deref())?;
@@ -218,15 +241,65 @@ impl<'a> Bench<'a> {
         ran
     }
 
-    /// The cgroup of a container, if it is still there.
-    fn left(&self, id: &str) -> Option<String> {
+    /// That the cgroup of a container is still there.
+    fn left(&self, id: &str) -> Option<Came> {
         let cgroup = self.plain(id).cgroup();
         let path = match self.way.mode {
             CgroupMode::Unified => format!("{CGROUPS}{cgroup}"),
             _ => format!("{CGROUPS}/memory{cgroup}"),
         };
-        self.host.root.exists(&path).then_some(path)
+        self.host.root.exists(&path).then(|| {
+            let why = format!("its cgroup {path} was left behind");
+            Came::Wrong { why, evidence: vec![Evidence { path, value: "there".to_owned(), errno: None }] }
+        })
     }
+}
+
+/// What a container saw of itself.
+struct Seen {
+    /// Where its cgroup should be.
+    place: String,
+    /// The files with its limits.
+    memory: String,
+    pids: String,
+    /// All of it.
+    text: String,
+}
+
+impl Seen {
+    /// What is not as it should be.
+    fn unlike(&self) -> Option<Came> {
+        let limit = (bundle::MEMORY_MIB << 20).to_string();
+        let expected = [
+            (HOSTNAME, bundle::HOSTNAME.to_owned(), "its host name is not its own"),
+            (self.memory.as_str(), limit, "its memory is not limited"),
+            (self.pids.as_str(), bundle::PIDS.to_string(), "its processes are not limited"),
+            (STATUS, "NoNewPrivs:\t1".to_owned(), "it may gain privileges"),
+            (STATUS, "Seccomp:\t2".to_owned(), "it is not bound by its seccomp profile"),
+        ];
+        let (path, _, why) = expected.into_iter().find(|(_, line, _)| !self.text.lines().any(|seen| seen == line))?;
+        let value = self.text.lines().map(str::trim).take(12).collect::<Vec<_>>().join(" | ");
+        let evidence = vec![Evidence { path: path.to_owned(), value, errno: None }];
+        Some(Came::Wrong { why: why.to_owned(), evidence })
+    }
+
+    /// Where it is below its cgroup, empty when right there; nothing when it is elsewhere.
+    fn below(&self) -> Option<String> {
+        let mut below = self.text.lines().filter_map(|line| Some(line.split_once(&self.place)?.1));
+        below.find(|below| below.is_empty() || below.starts_with('/')).map(str::to_owned)
+    }
+
+    fn elsewhere(&self) -> Came {
+        let value = self.text.lines().filter(|line| line.contains(":/")).take(3).collect::<Vec<_>>().join(" | ");
+        let evidence = vec![Evidence { path: CGROUP.to_owned(), value, errno: None }];
+        Came::Wrong { why: format!("it is not in {}", self.place), evidence }
+    }
+}
+
+/// Whether memory can go to swap. The first line is a heading.
+fn has_swap(host: &Host) -> bool {
+    let text = host.root.text("/proc/swaps").ok().flatten();
+    text.is_some_and(|text| text.lines().nth(1).is_some())
 }
 
 /// Ends and takes away the containers of a verification that was killed, by its folder.
@@ -292,31 +365,5 @@ fn said(ran: &Ran) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn kernels_that_are_too_old() {
-        for (release, enough) in [
-            ("5.10.0-32-cloud-amd64", false),
-            ("4.18.0-553.el8", false),
-            ("5.12", true),
-            ("6.1.0-50-amd64", true),
-            ("6.18.5", true),
-            ("custom", true),
-        ] {
-            assert_eq!(is_new_enough(release), enough, "{release}");
-        }
-    }
-
-    #[test]
-    fn a_runtimes_last_words() {
-        let ran = |stderr: &str| Ran { status: 1, stdout: Vec::new(), stderr: stderr.to_owned() };
-        let runc = "time=\"2026-11-29T02:59:22Z\" level=error msg=\"runc run failed: read-only file system\"\n";
-        assert_eq!(said(&ran(runc)), ": runc run failed: read-only file system");
-        assert_eq!(said(&ran("error: failed to create the container: x\n\n")), ": failed to create the container: x");
-        assert_eq!(errno(&ran("x\nprobe cat: errno 2\n")).unwrap().errno, Some(2));
-        assert_eq!(errno(&ran("runc: no\n")), None);
-        assert_eq!(failure(&ran("")), "a container could not be run: exit code 1, without a word");
-    }
-}
+#[path = "attempt_tests.rs"]
+mod tests;

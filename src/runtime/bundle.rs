@@ -26,6 +26,8 @@ pub struct Bundle<'a> {
     pub args: &'a [&'a str],
     /// Whether systemd makes the cgroup.
     pub systemd: bool,
+    /// Whether the kernel can limit its swap.
+    pub swap_limit: bool,
 }
 
 impl Bundle<'_> {
@@ -40,9 +42,10 @@ impl Bundle<'_> {
         if *systemd { format!("/castoff.slice/castoff-{id}.scope") } else { format!("/castoff/{id}") }
     }
 
-    /// The file with a limit of the container, as the host sees it, below `/sys/fs/cgroup`.
-    pub fn limit_file(&self, mode: CgroupMode, controller: &str) -> String {
-        let cgroup = self.cgroup();
+    /// The file with a limit of the container, as the host sees it, below `/sys/fs/cgroup`: at its cgroup, or at a
+    /// cgroup `below` that (`/container`).
+    pub fn limit_file(&self, mode: CgroupMode, below: &str, controller: &str) -> String {
+        let cgroup = self.cgroup() + below;
         match (mode, controller) {
             (CgroupMode::Unified, _) => format!("{cgroup}/{controller}.max"),
             (_, "memory") => format!("/memory{cgroup}/memory.limit_in_bytes"),
@@ -64,6 +67,9 @@ impl Bundle<'_> {
         args.extend(self.args);
         let kept = ["CAP_CHOWN", "CAP_KILL", "CAP_NET_BIND_SERVICE"];
         let mount = |at: &str, kind: &str, source: &str, options: &[&str]| json!({ "destination": at, "type": kind, "source": source, "options": options });
+        let limit = MEMORY_MIB << 20;
+        // Memory and swap together (runtime-spec, "Memory"). Where the kernel has no such limit, runtimes refuse one.
+        let memory = if self.swap_limit { json!({ "limit": limit, "swap": limit }) } else { json!({ "limit": limit }) };
         let namespaces = ["pid", "ipc", "uts", "mount", "network"].map(|kind| json!({ "type": kind }));
         json!({
             "ociVersion": "1.0.2",
@@ -85,7 +91,7 @@ impl Bundle<'_> {
                 "cgroupsPath": self.cgroups_path(),
                 "resources": {
                     "devices": [{ "allow": false, "access": "rwm" }],
-                    "memory": { "limit": MEMORY_MIB << 20 }, "pids": { "limit": PIDS },
+                    "memory": memory, "pids": { "limit": PIDS },
                     "cpu": { "shares": 512, "quota": 50_000, "period": 100_000 },
                 },
                 "maskedPaths": ["/proc/kcore", "/proc/keys"],
@@ -105,12 +111,15 @@ mod tests {
 
     #[test]
     fn a_bundle_knows_where_it_will_be() {
-        let bundle = |systemd| Bundle { id: "c1", args: &["exit", "0"], systemd };
+        let bundle = |systemd| Bundle { id: "c1", args: &["exit", "0"], systemd, swap_limit: systemd };
         assert_eq!(bundle(true).config()["linux"]["cgroupsPath"], "castoff.slice:castoff:c1");
         let (v1, v2) = (CgroupMode::Hybrid, CgroupMode::Unified);
-        assert_eq!(bundle(true).limit_file(v2, "memory"), "/castoff.slice/castoff-c1.scope/memory.max");
-        assert_eq!(bundle(false).limit_file(v1, "memory"), "/memory/castoff/c1/memory.limit_in_bytes");
-        assert_eq!(bundle(false).limit_file(v1, "pids"), "/pids/castoff/c1/pids.max");
+        assert_eq!(bundle(true).limit_file(v2, "", "memory"), "/castoff.slice/castoff-c1.scope/memory.max");
+        assert_eq!(bundle(false).limit_file(v1, "", "memory"), "/memory/castoff/c1/memory.limit_in_bytes");
+        assert_eq!(bundle(false).limit_file(v1, "", "pids"), "/pids/castoff/c1/pids.max");
+        assert_eq!(bundle(true).limit_file(v2, "/a", "pids"), "/castoff.slice/castoff-c1.scope/a/pids.max");
         assert_eq!(bundle(false).config()["process"]["args"], json!(["/probe", "exit", "0"]));
+        let memory = |systemd| bundle(systemd).config()["linux"]["resources"]["memory"].clone();
+        assert_eq!((memory(true)["swap"].as_u64(), memory(false)["swap"].as_u64()), (Some(MEMORY_MIB << 20), None));
     }
 }

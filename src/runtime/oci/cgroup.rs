@@ -4,7 +4,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use libcgroups::v1::util::list_subsystem_mount_points;
-use libcontainer::oci_spec::runtime::{Mount, MountBuilder};
+use libcontainer::oci_spec::runtime::{LinuxMemory, Mount, MountBuilder};
 use std::{
     fs,
     path::{Component, Path, PathBuf},
@@ -105,6 +105,26 @@ pub fn must_be_free(path: &str) -> Result<()> {
     Ok(())
 }
 
+/// Takes swap from the container at this cgroup where memory and swap together may be no more than memory alone. v2 has
+/// a limit of 0 for that, and for libcgroups 0.7 a 0 says that nothing is to be set (v2/memory.rs, `Memory::set`).
+///
+/// # Errors
+/// When the limit cannot be written.
+pub fn take_swap(path: &Path, memory: Option<&LinuxMemory>) -> Result<()> {
+    take_swap_below(Path::new(MOUNTS), path, memory)
+}
+
+fn take_swap_below(mount: &Path, path: &Path, memory: Option<&LinuxMemory>) -> Result<()> {
+    let none =
+        memory.is_some_and(|memory| memory.limit().is_some_and(|limit| limit > 0) && memory.swap() == memory.limit());
+    let Some(relative) = relative(path).filter(|_| none) else { return Ok(()) };
+    let file = mount.join(relative).join("memory.swap.max");
+    if !file.exists() {
+        return Ok(());
+    }
+    fs::write(&file, "0").with_context(|| format!("cannot write {}", file.display()))
+}
+
 /// The path below a mount; nothing for the root and for one that leads out.
 fn relative(path: &Path) -> Option<&Path> {
     let relative = path.strip_prefix("/").unwrap_or(path);
@@ -158,6 +178,32 @@ mod tests {
         assert!(is_gone(Path::new("/castoff-no-such/c1")));
         assert!(!is_gone(Path::new("/")), "the root is never gone");
         assert_eq!(relative(Path::new("/a/b")), Some(Path::new("a/b")));
+    }
+
+    #[test]
+    fn swap_is_taken_from_who_may_have_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a/c1/memory.swap.max");
+        fs::create_dir_all(dir.path().join("a/c1")).unwrap();
+        let left = |memory: serde_json::Value| {
+            let memory: LinuxMemory = serde_json::from_value(memory).unwrap();
+            fs::write(&file, "max").unwrap();
+            take_swap_below(dir.path(), Path::new("/a/c1"), Some(&memory)).unwrap();
+            fs::read_to_string(&file).unwrap()
+        };
+        assert_eq!(left(serde_json::json!({ "limit": 4096, "swap": 4096 })), "0");
+        for more in [
+            serde_json::json!({ "limit": 4096 }),
+            serde_json::json!({ "limit": 4096, "swap": 8192 }),
+            serde_json::json!({ "limit": -1, "swap": -1 }),
+            serde_json::json!({}),
+        ] {
+            assert_eq!(left(more.clone()), "max", "{more}");
+        }
+        // A kernel that does not limit swap has no such file.
+        let same: LinuxMemory = serde_json::from_value(serde_json::json!({ "limit": 1, "swap": 1 })).unwrap();
+        take_swap_below(dir.path(), Path::new("/a"), Some(&same)).unwrap();
+        assert!(!dir.path().join("a/memory.swap.max").exists());
     }
 
     #[test]

@@ -132,6 +132,8 @@ fn create(store: &Store, global: &Global, args: &Create, detach: bool) -> Result
         if let (Some((_, scope)), Some(pid)) = (&holder, container.pid()) {
             cgroup::join_scope(pid.as_raw(), scope)?;
         }
+        let resources = original.linux().as_ref().and_then(|linux| linux.resources().as_ref());
+        cgroup::take_swap(Path::new(&adapted.cgroup), resources.and_then(|limits| limits.memory().as_ref()))?;
         Ok(container)
     });
     built.context("failed to create the container").inspect_err(|_| discard(store, &args.id))
@@ -338,13 +340,15 @@ fn update(store: &Store, args: &Update) -> Result<()> {
     };
     let limits =
         ControllerOpt { resources: &resources, disable_oom_killer: false, oom_score_adj: None, freezer_state: None };
-    cgroups(&container)?.apply(&limits).context("the container's limits cannot be changed")
+    cgroups(&container)?.apply(&limits).context("the container's limits cannot be changed")?;
+    let path = container.spec().context("the container's configuration cannot be read")?.cgroup_path;
+    cgroup::take_swap(&path, resources.memory().as_ref())
 }
 
 fn bundle(global: &Global, args: &SpecArgs) -> Result<()> {
     check_id(&args.id)?;
     let words: Vec<&str> = args.args.iter().map(String::as_str).collect();
-    let bundle = Bundle { id: &args.id, args: &words, systemd: global.systemd_cgroup };
+    let bundle = Bundle { id: &args.id, args: &words, systemd: global.systemd_cgroup, swap_limit: false };
     bundle
         .files()
         .iter()
