@@ -4,10 +4,10 @@
 
 use super::{Look, Verdict};
 use crate::{
-    host::{CgroupLine, ContainerState},
+    host::{CgroupLine, Container, ContainerState, DaemonError},
     model::CgroupMode,
 };
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 pub fn running(look: &Look<'_>) -> Result<Verdict> {
     let there: Vec<String> = look
@@ -42,25 +42,36 @@ pub fn cgroup(look: &Look<'_>) -> Result<Verdict> {
     let unified = look.facts.cgroup.mode.as_ref().is_some_and(|mode| mode.value == CgroupMode::Unified);
     let (mut right, mut example) = (0, String::new());
     for container in cri.containers()?.iter().filter(|c| c.state == ContainerState::Running) {
-        let Some(pid) = cri.container_status_verbose(&container.id)?.pid else { continue };
-        let lines = look.host.procs.cgroup(pid).with_context(|| format!("container {} of pod", container.name))?;
-        let Some(path) = deciding(&lines, unified) else {
-            return Ok(Verdict::Fail(format!("process {pid} of {} is in no known cgroup", container.name)));
+        let status = match cri.container_status_verbose(&container.id) {
+            // It was removed since the list was made.
+            Err(error) if matches!(DaemonError::of(&error), Some(DaemonError::NotFound { .. })) => continue,
+            status => status?,
         };
-        if !is_systemd_path(path, &container.id) {
-            return Ok(Verdict::Fail(format!(
-                "{} runs in {path}, not in a scope below kubepods.slice",
-                container.name
-            )));
+        let Some(pid) = status.pid else { continue };
+        match placed(look, container, pid, unified) {
+            Ok(path) => {
+                right += 1;
+                example = path;
+            }
+            // It has ended since then: there is nothing to read, or the place of a process that is none any more.
+            Err(_) if !look.host.procs.exists(pid) => {}
+            Err(error) => return Err(error),
         }
-        right += 1;
-        path.clone_into(&mut example);
     }
     Ok(if right == 0 {
         Verdict::Skip("no container runs on containerd".to_owned())
     } else {
         Verdict::Pass(format!("{right} containers in scopes of systemd, such as {example}"))
     })
+}
+
+/// Where a container's process is; fails when that is no place of systemd's.
+fn placed(look: &Look<'_>, container: &Container, pid: u32, unified: bool) -> Result<String> {
+    let name = &container.name;
+    let lines = look.host.procs.cgroup(pid).with_context(|| format!("container {name} of pod"))?;
+    let path = deciding(&lines, unified).with_context(|| format!("process {pid} of {name} is in no known cgroup"))?;
+    ensure!(is_systemd_path(path, &container.id), "{name} runs in {path}, not in a scope below kubepods.slice");
+    Ok(path.to_owned())
 }
 
 /// The line that says where a process is: v2's only one; on v1 the memory controller's, which is the one that limits.
@@ -73,42 +84,17 @@ pub(crate) fn deciding(lines: &[CgroupLine], unified: bool) -> Option<&str> {
     line.map(|line| line.path.as_str())
 }
 
-/// `…/kubepods[-…].slice/…/cri-containerd-ID.scope`
+/// `…/kubepods[-…].slice/…/cri-containerd-ID.scope`. Below its scope is where crun before 1.22 has a container, and where
+/// systemd or dockerd in one move themselves on v2. Kubelet's `cgroupRoot` comes before `kubepods` in the slices' names
+/// (`kube-kubepods.slice`).
 fn is_systemd_path(path: &str, id: &str) -> bool {
+    let scope = format!("cri-containerd-{id}.scope");
     let parts: Vec<&str> = path.split('/').collect();
-    let in_kubepods = parts.iter().any(|part| part.starts_with("kubepods") && part.ends_with(".slice"));
-    in_kubepods && parts.last().is_some_and(|last| *last == format!("cri-containerd-{id}.scope"))
+    let Some(at) = parts.iter().position(|part| *part == scope) else { return false };
+    let slices = parts.iter().take(at).filter_map(|part| part.strip_suffix(".slice"));
+    slices.flat_map(|slice| slice.split('-')).any(|word| word == "kubepods")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_scope_below_kubepods_is_right() {
-        let right = "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-podab.slice/cri-containerd-c1.scope";
-        assert!(is_systemd_path(right, "c1"));
-        for wrong in [
-            "/kubepods/besteffort/podab/c1",
-            "/system.slice/containerd.service/kubepods-besteffort-podab.slice:cri-containerd:c1",
-            "/kubepods.slice/kubepods-besteffort.slice/docker-c1.scope",
-            "/system.slice/cri-containerd-c1.scope",
-            "/kubepods.slice/cri-containerd-c2.scope",
-        ] {
-            assert!(!is_systemd_path(wrong, "c1"), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn the_memory_controller_decides_on_v1() {
-        let line = |hierarchy, controllers: &[&str], path: &str| CgroupLine {
-            hierarchy,
-            controllers: controllers.iter().map(|c| (*c).to_owned()).collect(),
-            path: path.to_owned(),
-        };
-        let lines = [line(4, &["cpu"], "/a"), line(3, &["memory"], "/b"), line(0, &[], "/c")];
-        assert_eq!(deciding(&lines, false), Some("/b"));
-        assert_eq!(deciding(&lines, true), Some("/c"));
-        assert_eq!(deciding(&[], true), None);
-    }
-}
+#[path = "pods_tests.rs"]
+mod tests;

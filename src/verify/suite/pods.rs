@@ -35,23 +35,33 @@ pub(super) fn cgroup(bed: &Bed<'_>) -> Result<String> {
         deciding(&lines, bed.place.way.mode == CgroupMode::Unified).context("a container is in no known cgroup")?;
     let driver = bed.place.way.driver();
     let wrong = |why: &str| Seen::new(format!("not the {driver} cgroup driver: {why}"), &at, path);
-    let (above, last) = path.rsplit_once('/').unwrap_or_default();
     if !bed.place.way.systemd {
         let right = path.ends_with(&format!("/castoff/{}", container.id));
         let elsewhere = || wrong(&format!("a container is in {path}")).into();
         return if right { Ok(format!("{driver}: in {path}")) } else { Err(elsewhere()) };
     }
-    if !last.ends_with(&format!("-{}.scope", container.id)) {
+    let Some((above, scope)) = scope(path, &container.id) else {
         return Err(wrong(&format!("a container is in {path}, which is no scope of its own")).into());
-    }
+    };
     if !above.ends_with("/castoff.slice") {
         return Err(wrong(&format!("a container is in {path}, not in the slice of its pod")).into());
     }
-    let unit = bed.host.units.state(last)?;
+    let unit = bed.host.units.state(scope)?;
     if !unit.is_active() {
-        return Err(wrong(&format!("systemd does not know {last}")).into());
+        return Err(wrong(&format!("systemd does not know {scope}")).into());
     }
     Ok(format!("{driver}: in {path}, which systemd knows"))
+}
+
+/// The scope of a container on a path, and what is above that. crun before 1.22 has the container below it.
+fn scope<'p>(path: &'p str, id: &str) -> Option<(&'p str, &'p str)> {
+    let end = format!("-{id}.scope");
+    let start = path.find(&end)?;
+    let (scope, below) = path.split_at(start + end.len());
+    if !below.is_empty() && !below.starts_with('/') {
+        return None;
+    }
+    scope.rsplit_once('/')
 }
 
 /// Limits arrive in the kernel, and can be changed while a container runs.
@@ -184,4 +194,21 @@ pub(super) fn namespaces(bed: &Bed<'_>) -> Result<String> {
         ensure!(found == node(kind)?, "{kind} is {found} and not the node's, which was asked for");
     }
     Ok("process ids and IPC are a container's own, the pod's, or the node's, as asked".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_is_in_its_scope_or_below() {
+        let right = Some(("/castoff.slice", "cri-containerd-c1.scope"));
+        for path in ["/castoff.slice/cri-containerd-c1.scope", "/castoff.slice/cri-containerd-c1.scope/container"] {
+            assert_eq!(scope(path, "c1"), right, "{path}");
+        }
+        for wrong in ["/castoff.slice/cri-containerd-c2.scope", "/castoff.slice:cri-containerd:c1", "/a-c1.scopes", ""]
+        {
+            assert_eq!(scope(wrong, "c1"), None, "{wrong}");
+        }
+    }
 }
