@@ -699,6 +699,12 @@ fn metrics_are_replaced_as_a_whole_and_everybody_may_read_them() {
     fs::write(&config, "# gone\n").unwrap();
     node.run(&["verify", "--level", "config", "--metrics", shown]).code(0);
     assert!(read().contains("castoff_drift_files 1\n"));
+    // What cannot be read is no file that was left, and hides no run.
+    fs::remove_file(&config).unwrap();
+    fs::create_dir(&config).unwrap();
+    node.run(&["verify", "--level", "config", "--metrics", shown]).code(0);
+    assert!(read().contains("castoff_drift_files 1\n") && read().contains("castoff_runs 1\n"), "{}", read());
+    node.run(&["history"]).code(0);
     node.run(&["verify", "--level", "config", "--metrics", "/no/such/dir/x.prom"]).code(1).silent().error(&["metrics"]);
 }
 

@@ -45,7 +45,7 @@ impl Store<'_> {
             let downtime = timing::forward(&entries);
             let holds = matches!(state, RunState::Applied | RunState::Committed);
             // Only the newest state that holds can have drifted; older ones were meant to be replaced.
-            let drift = if holds && newest_applied { self.drift(&plan)? } else { Vec::new() };
+            let drift = if holds && newest_applied { self.drift(&plan) } else { Vec::new() };
             newest_applied &= !holds;
             summaries.push(RunSummary {
                 backup_bytes: self.backup_bytes(&run),
@@ -62,16 +62,18 @@ impl Store<'_> {
         Ok(summaries)
     }
 
-    /// Files that no longer are as a plan left them.
-    fn drift(&self, plan: &Plan) -> Result<Vec<String>> {
+    /// Files that no longer are as a plan left them. One that cannot be read is none that was left: a directory may be in
+    /// its place, or too much in it.
+    fn drift(&self, plan: &Plan) -> Vec<String> {
         let mut drift = Vec::new();
         for step in &plan.steps {
             let Action::WriteFile { path, after, .. } = &step.action else { continue };
-            if self.host().root.read(path)?.is_none_or(|read| read.digest() != after.digest) {
+            let read = self.host().root.read(path).ok().flatten();
+            if read.is_none_or(|read| read.digest() != after.digest) {
                 drift.push(path.clone());
             }
         }
-        Ok(drift)
+        drift
     }
 
     /// A run's report, or for a run that was cut off what its journal tells so far.

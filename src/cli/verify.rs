@@ -82,11 +82,11 @@ fn need_a_node(args: &VerifyArgs, context: &Context) -> Result<()> {
 /// Writes what a monitoring system wants to know: the verification, and where the newest run stands.
 fn write_metrics(context: &Context, verification: &Verification, path: &Path) -> Result<()> {
     let store = Store::new(&context.host);
-    // A history that cannot be read is no reason to be silent about the node.
-    let history = store.history().unwrap_or_default();
-    let newest = history.first().and_then(|run| store.find(Some(&run.run)).ok());
+    // A history that cannot be read is no reason to be silent about the node, and none to say that there was no run.
+    let history = store.history().ok();
+    let newest = history.as_ref().and_then(|runs| store.find(Some(&runs.first()?.run)).ok());
     let last = newest.and_then(|run| store.report_or_so_far(&run).ok());
     let time = context.host.clock.now();
-    let of = report::MetricsOf { verification, time: &time, history: &history, last: last.as_ref() };
+    let of = report::MetricsOf { verification, time: &time, history: history.as_deref(), last: last.as_ref() };
     user_files::replace(path, report::metrics(of).as_bytes(), 0o644).context("cannot write the metrics")
 }

@@ -11,8 +11,8 @@ pub struct MetricsOf<'a> {
     pub verification: &'a Verification,
     /// When it ended: RFC 3339, UTC.
     pub time: &'a str,
-    /// Every run, the newest first.
-    pub history: &'a [RunSummary],
+    /// Every run, the newest first; absent where the runs cannot be read.
+    pub history: Option<&'a [RunSummary]>,
     /// The newest run's report; absent where there was no run or its report cannot be read.
     pub last: Option<&'a RunReport>,
 }
@@ -114,14 +114,15 @@ fn verification(page: &mut Page, of: MetricsOf<'_>) {
 }
 
 fn runs(page: &mut Page, of: MetricsOf<'_>) {
-    page.single("castoff_runs", "Runs that castoff keeps on this node.", Some(of.history.len()));
-    let drift = of.history.iter().map(|run| run.drift.len()).sum::<usize>();
+    let Some(history) = of.history else { return };
+    page.single("castoff_runs", "Runs that castoff keeps on this node.", Some(history.len()));
+    let drift = history.iter().map(|run| run.drift.len()).sum::<usize>();
     page.single(
         "castoff_drift_files",
         "Files that are no longer as the newest run that holds has left them.",
         Some(drift),
     );
-    let Some(newest) = of.history.first() else { return };
+    let Some(newest) = history.first() else { return };
     let name = "castoff_last_run_state";
     page.metric(name, "Where the newest run stands: 1 for that state.");
     for state in ["dirty", "applied", "committed", "rolled-back", "stuck"] {
@@ -211,7 +212,7 @@ mod tests {
         let of = MetricsOf {
             verification: &verification,
             time: "2026-01-01T00:00:01.500Z",
-            history: &history,
+            history: Some(&history),
             last: Some(&report),
         };
         let page = metrics(of);
@@ -233,16 +234,21 @@ mod tests {
         well_formed(&page);
         // Kept: nothing waits any more.
         let kept = [run(RunState::Committed)];
-        assert!(!metrics(MetricsOf { history: &kept, ..of }).contains("commit_deadline"));
+        assert!(!metrics(MetricsOf { history: Some(&kept), ..of }).contains("commit_deadline"));
     }
 
     #[test]
     fn a_node_without_runs_has_metrics_too() {
         let verification = verification(Vec::new());
-        let page = metrics(MetricsOf { verification: &verification, time: "never", history: &[], last: None });
+        let of = MetricsOf { verification: &verification, time: "never", history: Some(&[]), last: None };
+        let page = metrics(of);
         assert!(page.contains("castoff_verify_ok{level=\"config\"} 1\n") && page.contains("castoff_runs 0\n"));
         assert!(!page.contains("timestamp") && !page.contains("last_run"));
         well_formed(&page);
+        // Runs that cannot be read are not runs that are not there.
+        let unknown = metrics(MetricsOf { history: None, ..of });
+        assert!(unknown.contains("castoff_verify_ok") && !unknown.contains("castoff_runs"), "{unknown}");
+        assert!(!unknown.contains("castoff_drift_files"), "{unknown}");
     }
 
     /// Each metric is described once, right before all of its samples; no sample is there twice.
