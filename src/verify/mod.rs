@@ -178,7 +178,7 @@ pub fn run(host: &Host, options: &Options, desired: &Desired) -> Result<Verifica
         let these = probes.iter().filter(|(_, needs, _)| *needs == at);
         checks.extend(these.map(|probe| ask(&look, probe)));
         if at == Level::Runtime && facts.kubelet.installed {
-            checks.extend(reference::rungs(&look, options.systemd(host)));
+            checks.extend(reference::rungs(&look, &[], options.systemd(host)));
         }
         if at == Level::Cri
             && desired.goal == Goal::Containerd
@@ -229,9 +229,9 @@ fn alone(checks: &[Check]) -> CheckStatus {
 pub fn before(host: &Host, facts: &Facts, plan: &Plan) -> Vec<Check> {
     let look = Look { host, facts, desired: &plan.desired };
     let options = Options::gate(Level::Cri);
-    let mut checks = reference::rungs(&look, options.systemd(host));
+    let files = if plan.goal == Goal::Containerd { trial::files_of(facts, plan) } else { Vec::new() };
+    let mut checks = reference::rungs(&look, &files, options.systemd(host));
     if plan.goal == Goal::Containerd {
-        let files = trial::files_of(facts, plan);
         let found = shadow::rung(&look, files, &options, alone(&checks));
         checks.extend(found.checks);
     }

@@ -1,10 +1,11 @@
 //! Rungs 1 and 2: the same containers through castoff's own runtime and through the node's. Where both fail it is the
 //! kernel, its cgroups or a privilege; where only the node's does, it is that runtime.
 
-use super::{Look, leaks};
+use super::{Look, leaks, trial};
 use crate::{
+    formats::containerd::{Effective, Release},
     host::scratch::{self, Scratch},
-    model::{CgroupMode, Check, CheckStatus, Rung},
+    model::{CgroupMode, Check, CheckStatus, Facts, Rung, Sourced},
     runtime::attempt::{Bench, Came, OLDEST_KERNEL, Runner, Way, abandon, is_new_enough, tidy},
 };
 use anyhow::Result;
@@ -20,8 +21,8 @@ const TASKS: [Task; 2] = [
     ("reference-confines", "runc-confines", |bench| bench.confines()),
 ];
 
-/// Both rungs.
-pub(crate) fn rungs(look: &Look<'_>, systemd: bool) -> Vec<Check> {
+/// Both rungs. `files` (path and content) stand in the place of the node's.
+pub(crate) fn rungs(look: &Look<'_>, files: &[(String, String)], systemd: bool) -> Vec<Check> {
     let skip = |why: String| {
         TASKS
             .iter()
@@ -47,8 +48,8 @@ pub(crate) fn rungs(look: &Look<'_>, systemd: bool) -> Vec<Check> {
         return skip("the kernel's cgroups are not known".to_owned());
     };
     let way = Way { mode, systemd };
-    let named = node_runtime(look);
-    let runc = look.host.procs.find(named).map(|_| Runner::other(named));
+    let named = node_runtime(look.facts, files);
+    let runc = look.host.procs.find(&named).map(|_| Runner::other(&named));
     let _alone = match leaks::alone(look.host, way) {
         Ok(held) => held,
         Err(error) => return skip(format!("{error:#}")),
@@ -56,7 +57,7 @@ pub(crate) fn rungs(look: &Look<'_>, systemd: bool) -> Vec<Check> {
     sweep(look, &reference, runc.as_ref());
     match Scratch::new(SCRATCH) {
         Ok(scratch) => {
-            let found = tasks(look, &scratch, &reference, runc.as_ref(), way);
+            let found = tasks(look, &scratch, (&reference, runc.as_ref(), named.as_str()), way);
             tidy(look.host, way);
             found
         }
@@ -74,7 +75,13 @@ fn sweep(look: &Look<'_>, reference: &Runner, runc: Option<&Runner>) {
     }
 }
 
-fn tasks(look: &Look<'_>, scratch: &Scratch, reference: &Runner, runc: Option<&Runner>, way: Way) -> Vec<Check> {
+/// Every task by castoff's runtime and by the node's, which goes by this name.
+fn tasks(
+    look: &Look<'_>,
+    scratch: &Scratch,
+    (reference, runc, named): (&Runner, Option<&Runner>, &str),
+    way: Way,
+) -> Vec<Check> {
     let release = look.host.kernel.release().unwrap_or_default();
     let mut found = Vec::new();
     for (reference_id, runc_id, task) in TASKS {
@@ -88,7 +95,7 @@ fn tasks(look: &Look<'_>, scratch: &Scratch, reference: &Runner, runc: Option<&R
         let theirs = runc.map(timed);
         let came = |timed: &Option<(Came, Duration)>| timed.as_ref().map(|(came, _)| came.clone());
         let took = |timed: Option<(Came, Duration)>| timed.map(|(_, took)| took).unwrap_or_default();
-        let (named, needed) = (node_runtime(look), look.facts.containerd.installed);
+        let needed = look.facts.containerd.installed;
         let judged = Judged { reference_id, runc_id, runc, named, needed, way, release: &release };
         let (first, second) = judged.verdict(came(&ours).as_ref(), came(&theirs).as_ref());
         found.push(first.took(took(ours)));
@@ -97,13 +104,33 @@ fn tasks(look: &Look<'_>, scratch: &Scratch, reference: &Runner, runc: Option<&R
     found
 }
 
-/// The program containerd starts for a pod: its handler's `BinaryName`, else runc.
-fn node_runtime<'a>(look: &'a Look<'_>) -> &'a str {
-    let containerd = &look.facts.containerd;
-    let default = containerd.default_runtime.as_ref().map_or("runc", |name| name.value.as_str());
-    let handler = containerd.handlers.iter().find(|handler| handler.name == default);
-    let named = handler.and_then(|handler| handler.binary_name.as_ref()).map(|name| name.value.as_str());
-    named.filter(|name| !name.is_empty()).unwrap_or("runc")
+/// The program containerd starts for a pod: the `BinaryName` of its default handler, else runc. What `files` have counts
+/// before what the node has: the runtime that is to run the pods is the one to be tried.
+fn node_runtime(facts: &Facts, files: &[(String, String)]) -> String {
+    let containerd = &facts.containerd;
+    planned(facts, files).unwrap_or_else(|| {
+        let default = containerd.default_runtime.as_ref().map_or("runc", |name| name.value.as_str());
+        let handler = containerd.handlers.iter().find(|handler| handler.name == default);
+        program(handler.and_then(|handler| handler.binary_name.clone()))
+    })
+}
+
+/// The same by these files, joined with those that stay; nothing where there are none, or containerd could not read them.
+fn planned(facts: &Facts, files: &[(String, String)]) -> Option<String> {
+    let containerd = &facts.containerd;
+    let main = containerd.config_path.as_ref().map_or(trial::CONFIG, |path| path.value.as_str());
+    let release = containerd.version.as_ref().and_then(|version| Release::parse(&version.value));
+    let mut texts = facts.texts.clone();
+    texts.extend(files.iter().cloned());
+    let config = Effective::join(main, release.unwrap_or_default(), &texts).ok().filter(|_| !files.is_empty())?;
+    let default = config.default_runtime();
+    let default = default.as_ref().map_or("runc", |name| name.value.as_str());
+    let handler = config.handlers().into_iter().find(|handler| handler.name == default);
+    Some(program(handler.and_then(|handler| handler.binary_name)))
+}
+
+fn program(named: Option<Sourced<String>>) -> String {
+    named.map(|name| name.value).filter(|name| !name.is_empty()).unwrap_or_else(|| "runc".to_owned())
 }
 
 /// What a verdict is made with.
@@ -228,7 +255,7 @@ pub(super) fn culprit(why: &str, other: &str, way: Way) -> Option<(&'static str,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Evidence;
+    use crate::model::{Evidence, HandlerFacts, Origin};
 
     const WAY: Way = Way { mode: CgroupMode::Unified, systemd: true };
 
@@ -248,6 +275,44 @@ mod tests {
         let (reference_id, runc_id, release) = ("reference-runs", "runc-runs", "5.10.0");
         Judged { reference_id, runc_id, runc: Some(&runc), named: "runc", needed: true, way: WAY, release }
             .verdict(ours, theirs)
+    }
+
+    #[test]
+    fn the_runtime_that_is_planned_is_the_one_to_be_tried() {
+        let file = |default: &str, more: &str| {
+            let plugin = "[plugins.'io.containerd.grpc.v1.cri'.containerd";
+            let table = |name: &str| format!("{plugin}.runtimes.{name}]\nruntime_type = 'io.containerd.runc.v2'\n");
+            format!(
+                "version = 2\n{plugin}]\ndefault_runtime_name = '{default}'\n{}{}{more}",
+                table("runc"),
+                table(default)
+            )
+        };
+        let main = |text: String| vec![(trial::CONFIG.to_owned(), text)];
+        let option = |name: &str, value: &str| {
+            format!(
+                "[plugins.'io.containerd.grpc.v1.cri'.containerd.runtimes.{name}.options]\nBinaryName = '{value}'\n"
+            )
+        };
+        let mut facts = Facts::empty(true);
+        assert_eq!(node_runtime(&facts, &[]), "runc");
+        facts.containerd.handlers = vec![HandlerFacts {
+            name: "runc".to_owned(),
+            origin: Origin::path(trial::CONFIG),
+            runtime_type: None,
+            binary_name: Some(Sourced::new("/gone/runc".to_owned(), Origin::path(trial::CONFIG))),
+            systemd_cgroup: None,
+        }];
+        assert_eq!(node_runtime(&facts, &[]), "/gone/runc");
+        // Docker's `default-runtime`, carried over; and a plan without the program that is gone.
+        assert_eq!(node_runtime(&facts, &main(file("crun", &option("crun", "/usr/bin/crun")))), "/usr/bin/crun");
+        assert_eq!(node_runtime(&facts, &main(file("crun", ""))), "runc");
+        // An imported file that the plan leaves alone counts; a plan that nobody can read does not.
+        let import = "/etc/containerd/conf.d/x.toml".to_owned();
+        let importing = format!("version = 2\nimports = ['{import}']\n");
+        facts.texts.insert(import, file("crun", &option("crun", "/opt/crun")));
+        assert_eq!(node_runtime(&facts, &main(importing)), "/opt/crun");
+        assert_eq!(node_runtime(&facts, &main("[".to_owned())), "/gone/runc");
     }
 
     #[test]
