@@ -3,6 +3,7 @@
 use super::{Bed, Seen, Unfit, bed::Ctr};
 use crate::host::{ContainerSpec, PodSpec, Security, Share};
 use anyhow::{Context as _, Result, bail, ensure};
+use std::net::Ipv4Addr;
 
 /// What the workload answers on its port.
 const ANSWER: &str = "castoff\n";
@@ -62,12 +63,21 @@ pub(super) fn beside_loopback<'a>(bed: &Bed<'a>, name: &str) -> Result<Ctr<'a>> 
     Ok(container)
 }
 
+/// The address to be tried. The workload serves and dials on IPv4 (`probe/main.rs`).
+fn ipv4(ips: Vec<String>) -> Result<String> {
+    ensure!(!ips.is_empty(), "a pod has no address");
+    let all = ips.join(", ");
+    let ip = ips.into_iter().find(|ip| ip.parse::<Ipv4Addr>().is_ok());
+    ip.ok_or_else(|| {
+        Unfit(format!("pods have IPv6 addresses only here ({all}), which castoff's workload does not speak")).into()
+    })
+}
+
 /// A pod has an address and a host name of its own, and answers on them.
 pub(super) fn pod(bed: &Bed<'_>) -> Result<String> {
     needs_cni(bed)?;
     let pod = bed.pod(own(bed, "network")).context("no pod with a network of its own can be run")?;
-    let ip = bed.cri.sandbox_status_verbose(&pod.id)?.ips.into_iter().find(|ip| ip.contains('.'));
-    let ip = ip.context("a pod has no IPv4 address")?;
+    let ip = ipv4(bed.cri.sandbox_status_verbose(&pod.id)?.ips)?;
     let server = pod.start(&bed.running("serve", &["serve", &PORT.to_string()]))?;
     server.says("listening")?;
     ensure!(server.ask(&["uname"])? == "castoff-probe\n", "its host name is another");
@@ -99,4 +109,18 @@ pub(super) fn port(bed: &Bed<'_>) -> Result<String> {
     }
     // Which plugins a network has is its owner's choice.
     bail!(Unfit(format!("the pod network maps no ports (exit code {})", heard.code)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pods_without_ipv4_are_not_at_fault() {
+        let of = |ips: &[&str]| ipv4(ips.iter().map(|ip| (*ip).to_owned()).collect());
+        assert_eq!(of(&["fd00::a", "10.1.2.3"]).unwrap(), "10.1.2.3");
+        assert!(of(&["fd00::a"]).unwrap_err().is::<Unfit>());
+        assert!(of(&["::ffff:10.1.2.3"]).unwrap_err().is::<Unfit>());
+        assert!(!of(&[]).unwrap_err().is::<Unfit>());
+    }
 }
