@@ -110,6 +110,34 @@ fn both() -> Vec<Runtime> {
 
 #[test]
 #[ignore = "needs root and the runc of tests/containerd/fetch.sh"]
+fn a_signal_that_ends_nobody_changes_no_state() {
+    for runtime in both() {
+        let running = Running::created(&runtime, Bundle::new(&["pause"]));
+        running.ok(&["kill"], &["WINCH"]);
+        running.becomes("created");
+        running.ok(&["start"], &[]);
+        running.becomes("running");
+        running.ok(&["pause"], &[]);
+        running.ok(&["kill"], &["WINCH"]);
+        running.becomes("paused");
+        running.ok(&["resume"], &[]);
+        running.becomes("running");
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_poststop_hook_that_fails_keeps_no_container() {
+    let runtime = Runtime::castoff();
+    let hooks = json!({ "poststop": [{ "path": "/bin/false" }] });
+    let running = Running::created(&runtime, Bundle::new(&["pause"]).with("/hooks", hooks));
+    running.ok(&["delete"], &["--force"]);
+    let gone = running.call(&["state"], &[]);
+    assert!(gone.code != 0 && gone.err.contains("does not exist"), "{}", gone.err);
+}
+
+#[test]
+#[ignore = "needs root and the runc of tests/containerd/fetch.sh"]
 fn a_container_lives_and_ends_as_its_caller_says() {
     for runtime in both() {
         let running = Running::created(&runtime, Bundle::new(&["pause"]));

@@ -44,7 +44,9 @@ pub fn compile(profile: &LinuxSeccomp) -> Result<Filters> {
     let mut by_action: BTreeMap<u32, (SeccompAction, Rules)> = BTreeMap::new();
     let mut unknown = Vec::new();
     for rule in profile.syscalls().iter().flatten() {
-        let wanted = action(rule.action(), rule.errno_ret().or(profile.default_errno_ret()))?;
+        // `defaultErrnoRet` is the default action's alone: a rule without an error of its own means EPERM (runtime-spec
+        // 1.1, "Seccomp"; runc, `getAction`).
+        let wanted = action(rule.action(), rule.errno_ret())?;
         if wanted == default {
             continue;
         }
@@ -177,6 +179,23 @@ mod tests {
         assert_eq!(filters.programs.len(), 2);
         assert_eq!(filters.unknown, ["no_such_call"]);
         assert_eq!(filters.flags, 0);
+    }
+
+    #[test]
+    fn the_default_error_is_not_that_of_a_rule() {
+        let of = |rule: Value| {
+            let profile =
+                profile(json!({ "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 38, "syscalls": [rule] }));
+            compile(&profile).unwrap()
+        };
+        let rule = json!({ "names": ["mkdir"], "action": "SCMP_ACT_ERRNO" });
+        let with = |errno: u32| {
+            let mut rule = rule.clone();
+            rule["errnoRet"] = errno.into();
+            of(rule)
+        };
+        assert_eq!(of(rule.clone()), with(EPERM));
+        assert_ne!(of(rule.clone()), with(38));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::{
 use anyhow::{Context as _, Result, bail};
 use libcgroups::common::{AnyCgroupManager, CgroupConfig, CgroupManager as _, ControllerOpt, create_cgroup_manager};
 use libcontainer::{
-    container::{Container, builder::ContainerBuilder},
+    container::{Container, ContainerStatus, builder::ContainerBuilder},
     error::LibcontainerError,
     oci_spec::runtime::{LinuxResources, Process, Spec},
     signal::Signal,
@@ -203,27 +203,45 @@ fn state(store: &Store, id: &str) -> Result<()> {
 
 fn kill(store: &Store, args: &Kill) -> Result<()> {
     let mut container = load(store, &args.id)?;
-    let signal = signal(&args.signal)?;
+    let (number, signal) = signal(&args.signal)?;
     if !container.can_kill() && !args.all {
         bail!("container not running");
     }
+    let before = container.status();
     let killed = container.kill(signal, args.all);
     // systemd takes the scope away as soon as it is empty, and a shim asks for `--all` after the end: as with runc,
     // nobody is left to be killed then. With an error containerd would wait for the end forever.
     if killed.is_err() && args.all && container.spec().is_ok_and(|config| cgroup::is_gone(&config.cgroup_path)) {
         return Ok(());
     }
-    killed.with_context(|| format!("failed to send {} to the container", args.signal))
+    killed.with_context(|| format!("failed to send {} to the container", args.signal))?;
+    // libcontainer takes any signal for the end, and who did not end of it for running: a container that was created
+    // could not be started any more. One that has ended is seen to have no process.
+    if stays(before, number, args.all) {
+        container.set_status(before).save().context("the container's state cannot be kept")?;
+    }
+    Ok(())
+}
+
+/// Whether a container that lives on after a signal has the status that it had. libcontainer thaws who is to hear a
+/// signal to all, and on v1 who is to be killed.
+const fn stays(before: ContainerStatus, signal: i32, all: bool) -> bool {
+    let kills = signal == nix::libc::SIGKILL;
+    match before {
+        ContainerStatus::Created => !kills,
+        ContainerStatus::Paused => !kills && !all,
+        _ => false,
+    }
 }
 
 /// By number, or by name with or without SIG.
-fn signal(word: &str) -> Result<Signal> {
+fn signal(word: &str) -> Result<(i32, Signal)> {
     let number = word.parse::<i32>().ok().or_else(|| {
         let name = word.to_ascii_uppercase();
         let name = if name.starts_with("SIG") { name } else { format!("SIG{name}") };
         name.parse::<nix::sys::signal::Signal>().ok().map(|signal| signal as i32)
     });
-    let signal = number.and_then(|number| Signal::try_from(number).ok());
+    let signal = number.and_then(|number| Some((number, Signal::try_from(number).ok()?)));
     signal.with_context(|| format!("unknown signal {word:?}"))
 }
 
@@ -243,7 +261,7 @@ fn delete(store: &Store, args: &Delete) -> Result<()> {
             tracing::warn!("{scope} is not stopped: {error:#}");
         }
     }
-    store.forget(&args.id)
+    store.remove(&args.id)
 }
 
 /// Deletes a container. Its last processes may still be dying, and its cgroup cannot go before them.
@@ -257,6 +275,12 @@ fn remove(container: &mut Container, force: bool) -> Result<()> {
                     cgroup::clear_inside(&config.cgroup_path);
                 }
                 clock.sleep(PAUSE);
+            }
+            // Its processes and its cgroup are gone by then. "The runtime MUST log a warning, but the remaining hooks and
+            // lifecycle continue as if the hook had succeeded" (runtime-spec 1.0, "Lifecycle").
+            Err(LibcontainerError::Hook(error)) => {
+                tracing::warn!("a poststop hook failed: {error}");
+                return Ok(());
             }
             result => return Ok(result?),
         }
@@ -394,6 +418,16 @@ mod tests {
             assert!(signal(word).is_ok(), "{word}");
         }
         assert_eq!(signal("SIGWHAT").unwrap_err().to_string(), "unknown signal \"SIGWHAT\"");
+    }
+
+    #[test]
+    fn a_signal_that_ends_nobody_changes_no_state() {
+        const TERM: i32 = 15;
+        const KILL: i32 = 9;
+        assert!(stays(ContainerStatus::Created, TERM, false) && stays(ContainerStatus::Created, TERM, true));
+        assert!(stays(ContainerStatus::Paused, TERM, false) && !stays(ContainerStatus::Paused, TERM, true));
+        assert!(!stays(ContainerStatus::Running, TERM, false));
+        assert!(!stays(ContainerStatus::Created, KILL, false) && !stays(ContainerStatus::Paused, KILL, false));
     }
 
     #[test]
