@@ -233,3 +233,19 @@ fn install_takes_a_built_archive_whose_checksum_is_right() {
     assert!(said(&install(&archive)).contains("no archive with a castoff in it"));
     assert!(said(&install(&folder.path().join("none"))).contains("there is no archive"));
 }
+
+/// Another directory than Debian's: the page takes back every line of the unit that names that one, and the unit may write
+/// to one that belongs to the exporter's user.
+#[test]
+fn the_page_of_metrics_changes_every_line_that_names_the_collectors_directory() {
+    let unit = fs::read_to_string(base().join("packaging/castoff-verify.service")).unwrap();
+    let page = fs::read_to_string(base().join("docs/metrics.md")).unwrap();
+    let lines = unit.lines().filter(|line| line.contains("/var/lib/prometheus/node-exporter"));
+    let keys: Vec<&str> = lines.map(|line| line.split_once('=').unwrap().0).collect();
+    assert_eq!(keys, ["ConditionPathIsDirectory", "ExecStart", "ReadWritePaths"]);
+    for key in keys {
+        assert!(page.contains(&format!("\n{key}=\n{key}=")), "{key}");
+    }
+    let rights = unit.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet=")).unwrap();
+    assert!(rights.split(' ').any(|right| right == "CAP_DAC_OVERRIDE"), "{rights}");
+}
