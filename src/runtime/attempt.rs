@@ -297,7 +297,7 @@ impl Seen {
 }
 
 /// Whether memory can go to swap. The first line is a heading.
-fn has_swap(host: &Host) -> bool {
+pub fn has_swap(host: &Host) -> bool {
     let text = host.root.text("/proc/swaps").ok().flatten();
     text.is_some_and(|text| text.lines().nth(1).is_some())
 }

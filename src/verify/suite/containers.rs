@@ -1,7 +1,10 @@
 //! Containers: their life, commands in them, their logs, figures and ends.
 
 use super::{Bed, Seen, Unfit, bed::LABEL};
-use crate::host::{ContainerSpec, ContainerState, ContainerStatus, CriApi, DaemonError, Stats, StatsOf, scratch};
+use crate::{
+    host::{ContainerSpec, ContainerState, ContainerStatus, CriApi, DaemonError, Stats, StatsOf, scratch},
+    runtime::attempt,
+};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::time::Duration;
 
@@ -179,7 +182,12 @@ fn over_memory(bed: &Bed<'_>) -> Result<()> {
     while container.status()?.reason != "OOMKilled" && !late() {
         bed.host.clock.sleep(Duration::from_millis(20));
     }
-    ended(&container.status()?, 137, "OOMKilled")
+    let status = container.status()?;
+    // containerd limits swap too, but not every release does, and not every kernel can.
+    if status.exit_code == 0 && attempt::has_swap(bed.host) {
+        bail!(Unfit("this node has swap, and containers here may use it".to_owned()));
+    }
+    ended(&status, 137, "OOMKilled")
 }
 
 /// What the runtime itself measures of pods. Few do.

@@ -73,16 +73,24 @@ pub(super) fn limits(bed: &Bed<'_>) -> Result<String> {
     let pid = container.pid()?;
     let lines = bed.host.procs.cgroup(pid)?;
     let unified = bed.place.way.mode == CgroupMode::Unified;
-    let file = |controller: &str, v1: &str, v2: &str| -> Result<String> {
-        let path = if unified {
-            let line = lines.iter().find(|line| line.hierarchy == 0).context("it is in no cgroup")?;
-            format!("/sys/fs/cgroup{}/{v2}", line.path)
-        } else {
-            let line = lines.iter().find(|line| line.controllers.iter().any(|name| name == controller));
-            format!("/sys/fs/cgroup/{controller}{}/{v1}", line.context("it is in no cgroup")?.path)
-        };
+    let text = |path: String| -> Result<String> {
         let text = bed.host.root.text(&path)?.with_context(|| format!("there is no {path}"))?;
         Ok(text.trim().to_owned())
+    };
+    let file = |controller: &str, v1: &str, v2: &str| -> Result<String> {
+        if !unified {
+            let line = lines.iter().find(|line| line.controllers.iter().any(|name| name == controller));
+            return text(format!("/sys/fs/cgroup/{controller}{}/{v1}", line.context("it is in no cgroup")?.path));
+        }
+        let own = &lines.iter().find(|line| line.hierarchy == 0).context("it is in no cgroup")?.path;
+        if let Some((above, scope)) = scope(own, &container.id) {
+            let limit = text(format!("/sys/fs/cgroup{above}/{scope}/{v2}"))?;
+            // crun before 1.8.5 has limited nothing but what is below.
+            if limit != "100" && !limit.starts_with("max") {
+                return Ok(limit);
+            }
+        }
+        text(format!("/sys/fs/cgroup{own}/{v2}"))
     };
     let memory = || file("memory", "memory.limit_in_bytes", "memory.max");
     let is = |found: String, wanted: &str, what: &str| {
