@@ -229,7 +229,7 @@ fn a_configuration_is_converted_and_taken_back() {
     let (tree, text) = (tree::snapshot(node.path()), fs::read_to_string(&config).unwrap());
     // runtime_engine has no place in version 3: the line is named and nothing is written.
     let refused = node.unchanged(&["convert", "--to", "3", "--yes"]).code(3).error(&["config-not-editable"]);
-    assert!(refused.err.contains("/etc/containerd/config.toml:23"), "{refused:#?}");
+    assert!(refused.err.contains("/etc/containerd/config.toml:22"), "{refused:#?}");
     node.unchanged(&["convert", "--to", "5"]).code(64).silent().error(&["2..=4"]);
     node.unchanged(&["convert", "--to", "2", "/etc/no.toml", "--yes"]).code(3).error(&["/etc/no.toml"]);
     node.unchanged(&["convert", "--to", "2"]).code(64).error(&["--yes"]);
@@ -246,6 +246,46 @@ fn a_configuration_is_converted_and_taken_back() {
     assert_eq!(fs::read_to_string(&config).unwrap(), text);
     let after = tree::snapshot(node.path());
     assert!(tree::diff(&tree, &after).lines().all(|line| line.contains("/var/lib/castoff")), "only the journal is new");
+}
+
+const MAIN: &str = "/etc/containerd/config.toml";
+const NVIDIA: &str = "/etc/containerd/conf.d/99-nvidia.toml";
+const MAIN_2: &str = "version = 2\nimports = [\"/etc/containerd/conf.d/*.toml\"]\n";
+
+#[test]
+fn a_configuration_that_cannot_be_read_is_not_converted() {
+    for (path, bytes) in
+        [(MAIN, &b"version = 2\n[oops\n"[..]), (MAIN, &b"version = 2 # \xff\n"[..]), (NVIDIA, &b"version =\n"[..])]
+    {
+        let node = Node::new("nvidia-conf-d-2.1");
+        tree::put(node.path(), MAIN, MAIN_2);
+        tree::put(node.path(), path, bytes);
+        node.unchanged(&["convert", "--to", "3", "--yes"]).code(3).error(&["file-unreadable", path]);
+        node.unchanged(&["convert", "--to", "3", "--check"]).code(3);
+    }
+    let node = Node::new("nvidia-conf-d-2.1");
+    tree::put(node.path(), MAIN, "version = 2\nimports = [\"/etc/containerd/gone.toml\"]\n");
+    node.unchanged(&["convert", "--to", "3", "--yes"]).code(3).error(&["containerd-import-missing"]);
+
+    // Nothing but the file: what it is read by is assumed.
+    let bare = tree::scratch();
+    tree::put(bare.path(), MAIN, "version = 2\n");
+    let root = bare.path().to_str().unwrap();
+    let words =
+        ["convert", "--to", "3", "--check", "--detailed-exitcode", "--assume", "containerd.version=2.1.4", "--root"];
+    castoff(&[&words[..], &[root]].concat()).code(2);
+}
+
+#[test]
+fn a_file_that_is_imported_by_two_names_is_written_once() {
+    let node = Node::new("nvidia-conf-d-2.1");
+    tree::put(node.path(), MAIN, MAIN_2);
+    tree::put(node.path(), NVIDIA, "version = 2\n");
+    let link = "/etc/containerd/conf.d/50-same.toml";
+    tree::put_link(node.path(), link, "99-nvidia.toml");
+    node.run(&["convert", "--to", "3", "--yes"]).code(0);
+    assert_eq!(fs::read_to_string(tree::at(node.path(), NVIDIA)).unwrap(), "version = 3\n");
+    assert!(tree::at(node.path(), link).is_symlink());
 }
 
 #[test]

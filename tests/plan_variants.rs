@@ -55,6 +55,24 @@ fn blocking(plan: &Plan) -> Vec<&str> {
     plan.blocking().map(|finding| finding.id.as_str()).collect()
 }
 
+/// One file has one text, by whatever names containerd reads it.
+#[test]
+fn a_file_that_is_imported_by_two_names_is_planned_once() {
+    for (link, target) in [("98-again.toml", "99-nvidia.toml"), ("00-main.toml", "../config.toml")] {
+        let plan = variant("nvidia-conf-d-2.1", |root| {
+            edit(root, CONFIG, "SystemdCgroup = true", "SystemdCgroup = false");
+            tree::put_link(root, &format!("/etc/containerd/conf.d/{link}"), target);
+        });
+        assert_eq!(blocking(&plan), Vec::<&str>::new(), "{link}");
+        let steps = plan.steps.iter().filter_map(|step| match &step.action {
+            Action::WriteFile { path, .. } if path.starts_with("/etc/containerd/") => Some(path.rsplit('/').next()),
+            _ => None,
+        });
+        let names: Vec<_> = steps.flatten().filter(|name| *name == link || target.ends_with(name)).collect();
+        assert_eq!(names.len(), 1, "{link}: {names:?}");
+    }
+}
+
 #[test]
 fn a_flag_of_kubelets_does_not_change_the_sandbox_of_containerd() {
     let image = "sandbox_image = \"harbor.corp.example/infra/pause:3.9\"";

@@ -14,9 +14,10 @@ pub const CHECKS: &[CheckInfo] = &[
         summary: "a configuration file has a version that this containerd does not read",
         explanation: "containerd 1.x reads configuration versions 1 and 2, 2.0 to 2.2 read up to 3, 2.3 reads 4. Some \
             releases refuse a newer file, but 1.4, 1.5, 1.6 before 1.6.32 and 1.7 before 1.7.17 start and ignore every \
-            CRI setting in it, so that pods get cgroupfs. An imported file may not be newer than the main one either. \
-            Bring the file to a version the release reads with `castoff convert`, or let it be made anew with \
-            `containerd-config = \"regenerate\"` in the profile.",
+            CRI setting in it, so that pods get cgroupfs. There is no way down that loses \
+            nothing, so restore the older file, let it be made anew with `containerd-config = \"regenerate\"` in the \
+            profile, or upgrade containerd. From 2.3 on an imported file may not be newer than the main one either; \
+            `castoff convert --to N` without FILE raises them all.",
         run: Some(schema_too_new),
     },
     CheckInfo {
@@ -37,6 +38,17 @@ pub const CHECKS: &[CheckInfo] = &[
             takes an imported version 3 as the version of everything. The plan brings the files to one version where \
             that is possible without losing anything, and is blocked where it is not.",
         run: Some(import_version),
+    },
+    CheckInfo {
+        id: "conversion-incomplete",
+        severity: Severity::Block,
+        summary: "containerd would not read the converted files together",
+        explanation: "`castoff convert` proves of each file that it says the same as before, and then joins the files as this \
+            release of containerd does: what has an effect now must have one afterwards. With one file converted alone \
+            that is often not so. From 2.3 on containerd refuses an imported file that is newer than the main one, and \
+            2.0 to 2.2 go by the version of the last file and drop the CRI settings of the others. Convert the main file \
+            and all it imports, without FILE.",
+        run: None,
     },
     CheckInfo {
         id: "containerd-setting-ignored",
@@ -147,7 +159,9 @@ fn faults(facts: &Facts, wanted: fn(&str) -> bool) -> Vec<Ineffective> {
 }
 
 fn schema_too_new(facts: &Facts) -> Vec<Finding> {
+    let imports = effective(facts).map(|config| config.newer_imports()).unwrap_or_default();
     let mut list = faults(facts, |name| name.starts_with("version"));
+    list.retain(|fault| !imports.contains(fault));
     // An older release says nothing and ignores the settings, which is worse.
     if let Some(config) = effective(facts).filter(|config| !config.release().refuses_newer_schema()) {
         let newest = config.release().newest_schema();
@@ -160,8 +174,12 @@ fn schema_too_new(facts: &Facts) -> Vec<Finding> {
             });
         }
     }
-    let fix = "bring the file down with `castoff convert`, or set `containerd-config = \"regenerate\"` in the profile";
-    finding("containerd-schema-too-new", &list, fix)
+    let fix = "restore the older file, set `containerd-config = \"regenerate\"` in the profile, or upgrade containerd";
+    let mut found = finding("containerd-schema-too-new", &list, fix);
+    let newest = imports.iter().filter_map(|import| import.name.rsplit(' ').next()).max().unwrap_or_default();
+    let fix = format!("raise the main file too: `castoff convert --to {newest}`");
+    found.extend(finding("containerd-schema-too-new", &imports, &fix));
+    found
 }
 
 fn import_missing(facts: &Facts) -> Vec<Finding> {

@@ -24,21 +24,18 @@ pub fn probe(host: &Host, assumptions: &Assumptions, endpoint: &str, files: &mut
     let unit = facts.unit("containerd.service");
     let package = PACKAGES.iter().find_map(|name| package_version(files, name));
     let service = service::read(&unit, files);
+    let assumed = assumptions.containerd_version.as_ref();
+    let assumed = assumed.map(|version| Sourced::new(version.clone(), Origin::assumed("containerd.version")));
     let mut containerd = ContainerdFacts {
-        installed: unit.is_there() || package.is_some(),
+        installed: unit.is_there() || package.is_some() || assumed.is_some(),
         running: unit.active == "active",
         version: package,
         ..ContainerdFacts::default()
     };
     if containerd.installed {
-        if host.is_live()
-            && let Some(version) = binary_version(host, &service)
-        {
-            containerd.version = Some(version);
-        }
-        if let Some(version) = &assumptions.containerd_version {
-            containerd.version = Some(Sourced::new(version.clone(), Origin::assumed("containerd.version")));
-        }
+        let of_binary = || if host.is_live() { binary_version(host, &service) } else { None };
+        // Before the files are read: the release decides what they mean.
+        containerd.version = assumed.or_else(of_binary).or(containerd.version);
         let path = config_path(&service);
         from_config(files, &path.value, endpoint, &mut containerd);
         containerd.config_path = Some(path);
@@ -47,28 +44,27 @@ pub fn probe(host: &Host, assumptions: &Assumptions, endpoint: &str, files: &mut
             Sourced::new(words, word.origin.clone())
         });
     }
-    if let Some(version) = &assumptions.containerd_version {
-        containerd.version = Some(Sourced::new(version.clone(), Origin::assumed("containerd.version")));
-        containerd.installed = true;
-    }
     if containerd.running {
         containerd.cri_answers = cri_answers(host, endpoint, files);
     }
     facts.containerd = containerd;
 }
 
+/// Go's flag package, which reads containerd's command line, takes one dash or two before either name and the value behind
+/// `=` or as the next word; the last one counts.
 fn config_path(service: &Service) -> Sourced<String> {
+    let mut found = None;
     let mut words = service.words.iter();
     while let Some(word) = words.next() {
-        let value = match word.text.as_str() {
-            "-c" | "--config" => words.next().map(|next| next.text.clone()),
-            text => text.strip_prefix("--config=").map(str::to_owned),
-        };
-        if let Some(value) = value {
-            return Sourced::new(value, word.origin.clone());
+        let Some(flag) = word.text.strip_prefix("--").or_else(|| word.text.strip_prefix('-')) else { continue };
+        let (name, value) = flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value)));
+        if matches!(name, "c" | "config")
+            && let Some(value) = value.or_else(|| words.next().map(|next| next.text.as_str()))
+        {
+            found = Some(Sourced::new(value.to_owned(), word.origin.clone()));
         }
     }
-    Sourced::new(CONFIG.to_owned(), Origin::default_of("containerd"))
+    found.unwrap_or_else(|| Sourced::new(CONFIG.to_owned(), Origin::default_of("containerd")))
 }
 
 /// The version the installed binary gives; the running daemon may be older until it is restarted.

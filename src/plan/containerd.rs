@@ -1,6 +1,6 @@
 //! What containerd's configuration must say.
 
-use super::draft::Draft;
+use super::draft::{Draft, real};
 use crate::{
     formats::{
         FormatError,
@@ -54,7 +54,7 @@ pub fn config(draft: &mut Draft<'_>) {
         cni_conf_dir: conf_dir.as_deref(),
         settings: &settings,
     };
-    let made = if anew || is_new { made_anew(&path, &target) } else { edited(&joined, &before, &target) };
+    let made = if anew || is_new { made_anew(&path, &target) } else { edited(facts, &joined, &before, &target) };
     let files = match made {
         Ok(files) => files,
         Err((file, error)) => return draft.not_editable(&file, &error, BY_HAND),
@@ -86,6 +86,7 @@ fn made_anew(path: &str, target: &CriTarget<'_>) -> Result<Files, (String, Forma
 
 /// The file whose CRI settings count gets all of them; what others say is made to fit.
 fn edited(
+    facts: &Facts,
     joined: &Effective,
     texts: &BTreeMap<String, String>,
     target: &CriTarget<'_>,
@@ -104,7 +105,8 @@ fn edited(
             let text = texts.get(&part.path).map_or("", String::as_str);
             let after =
                 ContainerdConfig::parse(text).map(|config| config.inheriting(joined.schema)).and_then(|config| {
-                    if Some(part.path.as_str()) == winner {
+                    // By whatever name it is read: a file has one text.
+                    if winner.is_some_and(|winner| real(facts, winner) == real(facts, &part.path)) {
                         config.with_cri(&target)
                     } else {
                         config.with_share(&target, &shim)

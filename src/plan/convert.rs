@@ -2,9 +2,10 @@
 
 use super::{Draft, Options, containerd::packaged, finish};
 use crate::{
-    formats::containerd::{ContainerdConfig, Effective, Release},
-    model::{Desired, Facts, Finding, Origin, Plan, Severity},
+    formats::containerd::{ContainerdConfig, Effective, Ineffective, Release},
+    model::{Desired, Facts, Finding, Plan, Severity},
 };
+use std::collections::BTreeMap;
 
 /// Makes the plan that brings `file`, or the main file with all its imports, to version `to`.
 pub fn convert(facts: &Facts, desired: &Desired, options: Options, to: u32, file: Option<&str>) -> Plan {
@@ -25,36 +26,110 @@ pub fn convert(facts: &Facts, desired: &Desired, options: Options, to: u32, file
         );
     }
     let main = facts.containerd.config_path.as_ref().map(|path| path.value.as_str());
-    let joined = main.and_then(|main| Effective::join(main, release.unwrap_or_default(), &facts.texts).ok());
-    let schema = joined.as_ref().map_or(1, |joined| joined.schema);
-    let parts = joined.map(|joined| joined.parts).unwrap_or_default();
+    let join = |texts: &BTreeMap<String, String>| Effective::join(main?, release.unwrap_or_default(), texts).ok();
+    let before = join(&facts.texts);
+    unread(&mut draft, main, before.as_ref(), file);
+    let parts = before.iter().flat_map(|joined| &joined.parts).map(|part| part.path.clone());
     let files: Vec<String> = match file {
         Some(file) => vec![file.to_owned()],
-        None => parts.iter().map(|part| part.path.clone()).filter(|path| facts.texts.contains_key(path)).collect(),
+        None => parts.filter(|path| facts.texts.contains_key(path)).collect(),
     };
     for path in files {
-        let Some(text) = facts.texts.get(&path) else {
-            let origin = Origin::path(&path);
-            let finding = Finding::new("file-unreadable", Severity::Block, format!("{path} cannot be understood"));
-            draft
-                .findings
-                .push(finding.cause("it is not there, or no text").fix("name a file of containerd").at(origin));
-            continue;
-        };
-        // A file that others import has their version unless it names one.
-        let imported = parts.iter().any(|part| part.path == path);
-        let after = ContainerdConfig::parse(text)
-            .map(|config| if imported { config.inheriting(schema) } else { config })
-            .and_then(|config| config.converted(to));
-        match after {
-            Ok(after) if after == *text || packaged(&mut draft, &path) => {}
-            Ok(after) => draft.write("convert", &path, &after, &format!("version {to}, saying the same")),
-            Err(error) => draft.not_editable(&path, &error, "change the line by hand, then convert again"),
-        }
+        one(&mut draft, before.as_ref(), release.unwrap_or_default(), to, &path);
     }
+    // Without a release nobody knows what it would make of the files.
+    if let (Some(before), Some(_)) = (&before, release)
+        && draft.findings.is_empty()
+        && let Some(after) = join(&draft.texts())
+    {
+        prove(&mut draft, before, &after, file);
+    }
+    only_own(draft)
+}
+
+/// What could not be read is not converted, and nothing can be proven without it; nor does containerd start.
+fn unread(draft: &mut Draft<'_>, main: Option<&str>, joined: Option<&Effective>, file: Option<&str>) {
+    let facts = draft.facts;
+    let is_part = |path: &str| {
+        let mut imports = joined.into_iter().flat_map(|joined| &joined.imports);
+        Some(path) == main || Some(path) == file || imports.any(|imported| imported.import.meets(path))
+    };
+    let is_here = |finding: &&Finding| {
+        let mut paths = finding.origins.iter().filter_map(|origin| origin.path.as_deref());
+        let broken = finding.id == "file-unreadable" && paths.any(is_part);
+        broken || finding.id == "containerd-import-missing"
+    };
+    draft.findings.extend(facts.findings.iter().filter(is_here).cloned());
+    for unseen in facts.unseen.iter().filter(|unseen| is_part(&unseen.what)) {
+        unreadable(draft, &unseen.what, &unseen.why, "run castoff as root");
+    }
+}
+
+fn unreadable(draft: &mut Draft<'_>, path: &str, cause: &str, fix: &str) {
+    draft.find("file-unreadable", Severity::Block, &format!("{path} cannot be understood"), cause, fix, path);
+}
+
+/// Converts one file.
+fn one(draft: &mut Draft<'_>, joined: Option<&Effective>, release: Release, to: u32, path: &str) {
+    let is_told = |finding: &Finding| {
+        finding.id == "file-unreadable" && finding.origins.iter().any(|origin| origin.path.as_deref() == Some(path))
+    };
+    if draft.findings.iter().any(is_told) {
+        return;
+    }
+    let facts = draft.facts;
+    let Some(text) = facts.texts.get(path) else {
+        return unreadable(draft, path, "it is not there, or no text", "name a file of containerd");
+    };
+    let beside = joined.filter(|joined| joined.parts.iter().any(|part| part.path == path));
+    let config = ContainerdConfig::parse(text).map(|config| match beside {
+        Some(joined) => config.beside(joined.schema, release),
+        None => config,
+    });
+    let own = config.as_ref().map_or(0, ContainerdConfig::schema);
+    match config.and_then(|config| config.converted(to)) {
+        Ok(after) if after == *text || packaged(draft, path) => {}
+        Ok(after) => draft.write("convert", path, &after, &format!("version {to}, saying the same")),
+        Err(error) if own <= to => draft.not_editable(path, &error, "change the line by hand, then convert again"),
+        Err(error) if own <= release.newest_schema() => {
+            let fix =
+                format!("leave the file as it is, or bring the others to its version: `castoff convert --to {own}`");
+            draft.not_editable(path, &error, &fix);
+        }
+        Err(error) => draft.not_editable(path, &error, NEWER),
+    }
+}
+
+/// What helps against a file that is newer than containerd; the way back would lose settings.
+const NEWER: &str =
+    "restore the older file, set `containerd-config = \"regenerate\"` in the profile, or upgrade containerd";
+
+/// Joins the converted files as containerd will: what works now must still work.
+fn prove(draft: &mut Draft<'_>, before: &Effective, after: &Effective, file: Option<&str>) {
+    let known = before.faults();
+    let is_known =
+        |new: &Ineffective| known.iter().any(|old| old.name == new.name && old.origin.path == new.origin.path);
+    let mut new = after.faults();
+    new.retain(|fault| !is_known(fault));
+    new.extend(before.lost(after));
+    if new.is_empty() {
+        return;
+    }
+    let fix = match file {
+        Some(_) => "convert the main file too: leave FILE out",
+        None => "correct the file that is named, then convert again",
+    };
+    let causes: Vec<String> = new.iter().map(|one| format!("{}: {} ({})", one.name, one.why, one.origin)).collect();
+    let summary = "containerd would not read the converted files together";
+    let mut finding = Finding::new("conversion-incomplete", Severity::Block, summary).cause(causes.join("; ")).fix(fix);
+    finding.origins = new.into_iter().map(|one| one.origin).collect();
+    draft.findings.push(finding);
+}
+
+/// The plan with what was found on the way; what else is notable about the node does not matter here.
+fn only_own(draft: Draft<'_>) -> Plan {
     let (own, steps) = (draft.findings.clone(), draft.steps.len());
     let mut plan = finish(draft);
-    // What else is notable about the node does not matter here.
     plan.findings = own;
     plan.verdicts.clear();
     plan.deferred =
@@ -63,3 +138,7 @@ pub fn convert(facts: &Facts, desired: &Desired, options: Options, to: u32, file
     plan.digest.short().clone_into(&mut plan.id);
     plan
 }
+
+#[cfg(test)]
+#[path = "convert_tests.rs"]
+mod tests;

@@ -85,8 +85,19 @@ impl<'a> Draft<'a> {
         self.steps.push(Step { id, index: 0, change, risk, undo, why, phase, action });
     }
 
+    /// The name under which a file is planned already: one that is known by two names is written once.
+    fn planned_as(&self, path: &str) -> String {
+        let same = |planned: &&String| real(self.facts, planned) == real(self.facts, path);
+        let mut planned = self.steps.iter().filter_map(|step| match &step.action {
+            Action::WriteFile { path, .. } => Some(path),
+            _ => None,
+        });
+        planned.find(same).map_or_else(|| path.to_owned(), Clone::clone)
+    }
+
     /// The text of a file as the plan leaves it so far.
     pub fn text(&self, path: &str) -> Option<&str> {
+        let path = &self.planned_as(path);
         let planned = self.steps.iter().find_map(|step| match &step.action {
             Action::WriteFile { path: p, content: Some(text), .. } if p == path => Some(text.as_str()),
             _ => None,
@@ -112,6 +123,11 @@ impl<'a> Draft<'a> {
         for step in &self.steps {
             if let Action::WriteFile { path, content: Some(text), .. } = &step.action {
                 texts.insert(path.clone(), text.clone());
+                for (_, other) in
+                    texts.iter_mut().filter(|(other, _)| real(self.facts, other) == real(self.facts, path))
+                {
+                    other.clone_from(text);
+                }
             }
         }
         texts
@@ -127,6 +143,7 @@ impl<'a> Draft<'a> {
         if self.text(path) == Some(text) {
             return;
         }
+        let path = &self.planned_as(path);
         let before = self.facts.texts.get(path).map(String::as_str);
         let diff = diff::unified(path, before, text, self.options.context);
         let after = FileAfter { digest: Digest::of(text.as_bytes()), mode };
@@ -179,6 +196,11 @@ impl<'a> Draft<'a> {
             Finding::new("config-not-editable", Severity::Block, summary).cause(error.message.clone()).fix(fix);
         self.findings.push(finding.at(origin));
     }
+}
+
+/// Where a file really is: two names that lead there through links are one file.
+pub(super) fn real<'f>(facts: &'f Facts, path: &'f str) -> &'f str {
+    facts.files.get(path).and_then(|file| file.target.as_deref()).unwrap_or(path)
 }
 
 /// Counts the steps.

@@ -379,7 +379,7 @@ pub const WORDS: &[Words] = &[
         examples: &[
             ("castoff convert --to 3 --check", "the main file and all it imports, as diffs"),
             ("castoff convert --to 3", "asks, then does it"),
-            ("castoff convert --to 4 /etc/containerd/conf.d/10-site.toml --yes", "one file"),
+            ("castoff convert --to 3 /etc/containerd/new.toml --yes", "one file, which nothing imports yet"),
         ],
         codes: &[0, 1, 2, 3, 4, 5, 64, 75, 77, 130],
         files: &[RUNS, LOCK],

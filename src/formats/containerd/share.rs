@@ -2,7 +2,7 @@
 
 use super::change::{Change, Literal};
 use super::edit::{CriTarget, Plan, Setting, owned};
-use super::{ContainerdConfig, is_runc_shim};
+use super::{ContainerdConfig, Release, is_runc_shim};
 use crate::formats::FormatError;
 
 impl ContainerdConfig {
@@ -27,6 +27,14 @@ impl ContainerdConfig {
             self.schema = schema.max(1);
         }
         self
+    }
+
+    /// The file as this release reads it beside others. 2.x gives the short names of plugins in a file without a
+    /// version their full ones, whatever version the others have (`v1Migrate`): it is one of version 1.
+    #[must_use]
+    pub fn beside(self, schema: u32, release: Release) -> Self {
+        let is_first = release.merges_plugins() && !self.long_names().is_ok_and(|changes| changes.is_empty());
+        if is_first { self } else { self.inheriting(schema) }
     }
 
     /// The text of a file that is joined with others: what it says itself fits the target, and nothing is added. Every

@@ -1,6 +1,6 @@
 //! What is wrong with a joined configuration, in the eyes of the release that reads it.
 
-use super::{Effective, Ineffective, dotted};
+use super::{Effective, Ineffective, Part, dotted};
 use crate::formats::containerd::Import;
 use crate::model::Origin;
 
@@ -27,6 +27,31 @@ impl Effective {
         out
     }
 
+    /// What takes effect here and would not in `after`, which holds the same files in other words. A file of which something
+    /// has no effect already is not held against the other.
+    pub fn lost(&self, after: &Self) -> Vec<Ineffective> {
+        let known = self.ineffective();
+        let mut out = after.ineffective();
+        out.retain(|one| !known.iter().any(|old| old.origin.path == one.origin.path));
+        if self.cri_disabled_by().is_empty() {
+            out.extend(after.cri_disabled_by().into_iter().map(|entry| {
+                let why = format!("disabled_plugins holds {:?}, which counts then", entry.value);
+                Ineffective { name: "CRI would be off".to_owned(), origin: entry.origin, why }
+            }));
+        }
+        if !out.is_empty() {
+            return out;
+        }
+        let here = self.neutral.leaves();
+        let gone = here.into_iter().filter(|(path, node)| !node.is_zero() && after.neutral.get(path).is_none());
+        gone.map(|(path, node)| {
+            let path: Vec<String> = path.into_iter().map(str::to_owned).collect();
+            let why = "it would have no effect any more".to_owned();
+            Ineffective { name: dotted(&path), origin: self.origin(node), why }
+        })
+        .collect()
+    }
+
     /// Settings that this release still reads and the next major release drops.
     pub fn legacy(&self) -> Vec<Ineffective> {
         if self.release.merges_plugins() {
@@ -47,27 +72,39 @@ impl Effective {
         format!("{major}.{minor}")
     }
 
+    /// Imported files that are newer than the main one, with which 2.3 and later do not start. What is newer than the release
+    /// itself is another fault.
+    pub fn newer_imports(&self) -> Vec<Ineffective> {
+        let main = self.parts.first().map_or(0, |part| part.version);
+        if !self.release.converts_each_file() || main == 0 {
+            return Vec::new();
+        }
+        let newest = self.release.newest_schema();
+        let newer = self.parts.iter().filter(|part| part.version > main && part.version <= newest);
+        let why = format!("an imported file may not be newer than the main one, which has version {main}");
+        newer.map(|part| Self::version_of(part, why.clone())).collect()
+    }
+
+    fn version_of(part: &Part, why: String) -> Ineffective {
+        let origin = part.version_line.map_or_else(|| Origin::path(&part.path), |line| Origin::file(&part.path, line));
+        Ineffective { name: format!("version = {}", part.version), origin, why }
+    }
+
     /// Reasons for which this containerd would not start at all, each with the place.
     pub fn faults(&self) -> Vec<Ineffective> {
         let mut out = Vec::new();
         let newest = self.release.newest_schema();
         for part in &self.parts {
-            let origin =
-                part.version_line.map_or_else(|| Origin::path(&part.path), |line| Origin::file(&part.path, line));
             if part.version > newest && self.release.refuses_newer_schema() {
                 let why = format!("containerd {} reads versions up to {newest}", self.said());
-                out.push(Ineffective { name: format!("version = {}", part.version), origin: origin.clone(), why });
-            }
-            let first = self.parts.first().map_or(0, |part| part.version);
-            if self.release.pair() >= (2, 3) && first > 0 && part.version > first {
-                let why = format!("an imported file may not be newer than the main one, which has version {first}");
-                out.push(Ineffective { name: format!("version = {}", part.version), origin, why });
+                out.push(Self::version_of(part, why));
             }
             if part.byte_order_mark && self.release.refuses_byte_order_mark() {
                 let why = "its parser takes the mark for text".to_owned();
                 out.push(Ineffective { name: "byte order mark".to_owned(), origin: Origin::file(&part.path, 1), why });
             }
         }
+        out.extend(self.newer_imports());
         let dotted_names = self.schema >= 2 || self.release.merges_plugins();
         let lists = [("disabled_plugins", &self.disabled), ("required_plugins", &self.required)];
         for (key, list) in
