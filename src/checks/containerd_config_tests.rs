@@ -46,6 +46,17 @@ fn imports_that_are_missing_or_of_another_version() {
 }
 
 #[test]
+fn a_version_that_is_too_new_is_told_what_helps() {
+    let mut facts = node("2.3.4", "version = 3\nimports = [\"/etc/containerd/a.toml\"]\n");
+    facts.texts.insert("/etc/containerd/a.toml".to_owned(), "version = 4\n".to_owned());
+    let newer = node("2.1.4", "version = 4\n");
+    for (facts, fix) in [(&facts, "`castoff convert --to 4`"), (&newer, "regenerate")] {
+        let [finding] = &schema_too_new(facts)[..] else { panic!("{:?}", schema_too_new(facts)) };
+        assert!(finding.fix.contains(fix), "{finding:?}");
+    }
+}
+
+#[test]
 fn names_that_keep_containerd_or_cri_from_loading() {
     let short = node("1.7.24", "version = 2\ndisabled_plugins = [\"zfs\"]\n");
     assert_eq!(ids(&short), ["containerd-plugin-name"]);

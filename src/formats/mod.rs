@@ -202,6 +202,9 @@ fn split_bom(text: &str) -> (&str, &str) {
 }
 
 /// Reads TOML behind a byte order mark, if there is one. A second one is no TOML, although the parser would read over it.
+///
+/// The parser reads TOML 1.1. containerd's do not, and refuse or ignore the whole file: BurntSushi/toml in 1.4, go-toml 1 in 1.5
+/// to 1.7, go-toml 2 since, as each vendors them. castoff's own profile is not read here and may be 1.1.
 fn toml_document(text: &str) -> Result<(&str, &str, toml_edit::Document<String>), FormatError> {
     let (bom, text) = split_bom(text);
     if text.starts_with(BOM) {
@@ -211,6 +214,9 @@ fn toml_document(text: &str) -> Result<(&str, &str, toml_edit::Document<String>)
         let offset = error.span().map_or(0, |span| span.start);
         FormatError::at_offset(text, offset, error.message())
     })?;
+    if let Some((offset, what)) = containerd::beyond_1_0(text) {
+        return Err(FormatError::at_offset(text, offset, format!("containerd reads TOML 1.0: {what}")));
+    }
     Ok((bom, text, doc))
 }
 
@@ -270,6 +276,8 @@ mod tests {
         assert_eq!(found.clone().placed_in("b = x\nb = x\nz\n").line, Some(2));
         assert_eq!(found.placed_in("c\n").line, None);
         assert!(toml_document("\u{feff}\u{feff}a = 1").is_err());
+        let newer = toml_document("a = 1\nb = { c = 1, }\n").unwrap_err();
+        assert_eq!((newer.line, newer.column), (Some(2), Some(12)), "{newer}");
         assert_eq!(newline_of("a\r\nb\n"), "\r\n");
         assert_eq!(newline_of("a\nb\r\n"), "\n");
         assert_eq!(newline_of(""), "\n");

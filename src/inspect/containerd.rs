@@ -206,3 +206,30 @@ fn cri_answers(host: &Host, endpoint: &str, files: &mut Files<'_>) -> Option<Sou
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::service::Word;
+
+    #[test]
+    fn the_configuration_is_named_in_every_spelling() {
+        for (command, path) in [
+            ("/usr/bin/containerd", CONFIG),
+            ("containerd -c /c.toml", "/c.toml"),
+            ("containerd -c=/c.toml", "/c.toml"),
+            ("containerd --c /c.toml", "/c.toml"),
+            ("containerd --c=/c.toml", "/c.toml"),
+            ("containerd --log-level debug -config /c.toml", "/c.toml"),
+            ("containerd -config=/c.toml", "/c.toml"),
+            ("containerd --config /a.toml --config=/c.toml", "/c.toml"),
+            ("containerd --configs=/c.toml ---c=/c.toml c=/c.toml", CONFIG),
+        ] {
+            let origin = Origin::unit("/etc/systemd/system/containerd.service", Some(3));
+            let word =
+                |text: &str| Word { text: text.to_owned(), origin: origin.clone(), variable: None, at: 0, inner: 0 };
+            let words = command.split(' ').map(word).collect();
+            assert_eq!(config_path(&Service { words, ..Service::default() }).value, path, "{command}");
+        }
+    }
+}

@@ -6,7 +6,7 @@
 
 use super::ContainerdConfig;
 use super::lex::{Kind, Statement, statements};
-use super::lift::{Fate, SERVER_TTRPC, also, fate, lift, plugin_name};
+use super::lift::{Fate, SERVER_TTRPC, also, fate, lift, plugin_name, says_nothing};
 use super::schema::{self, CRI_IMAGES, CRI_RUNTIME};
 use super::splice::{add_block, comment_block_start, joined_keys, quoted, remove, rename_item, set};
 use super::tree::Node;
@@ -21,7 +21,7 @@ impl ContainerdConfig {
     /// A schema that is not known or older than the file's, and settings that the new schema has no place for, with
     /// their line. `internal: …` if the new text does not say what the old one did.
     pub fn converted(&self, to: u32) -> Result<String, FormatError> {
-        Ok(self.converted_to(to)?.text)
+        self.converted_to(to).map(|done| done.text).map_err(|error| error.placed_in(&self.text))
     }
 
     pub(super) fn converted_to(&self, to: u32) -> Result<Self, FormatError> {
@@ -36,11 +36,33 @@ impl ContainerdConfig {
         if !(2..=schema::NEWEST).contains(&to) || self.schema > to {
             return refuse(format!("a file of version {} cannot become version {to}", self.schema));
         }
+        self.check_losses(to)?;
         let mut config = self.clone();
         while config.schema < to {
             config = config.next_schema()?;
         }
         Ok(config)
+    }
+
+    /// Whatever one of the steps has no place for, by the name and line it has here.
+    fn check_losses(&self, to: u32) -> Result<(), FormatError> {
+        for (path, node) in Node::of(self, 0).leaves() {
+            let names: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
+            let mut here = names.clone();
+            for from in self.schema..to {
+                let next = fate(from, &here.iter().map(String::as_str).collect::<Vec<_>>());
+                match next {
+                    Fate::Stays => {}
+                    Fate::To(new) | Fate::UnlessEmpty(new) => here = new,
+                    Fate::Gone(_, harmless) if says_nothing(node, harmless) => break,
+                    Fate::Gone(why, _) => {
+                        let message = format!("{} would be lost: {why}", super::effective::dotted(&names));
+                        return Err(FormatError::at_line(&self.text, node.line, message));
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     fn next_schema(&self) -> Result<Self, FormatError> {
@@ -84,7 +106,7 @@ impl ContainerdConfig {
                 return Err(self.error_at(item, "a table of version 3 in a file of version 2; take it out first"));
             }
         }
-        let mut text = self.without_gone(&tree, from)?;
+        let mut text = self.without_gone(&tree, from);
         let copies = copies(&tree, from, &text);
         text = relocate(&text, from)?;
         for (path, literal) in copies {
@@ -102,22 +124,11 @@ impl ContainerdConfig {
     }
 
     /// The text without what the next schema has no place for.
-    fn without_gone(&self, tree: &Node, from: u32) -> Result<String, FormatError> {
+    fn without_gone(&self, tree: &Node, from: u32) -> String {
         let mut text = self.text.clone();
         for (path, node) in tree.leaves() {
             let gone = match fate(from, &path) {
-                Fate::Gone(why, harmless) => {
-                    if !node.is_zero() && !node.text().is_some_and(|text| harmless.contains(&text)) {
-                        let names: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
-                        let name = super::effective::dotted(&names);
-                        return Err(FormatError::at_line(
-                            &self.text,
-                            node.line,
-                            format!("{name} would be lost: {why}"),
-                        ));
-                    }
-                    true
-                }
+                Fate::Gone(..) => true,
                 Fate::UnlessEmpty(_) => node.is_zero(),
                 _ => false,
             };
@@ -129,7 +140,7 @@ impl ContainerdConfig {
         let headers = all.iter().filter(|statement| statement.kind == Kind::Table);
         let gone = headers.filter(|header| matches!(fate(from, &header.path()), Fate::Gone(..)));
         let cuts: Vec<Range<usize>> = gone.map(|header| header.lines.clone()).collect();
-        Ok(cuts.into_iter().rev().fold(text, |text, cut| splice(&text, cut, "")))
+        cuts.into_iter().rev().fold(text, |text, cut| splice(&text, cut, ""))
     }
 }
 

@@ -171,6 +171,10 @@ fn what_would_be_lost_is_refused_with_its_line() {
             "inline",
         ),
         ("version = 2\n[plugins.'io.containerd.cri.v1.images']\n".to_owned(), 3, 2, "version 3"),
+        // Two steps away, by the name and line of this file.
+        ("[plugins.cri]\n\n\n  systemd_cgroup = true\n".to_owned(), 4, 4, "plugins.cri.systemd_cgroup would"),
+        ("[plugins.cri]\ncontainerd = { no_pivot = true }\n".to_owned(), 3, 2, "plugins.cri.containerd.no_pivot"),
+        ("[plugins.cri]\ncontainerd = { snapshotter = 's', default_runtime_name = 'r' }\n".to_owned(), 3, 2, "inline"),
         ("version = 3\n".to_owned(), 2, 1, "cannot become"),
         ("\n\nversion = 7\n".to_owned(), 4, 3, "not known"),
     ] {

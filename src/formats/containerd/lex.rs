@@ -137,6 +137,52 @@ pub(super) fn array_items(text: &str, range: &Range<usize>) -> Vec<Range<usize>>
     out
 }
 
+/// The first place of a document, and what is wrong there, that TOML 1.1 allows and 1.0 does not.
+pub(in crate::formats) fn beyond_1_0(text: &str) -> Option<(usize, &'static str)> {
+    statements(text).iter().find_map(|statement| {
+        let in_keys = statement.keys.iter().find_map(|key| new_escape(text, &key.range));
+        in_keys.or_else(|| beyond_in_value(text, &statement.value))
+    })
+}
+
+fn beyond_in_value(text: &str, range: &Range<usize>) -> Option<(usize, &'static str)> {
+    match text.as_bytes().get(range.start)? {
+        b'"' => new_escape(text, range),
+        b'[' => array_items(text, range).iter().find_map(|item| beyond_in_value(text, item)),
+        b'{' => beyond_in_braces(text, range),
+        _ => None,
+    }
+}
+
+fn beyond_in_braces(text: &str, range: &Range<usize>) -> Option<(usize, &'static str)> {
+    let find = |gap: Range<usize>, what: char| Some(gap.start + text.get(gap.clone())?.find(what)?);
+    let line_break = |gap: Range<usize>| Some((find(gap, '\n')?, "no line break inside `{…}`"));
+    let mut gap = range.start + 1;
+    for Entry { keys, value } in inline_entries(text, range) {
+        let start = keys.first().map_or(value.start, |key| key.range.start);
+        let found = line_break(gap..start)
+            .or_else(|| keys.iter().find_map(|key| new_escape(text, &key.range)))
+            .or_else(|| beyond_in_value(text, &value));
+        if found.is_some() {
+            return found;
+        }
+        gap = value.end;
+    }
+    let last = gap..range.end.saturating_sub(1);
+    line_break(last.clone()).or_else(|| Some((find(last, ',')?, "no comma before `}`")))
+}
+
+fn new_escape(text: &str, range: &Range<usize>) -> Option<(usize, &'static str)> {
+    let raw = text.get(range.clone()).filter(|raw| raw.starts_with('"'))?;
+    let mut bytes = raw.bytes().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        if byte == b'\\' && bytes.next().is_some_and(|(_, next)| matches!(next, b'x' | b'e')) {
+            return Some((range.start + at, "no `\\x` and no `\\e` in a text"));
+        }
+    }
+    None
+}
+
 struct Scan<'a> {
     text: &'a str,
     at: usize,
@@ -353,6 +399,34 @@ mod tests {
     }
 
     #[test]
+    fn what_toml_1_1_added_is_found() {
+        for (text, at) in [
+            ("a = { b = 1, }", 11),
+            ("a = {\n b = 1 }", 5),
+            ("a = { b = 1,\n c = 2 }", 12),
+            ("a = { b = 1 # c\n}", 15),
+            ("a = [{ b = [1], },]", 14),
+            ("a = { b = { c = 1, } }", 17),
+            ("a = \"x\\x41\"", 6),
+            ("a = \"\"\"\n\\e\"\"\"", 8),
+            ("[\"\\x41\"]", 2),
+            ("a = { \"\\e\" = 1 }", 7),
+        ] {
+            assert_eq!(beyond_1_0(text).map(|found| found.0), Some(at), "{text}");
+            assert!(text.parse::<toml_edit::DocumentMut>().is_ok(), "{text}");
+        }
+        for text in [
+            "a = { b = [1,\n 2,\n], c = \"\"\"\n,\"\"\" } # ,}\n",
+            "a = [ # c\n 1,\n]\nb = {}\nc = { }\n",
+            "a = '\\x41'\nb = \"\\\\x41\\\\e\"\nc = \"\"\"\\\\e\\\n\"\"\"\n",
+            "a = { b = '}, ', c = \",}\" }\n",
+        ] {
+            assert_eq!(beyond_1_0(text), None, "{text}");
+            assert!(text.parse::<toml_edit::DocumentMut>().is_ok(), "{text}");
+        }
+    }
+
+    #[test]
     fn array_items_are_found_across_lines_and_comments() {
         let text = "[ 'a', # not ] this\n  [1, 2],\n \"b\",\n]";
         let items: Vec<_> = array_items(text, &(0..text.len())).iter().map(|r| text_of(text, r)).collect();
@@ -368,6 +442,7 @@ mod tests {
                 inline_entries(&text, &statement.value);
                 array_items(&text, &statement.value);
             }
+            beyond_1_0(&text);
         }
 
         #[test]

@@ -165,6 +165,11 @@ pub(super) struct Gone {
     pub matters: bool,
 }
 
+/// Whether nothing is lost with a setting that has no place any more.
+pub(super) fn says_nothing(node: &Node, harmless: &[&str]) -> bool {
+    node.is_zero() || node.text().is_some_and(|text| harmless.contains(&text))
+}
+
 /// The tree in schema `from + 1`.
 fn step(tree: &Node, from: u32, gone: &mut Vec<Gone>) -> Node {
     let mut out = Node { file: tree.file, line: tree.line, ..Node::empty() };
@@ -179,7 +184,7 @@ fn step(tree: &Node, from: u32, gone: &mut Vec<Gone>) -> Node {
             Fate::UnlessEmpty(new) if !node.is_zero() => moved.push((new, node.clone())),
             Fate::UnlessEmpty(_) => {}
             Fate::Gone(why, harmless) => {
-                let matters = !node.is_zero() && !node.text().is_some_and(|text| harmless.contains(&text));
+                let matters = !says_nothing(node, harmless);
                 let path = path.iter().map(|part| (*part).to_owned()).collect();
                 gone.push(Gone { path, why, node: node.clone(), matters });
             }

@@ -30,6 +30,8 @@ pub use effective::{Effective, Handler, Imported, Ineffective, Part};
 pub use registry::{ClientTls, HostConfig, Mirror, OldRegistry};
 pub use release::{Import, Release, segment_meets};
 
+pub(in crate::formats) use lex::beyond_1_0;
+
 use super::{At, FormatError, line_of, toml_document};
 use schema::{CRI, CRI_SPELLINGS, Places};
 use toml_edit::{Document, Item, TableLike};
