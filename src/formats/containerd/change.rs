@@ -3,8 +3,9 @@
 //! Each change is made twice: in the text by cutting and pasting, and in the value that an independent parser read.
 //! When both agree afterwards, the cut did what it was meant to do and nothing else.
 
+use super::items::{remove_items, rename_item};
 pub(in crate::formats) use super::splice::append_at_top;
-use super::splice::{quoted, remove, remove_items, rename_item, rename_plugin, set};
+use super::splice::{quoted, remove, rename_plugin, set};
 
 /// A value as castoff writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]

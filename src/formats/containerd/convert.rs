@@ -5,10 +5,11 @@
 //! Afterwards both texts are read by an independent parser and brought to one neutral form: they must say the same.
 
 use super::ContainerdConfig;
+use super::items::rename_item;
 use super::lex::{Kind, Statement, statements};
 use super::lift::{Fate, SERVER_TTRPC, also, fate, lift, plugin_name, says_nothing};
 use super::schema::{self, CRI_IMAGES, CRI_RUNTIME};
-use super::splice::{add_block, comment_block_start, joined_keys, quoted, remove, rename_item, set};
+use super::splice::{add_block, comment_block_start, joined_keys, quoted, remove, set};
 use super::tree::Node;
 use crate::formats::{FormatError, splice};
 use std::ops::Range;

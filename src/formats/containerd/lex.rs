@@ -137,6 +137,13 @@ pub(super) fn array_items(text: &str, range: &Range<usize>) -> Vec<Range<usize>>
     out
 }
 
+/// Where something stands that is neither blank nor comment, from an offset on.
+pub(super) fn skip_blank(text: &str, at: usize) -> usize {
+    let mut scan = Scan { text, at };
+    scan.skip_blank();
+    scan.at
+}
+
 /// The first place of a document, and what is wrong there, that TOML 1.1 allows and 1.0 does not.
 pub(in crate::formats) fn beyond_1_0(text: &str) -> Option<(usize, &'static str)> {
     statements(text).iter().find_map(|statement| {

@@ -12,6 +12,7 @@ mod edit;
 mod effective;
 #[cfg(test)]
 mod effective_tests;
+mod items;
 mod lex;
 mod lift;
 mod read;

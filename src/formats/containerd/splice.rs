@@ -4,7 +4,7 @@
 //! or a dotted key that is already there is extended in its own style, since TOML forbids to mix them.
 
 use super::super::{newline_of, splice};
-use super::lex::{Entry, Statement, array_items, inline_entries, statements};
+use super::lex::{Entry, Statement, inline_entries, statements};
 use std::ops::Range;
 
 /// A basic string: the one kind that every TOML parser of every containerd reads the same.
@@ -46,16 +46,16 @@ fn is_path(path: &[&str], other: &[String]) -> bool {
     path.len() == other.len() && starts_with(path, other)
 }
 
-fn get<'a>(text: &'a str, range: &Range<usize>) -> &'a str {
+pub(super) fn get<'a>(text: &'a str, range: &Range<usize>) -> &'a str {
     text.get(range.clone()).unwrap_or_default()
 }
 
 /// Where a value stands.
-struct Found {
-    value: Range<usize>,
+pub(super) struct Found {
+    pub value: Range<usize>,
 }
 
-fn find(text: &str, path: &[String]) -> Option<Found> {
+pub(super) fn find(text: &str, path: &[String]) -> Option<Found> {
     statements(text).iter().filter(|statement| !statement.is_header()).find_map(|statement| {
         let own = statement.path();
         if is_path(&own, path) {
@@ -428,70 +428,4 @@ pub(super) fn rename_plugin(text: &str, old: &str, new: &str) -> String {
         }
     }
     cuts.into_iter().rev().fold(text.to_owned(), |text, cut| splice(&text, cut, &new_key))
-}
-
-fn items_of(text: &str, path: &[String]) -> Option<(Range<usize>, Vec<Range<usize>>)> {
-    let array = find(text, path)?.value;
-    let items = array_items(text, &array);
-    Some((array, items))
-}
-
-fn item_is(text: &str, item: &Range<usize>, name: &str) -> bool {
-    get(text, item).parse::<toml_edit::Value>().is_ok_and(|value| value.as_str() == Some(name))
-}
-
-/// The text with a text in an array replaced.
-pub(super) fn rename_item(text: &str, path: &[String], old: &str, new: &str) -> String {
-    let Some((_, items)) = items_of(text, path) else { return text.to_owned() };
-    let hits = items.into_iter().filter(|item| item_is(text, item, old));
-    hits.rev().fold(text.to_owned(), |text, item| splice(&text, item, &quoted(new)))
-}
-
-/// The text without some texts of an array.
-pub(super) fn remove_items(text: &str, path: &[String], names: &[String]) -> String {
-    let mut text = text.to_owned();
-    // One at a time, because each removal moves the others.
-    while let Some((array, items)) = items_of(&text, path) {
-        let Some(index) = items.iter().position(|item| names.iter().any(|name| item_is(&text, item, name))) else {
-            break;
-        };
-        text = remove_item(&text, &array, &items, index);
-    }
-    text
-}
-
-fn remove_item(text: &str, array: &Range<usize>, items: &[Range<usize>], index: usize) -> String {
-    let Some(item) = items.get(index) else { return text.to_owned() };
-    let inside = get(text, array);
-    if items.len() == 1 && !inside.contains('#') {
-        return splice(text, array.clone(), "[]");
-    }
-    let rest = text.get(item.end..array.end).unwrap_or_default();
-    let to_comma = rest.len() - rest.trim_start().len();
-    let comma = rest.trim_start().starts_with(',');
-    let end = if comma { item.end + to_comma + 1 } else { item.end };
-    if let Some(line) = own_line(text, item.start, end)
-        && line.start > array.start
-        && line.end <= array.end
-    {
-        return splice(text, line, "");
-    }
-    let before = index.checked_sub(1).and_then(|index| items.get(index));
-    match (before, items.get(index + 1)) {
-        // Up to the next item, but only on the same line: comments in between stay.
-        (_, Some(next)) if !get(text, &(end..next.start)).contains('\n') => splice(text, item.start..next.start, ""),
-        (Some(before), None) => splice(text, before.end..end, ""),
-        _ => splice(text, item.start..end, ""),
-    }
-}
-
-/// The lines that hold nothing but what stands from `start` to `end` and a comment behind it.
-fn own_line(text: &str, start: usize, end: usize) -> Option<Range<usize>> {
-    let before = text.get(..start)?;
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let after = text.get(end..)?;
-    let line_len = after.find('\n')? + 1;
-    let tail = after.get(..line_len)?.trim();
-    let alone = before.get(line_start..)?.trim().is_empty() && (tail.is_empty() || tail.starts_with('#'));
-    alone.then_some(line_start..end + line_len)
 }
