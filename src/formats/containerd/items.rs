@@ -106,7 +106,7 @@ mod tests {
             ("[\n  \"cri\" # off\n  # about a.b\n  , \"a.b\"\n]", "[\n  # about a.b\n  \"a.b\"\n]"),
             ("[\n  \"cri\"\n  ,\n  \"a.b\" # why\n]", "[\n  \"a.b\" # why\n]"),
             ("[ \"x.y\", \"cri\" # off\r\n, \"a.b\" ]", "[ \"x.y\", \r\n\"a.b\" ]"),
-            ("[ \"cri\" # aus für\n,# ä\n\"a.b\" ]", "[ \n# ä\n\"a.b\" ]"),
+            ("[ \"cri\" # café\n,# é\n\"a.b\" ]", "[ \n# é\n\"a.b\" ]"),
             ("[ \"cri\" # off\n , ]", "[ \n ]"),
             ("[ \"a.b\" # x\n, \"cri\" ]", "[ \"a.b\" # x\n,  ]"),
             ("[ \"a.b\", # x\n  \"cri\" ]", "[ \"a.b\", # x\n   ]"),
