@@ -92,7 +92,7 @@ impl<'a> Draft<'a> {
             Action::WriteFile { path, .. } => Some(path),
             _ => None,
         });
-        planned.find(same).map_or_else(|| path.to_owned(), Clone::clone)
+        planned.find(same).cloned().unwrap_or_else(|| path.to_owned())
     }
 
     /// The text of a file as the plan leaves it so far.
