@@ -64,8 +64,8 @@ pub const CHECKS: &[CheckInfo] = &[
         id: "images-without-name",
         severity: Severity::Warn,
         summary: "pods use images that have no tag and cannot be carried by name",
-        explanation: "Docker knows these images only by id. An archive of them has no name in it, so containerd could not \
-            find them again. They are left to be pulled; tag them first (`docker tag ID NAME`) if no registry has them.",
+        explanation: "Docker knows these images only by id, and they would go through `docker save`. Such an archive has \
+            no name in it, so containerd could not find them again. They are left to be pulled; tag them first (`docker tag ID NAME`) if no registry has them.",
         run: None,
     },
     CheckInfo {

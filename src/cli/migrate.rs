@@ -180,7 +180,7 @@ const fn fate(docker: DockerFate) -> &'static str {
 const fn policy(images: ImagePolicy) -> &'static str {
     match images {
         ImagePolicy::Needed => "bring along what pods and the sandbox need",
-        ImagePolicy::All => "bring all tagged images along",
+        ImagePolicy::All => "bring these and all tagged images along",
         ImagePolicy::None => "bring none along (they are pulled again)",
     }
 }

@@ -64,7 +64,7 @@ pub enum ImagePolicy {
     /// What the node's pods, its static pods and the sandbox need.
     #[default]
     Needed,
-    /// All tagged images.
+    /// These, and all that have a tag.
     All,
     /// None: everything is pulled again.
     None,

@@ -61,8 +61,8 @@ pub const PROFILE_KEYS: &[ProfileKey] = &[
         takes: "`\"needed\"`, `\"all\"` or `\"none\"`",
         default: "\"needed\"",
         example: "\"needed\"",
-        about: "Which of Docker's images come along: what pods, static pods and the sandbox need, all that have a tag, \
-                or none, so that everything is pulled again.",
+        about: "Which of Docker's images come along: what pods, static pods and the sandbox need, these and all \
+                that have a tag, or none, so that everything is pulled again.",
     },
     ProfileKey {
         table: "",

@@ -6,7 +6,9 @@ use super::{
     finish,
 };
 use crate::formats::containerd::{Literal, Place, Setting};
-use crate::model::{Action, Change, Desired, DockerImage, Facts, ImagePolicy, Plan, Risk, Severity, UndoKind};
+use crate::model::{
+    Action, CarryMode, Change, Desired, DockerImage, Facts, ImagePolicy, Plan, Risk, Severity, UndoKind,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where containerd keeps its data unless its configuration says otherwise (every release).
@@ -19,29 +21,33 @@ pub fn import(draft: &mut Draft<'_>) {
         return;
     }
     let needs = needs(facts, draft.desired.sandbox_image.as_deref());
-    let wanted: Vec<&DockerImage> = match draft.desired.images {
-        ImagePolicy::All => facts.docker.images.iter().collect(),
-        _ => facts.docker.images.iter().filter(|image| needs.contains_key(&image.id)).collect(),
-    };
+    let all = draft.desired.images == ImagePolicy::All;
+    // What nobody uses and nobody named is not worth it.
+    let comes = |image: &&DockerImage| needs.contains_key(&image.id) || all && !image.tags.is_empty();
+    let (mut wanted, nameless): (Vec<&DockerImage>, Vec<&DockerImage>) =
+        facts.docker.images.iter().filter(comes).partition(|image| !image.tags.is_empty());
     let source = docker_layers(facts);
-    let nameless: Vec<&str> = wanted.iter().filter(|image| image.tags.is_empty()).map(|i| i.id.as_str()).collect();
-    if source.is_empty() && !nameless.is_empty() && draft.desired.images == ImagePolicy::Needed {
+    // Layers can be carried without a name; what `docker save` writes of an id cannot be found again.
+    let layered = !source.is_empty() || keeps_in_containerd(facts);
+    if layered && draft.desired.carry.mode != CarryMode::Stream {
+        wanted.extend(nameless);
+    } else if !nameless.is_empty() {
+        let ids: Vec<&str> = nameless.iter().map(|image| image.id.as_str()).collect();
         draft.find(
             "images-without-name",
             Severity::Warn,
             "pods use images that have no tag and cannot be carried by name",
-            &nameless.join(", "),
+            &ids.join(", "),
             "tag them with `docker tag ID NAME`, or have a registry ready",
             "/var/lib/docker",
         );
     }
-    let names = |image: &&DockerImage| match (image.tags.as_slice(), source.is_empty(), draft.desired.images) {
-        // Layers can be carried without a name; what nobody uses and nobody named is not worth it.
-        ([], false, ImagePolicy::Needed) => vec![image.id.clone()],
-        (tags, ..) => tags.to_vec(),
+    let names = |image: &&DockerImage| match image.tags.as_slice() {
+        [] => vec![image.id.clone()],
+        tags => tags.to_vec(),
     };
     let images = wanted.iter().flat_map(names).collect();
-    let bytes = wanted.iter().filter(|image| !image.tags.is_empty()).map(|image| image.size).sum();
+    let bytes = wanted.iter().map(|image| image.size).sum();
     if !source.is_empty() {
         // What is carried has no archives of its layers; with this setting no containerd will ever miss them (open
         // changes of containerd, #13658 and #13890, would pull such images again without it).
@@ -158,7 +164,64 @@ pub fn familiar(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::familiar;
+    use super::{Draft, Options, familiar, import};
+    use crate::model::{
+        Action, CarryMode, Desired, DockerContainer, DockerImage, Facts, Goal, ImagePolicy, Origin, Profile, Sourced,
+    };
+
+    /// What is planned to come of a tagged image, one that a pod was pinned to by digest, and one that nobody wants; and the ids
+    /// that are warned about.
+    fn planned(driver: &str, policy: ImagePolicy, mode: CarryMode) -> (Vec<String>, String) {
+        let mut facts = Facts::empty(true);
+        facts.docker.running = true;
+        let sourced = |text: &str| Some(Sourced::new(text.to_owned(), Origin::path("/test")));
+        match driver {
+            "containerd" => facts.docker.image_store = Some(Sourced::new(true, Origin::path("/test"))),
+            driver => facts.docker.storage_driver = sourced(driver),
+        }
+        let image = |id: &str, tags: &[&str]| DockerImage {
+            id: id.to_owned(),
+            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            size: 1,
+        };
+        facts.docker.images =
+            vec![image("sha256:tagged", &["web:1"]), image("sha256:pinned", &[]), image("sha256:dangling", &[])];
+        let container: DockerContainer = serde_json::from_value(serde_json::json!({
+            "id": "c", "name": "k8s_x", "image": "x@sha256:y", "imageId": "sha256:pinned", "state": "running",
+            "kubernetes": true, "sandbox": false, "namespace": "default", "pod": "x",
+        }))
+        .unwrap();
+        facts.docker.containers.push(container);
+        let mut desired = Desired::resolve(Goal::Containerd, &Profile::default(), &[]).unwrap();
+        (desired.images, desired.carry.mode) = (policy, mode);
+        let mut draft = Draft::new(&facts, &desired, Options::default());
+        import(&mut draft);
+        let plan = super::finish(draft);
+        let images = plan.steps.into_iter().find_map(|step| match step.action {
+            Action::ImportImages { images, .. } => Some(images),
+            _ => None,
+        });
+        let warned = plan.findings.into_iter().find(|finding| finding.id == "images-without-name");
+        (images.unwrap_or_default(), warned.map(|finding| finding.cause).unwrap_or_default())
+    }
+
+    #[test]
+    fn what_pods_need_comes_along_without_a_tag_too() {
+        use ImagePolicy::{All, Needed};
+        for (driver, policy, mode, images, warned) in [
+            ("overlay2", Needed, CarryMode::Auto, vec!["sha256:pinned"], ""),
+            ("overlay2", All, CarryMode::Auto, vec!["sha256:pinned", "web:1"], ""),
+            ("containerd", Needed, CarryMode::Auto, vec!["sha256:pinned"], ""),
+            ("containerd", All, CarryMode::Auto, vec!["sha256:pinned", "web:1"], ""),
+            ("overlay2", All, CarryMode::Stream, vec!["web:1"], "sha256:pinned"),
+            ("btrfs", Needed, CarryMode::Auto, vec![], "sha256:pinned"),
+            ("btrfs", All, CarryMode::Auto, vec!["web:1"], "sha256:pinned"),
+        ] {
+            let (planned, said) = planned(driver, policy, mode);
+            assert_eq!(planned, images, "{driver}, {policy:?}, {mode}");
+            assert_eq!(said, warned, "{driver}, {policy:?}, {mode}");
+        }
+    }
 
     #[test]
     fn names_meet_however_they_are_written() {

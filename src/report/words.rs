@@ -79,7 +79,7 @@ pub const fn docker(fate: DockerFate) -> &'static str {
 pub const fn images(policy: ImagePolicy) -> &'static str {
     match policy {
         ImagePolicy::Needed => "those that the node's pods need",
-        ImagePolicy::All => "all that have a tag",
+        ImagePolicy::All => "those that the node's pods need, and all that have a tag",
         ImagePolicy::None => "none; they are pulled again",
     }
 }
