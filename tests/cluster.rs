@@ -6,8 +6,8 @@
 mod common;
 
 use castoff::{
-    apply::{self, Leaving, Options, Silent},
-    host::{Api as _, FakeEviction},
+    apply::{self, Leaving, Observer, Options, Silent},
+    host::{Api as _, Clock as _, FakeApi, FakeClock, FakeEviction, Verb},
     model::{Action, ClusterConfig, ClusterOptions, Desired, Outcome, Plan, RunState},
 };
 use common::{
@@ -16,7 +16,7 @@ use common::{
     world::newest,
 };
 use serde_json::json;
-use std::{cell::Cell, rc::Rc, sync::atomic::AtomicBool};
+use std::{cell::Cell, rc::Rc, sync::atomic::AtomicBool, time::Duration};
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
@@ -242,6 +242,95 @@ fn what_an_api_server_that_is_gone_does_not_do_is_done_later() {
     let report = apply::rollback(&member.host(), None, &Options::new(&NEVER), &mut Silent).unwrap();
     assert_eq!(report.outcome, Outcome::RolledBack);
     assert_eq!(member.noted().as_deref(), Some("/var/run/dockershim.sock"), "what was made up for is taken back too");
+}
+
+/// Once kubelet starts for the first time.
+fn at_start(member: &Member, mut act: impl FnMut() + 'static) {
+    let first = Cell::new(true);
+    member.sim.units.when("start kubelet.service", move || {
+        if first.take() {
+            act();
+        }
+    });
+}
+
+#[test]
+fn an_api_server_that_cannot_just_now_is_asked_again() {
+    // etcd changes its leader; much to do after a start; its own rules are not there yet.
+    for status in [500, 429, 403, 401] {
+        let member = Member::new();
+        let plan = member.plan(&member.desired(true));
+        let api = member.api.clone();
+        at_start(&member, move || {
+            api.refuse(Verb::Get, NODE, status, 3);
+            api.refuse(Verb::Patch, NODE, status, 3);
+        });
+        let report = member.apply(&plan);
+        assert_eq!(report.outcome, Outcome::Applied, "{status}: {report:#?}");
+        assert!(!member.cordoned(), "{status}");
+        assert_eq!(member.noted().as_deref(), Some(sim::SOCKET), "{status}");
+    }
+}
+
+#[test]
+fn what_is_refused_to_the_end_takes_no_node_back() {
+    for status in [500, 403, 422] {
+        let member = Member::new();
+        let plan = member.plan(&member.desired(true));
+        let api = member.api.clone();
+        at_start(&member, move || api.refuse(Verb::Patch, NODE, status, u32::MAX));
+        let report = member.apply(&plan);
+        assert_eq!(report.outcome, Outcome::Applied, "{status}: {report:#?}");
+        for id in ["annotate", "uncordon"] {
+            let step = report.steps.iter().find(|step| step.id == id).unwrap();
+            assert_eq!(step.detail.as_deref(), Some("put off: the API server refuses"), "{status}: {step:?}");
+        }
+        assert!(member.cordoned());
+        member.api.refuse(Verb::Patch, NODE, status, 0);
+        assert_eq!(apply::make_up(&member.host(), None, &Options::new(&NEVER), &mut Silent).unwrap().1, 2);
+        assert!(!member.cordoned() && member.noted().as_deref() == Some(sim::SOCKET));
+    }
+}
+
+/// A cluster whose API server comes back late, and has the node Ready a little later.
+struct Late {
+    api: FakeApi,
+    clock: FakeClock,
+    gone_at: Option<Duration>,
+}
+
+impl Observer for Late {
+    fn waiting(&mut self, _: &str) {
+        let now = self.clock.monotonic();
+        if self.gone_at.is_none() && self.api.away.get() {
+            self.gone_at = Some(now);
+        }
+        let Some(gone_at) = self.gone_at else { return };
+        let ready = |is: &str| {
+            let mut node = self.api.object(NODE).unwrap();
+            node["status"]["conditions"][0]["status"] = json!(is);
+            self.api.put(NODE, node);
+        };
+        match now.saturating_sub(gone_at).as_secs() {
+            ..290 => ready("False"),
+            290..305 => self.api.away.set(false),
+            _ => ready("True"),
+        }
+    }
+}
+
+#[test]
+fn an_api_server_that_comes_late_is_given_time_to_see_the_node() {
+    let member = Member::new();
+    let plan = member.plan(&member.desired(false));
+    let api = member.api.clone();
+    at_start(&member, move || api.away.set(true));
+    let mut late = Late { api: member.api.clone(), clock: member.sim.clock.clone(), gone_at: None };
+    let options = Options { commit: true, ..Options::new(&NEVER) };
+    let report = apply::apply(&member.host(), &plan, &options, &mut late).unwrap();
+    assert_eq!(report.outcome, Outcome::Applied, "{report:#?}");
+    let step = report.steps.iter().find(|step| step.id == "await-node").unwrap();
+    assert_eq!(step.detail, None, "it was not put off");
 }
 
 #[test]

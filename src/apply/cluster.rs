@@ -1,9 +1,13 @@
 //! Steps that are the cluster's: pods leave and come, the node is seen Ready, kubeadm's note is kept true.
 //!
 //! The API server may be one of the pods that move. Before anything stops it has to answer; after that the node is fine without
-//! it, so what it does not answer in time is put off, said, and done by `castoff resume --cluster`.
+//! it, so what it does not answer in time is put off, said, and done by `castoff resume --cluster`. So is what it refuses of
+//! what is only written down there.
 
-use super::{records, steps::Work};
+use super::{
+    records,
+    steps::{Interrupted, Work},
+};
 use crate::{
     cluster::{self, Drain, kubelet_map},
     host::{Api, ApiError, Host},
@@ -32,7 +36,7 @@ pub fn prepare(host: &Host, action: &Action) -> Result<Undo> {
             let value = match found {
                 Ok(found) => cluster::annotation(&found, key),
                 // It may be made up for later, and taken back after that: then what the plan saw is what was there.
-                Err(error) if ApiError::is_away(&error) => before.clone(),
+                Err(error) if ApiError::is_away(&error) || ApiError::may_pass(&error) => before.clone(),
                 Err(error) => return Err(error),
             };
             let (node, kubeconfig, key) = (node.clone(), kubeconfig.clone(), key.clone());
@@ -73,25 +77,17 @@ pub fn act(work: &mut Work<'_>, action: &Action) -> Result<Option<String>> {
             })
         }
         Action::AnnotateNode { node, kubeconfig, key, value, .. } => {
-            or_later(work, kubeconfig, &mut |api| cluster::annotate(api, node, key, Some(value)).map(|()| None))
+            put_down(work, kubeconfig, &mut |api| cluster::annotate(api, node, key, Some(value)))
         }
         Action::UncordonNode { node, kubeconfig } => {
-            or_later(work, kubeconfig, &mut |api| cluster::cordon(api, node, false).map(|()| None))
+            put_down(work, kubeconfig, &mut |api| cluster::cordon(api, node, false))
         }
         Action::AwaitEtcd { metrics, revision } => {
             await_etcd(work, metrics, *revision)?;
             Ok(None)
         }
         Action::SetKubeletMap { kubeconfig, map, key, value, .. } => {
-            let done =
-                or_later(work, kubeconfig, &mut |api| kubelet_map::set(api, map, key, Some(value)).map(|()| None));
-            // The node is moved and proven by now: what the cluster refuses is no reason to take that back.
-            done.or_else(|error| {
-                let why = format!("{error:#}");
-                work.observer.warn(&format!("put off until `castoff resume --cluster`: {why}"));
-                work.put_off = Some(why);
-                Ok(Some("put off: the API server refuses".to_owned()))
-            })
+            put_down(work, kubeconfig, &mut |api| kubelet_map::set(api, map, key, Some(value)))
         }
         other => bail!("{} is nothing of the cluster's", other.word()),
     }
@@ -147,7 +143,27 @@ fn or_later(
     }
 }
 
-/// Tries until it is done: so long for what the API server answers, and so long for one that does not answer.
+/// Does what is only written down in the cluster. The node is moved by now: what the cluster refuses is no reason to take that
+/// back.
+fn put_down(
+    work: &mut Work<'_>,
+    kubeconfig: &str,
+    act: &mut dyn FnMut(&dyn Api) -> Result<()>,
+) -> Result<Option<String>> {
+    or_later(work, kubeconfig, &mut |api| act(api).map(|()| None)).or_else(|error| {
+        if error.downcast_ref::<Interrupted>().is_some() {
+            return Err(error);
+        }
+        let why = format!("{error:#}");
+        work.observer.warn(&format!("put off until `castoff resume --cluster`: {why}"));
+        work.put_off = Some(why);
+        Ok(Some("put off: the API server refuses".to_owned()))
+    })
+}
+
+/// Tries until it is done: so long for what the API server answers, and so long for one that does not answer. Each counts from
+/// where the other ended, because a server that was away for minutes has just begun to look at the node; a server that comes and
+/// goes has as long as both.
 fn until(
     work: &mut Work<'_>,
     kubeconfig: &str,
@@ -155,18 +171,25 @@ fn until(
     act: &mut dyn FnMut(&dyn Api) -> Result<Option<String>>,
 ) -> Result<()> {
     let start = work.host.clock.monotonic();
+    let (mut since, mut was_away) = (start, false);
     loop {
         let asked = cluster::open(work.host, kubeconfig).and_then(|api| act(&*api));
-        let (waits, deadline) = match &asked {
+        let waits = match &asked {
             Ok(None) => return Ok(()),
-            Ok(Some(missing)) => (missing.clone(), limit),
-            Err(error) if ApiError::is_away(error) => (format!("{error:#}"), away),
+            Ok(Some(missing)) => missing.clone(),
+            Err(error) if ApiError::is_away(error) || ApiError::may_pass(error) => format!("{error:#}"),
             Err(_) => return asked.map(drop),
         };
         work.check_interrupt()?;
-        if work.host.clock.monotonic().saturating_sub(start) >= deadline {
+        let now = work.host.clock.monotonic();
+        let is_away = asked.as_ref().is_err_and(ApiError::is_away);
+        if is_away != was_away {
+            (since, was_away) = (now, is_away);
+        }
+        let (deadline, in_all) = (if is_away { away } else { limit }, now.saturating_sub(start));
+        if now.saturating_sub(since) >= deadline || in_all >= limit + away {
             return match asked {
-                Ok(_) => bail!("still waiting after {} s: {waits}", deadline.as_secs()),
+                Ok(_) => bail!("still waiting after {} s: {waits}", in_all.as_secs()),
                 Err(error) => Err(error),
             };
         }

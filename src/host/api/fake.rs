@@ -31,6 +31,8 @@ pub struct FakeApi {
     pub acts: Rc<RefCell<Vec<String>>>,
     /// True while it does not answer.
     pub away: Rc<Cell<bool>>,
+    /// What it answers instead of doing it: verb, path, status, and how often.
+    refusals: Rc<RefCell<Vec<(Verb, String, u16, u32)>>>,
 }
 
 impl FakeApi {
@@ -47,6 +49,21 @@ impl FakeApi {
     /// Says what becomes of evictions of that pod (`namespace/name`).
     pub fn evict(&self, pod: &str, becomes: FakeEviction) {
         self.evictions.borrow_mut().insert(pod.to_owned(), becomes);
+    }
+
+    /// Answers the next so many requests of that kind with a status, as a real one that cannot just now.
+    pub fn refuse(&self, verb: Verb, path: &str, status: u16, times: u32) {
+        let mut refusals = self.refusals.borrow_mut();
+        refusals.retain(|(known, at, ..)| (*known, at.as_str()) != (verb, path));
+        refusals.push((verb, path.to_owned(), status, times));
+    }
+
+    fn refused(&self, verb: Verb, at: &str, what: &str) -> Option<ApiError> {
+        let mut refusals = self.refusals.borrow_mut();
+        let is = |known: &&mut (Verb, String, u16, u32)| known.0 == verb && known.1 == at && known.3 > 0;
+        let (.., status, times) = refusals.iter_mut().find(is)?;
+        *times -= 1;
+        ApiError::of(what, *status, &json!({ "message": format!("fake {status}") }))
     }
 
     fn listed(&self, path: &str) -> Vec<Value> {
@@ -111,6 +128,9 @@ impl Api for FakeApi {
             return Err(ApiError::Away { server: self.server().to_owned(), what, why }.into());
         }
         let at = path.split('?').next().unwrap_or(path);
+        if let Some(error) = self.refused(verb, at, &what) {
+            return Err(error.into());
+        }
         if verb.acts() {
             self.acts.borrow_mut().push(what.clone());
         }

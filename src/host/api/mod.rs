@@ -116,6 +116,16 @@ impl ApiError {
     pub fn is_away(error: &anyhow::Error) -> bool {
         matches!(Self::in_chain(error), Some(Self::Away { .. }))
     }
+
+    /// True for what it answers and may not answer the next time: etcd changes its leader or is slow (500), the server has
+    /// just started and is busy (429) or does not know its own rules yet (401, 403), somebody was faster (409).
+    pub fn may_pass(error: &anyhow::Error) -> bool {
+        match Self::in_chain(error) {
+            Some(Self::Forbidden { .. } | Self::Later { .. } | Self::Conflict { .. }) => true,
+            Some(Self::Refused { status, .. }) => (500..=599).contains(status),
+            Some(Self::Away { .. }) | None => false,
+        }
+    }
 }
 
 /// The API server, as far as castoff needs it.
@@ -168,5 +178,9 @@ mod tests {
         assert!(matches!(of(429), Some(ApiError::Later { .. })));
         assert!(matches!(of(503), Some(ApiError::Away { .. })));
         assert!(matches!(of(422), Some(ApiError::Refused { status: 422, .. })));
+        let may_pass = |status| ApiError::may_pass(&of(status).unwrap().into());
+        assert!([401, 403, 409, 429, 500, 507].into_iter().all(may_pass));
+        // 503 is away: it is waited for as one that does not answer.
+        assert!(![400, 422, 503].into_iter().any(may_pass));
     }
 }
