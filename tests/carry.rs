@@ -344,6 +344,30 @@ fn a_name_that_means_something_else_is_left() {
 }
 
 #[test]
+fn only_containers_on_lent_layers_keep_them() {
+    let node = Node::new();
+    let (before, options) = (node.docker(), options(CarryMode::Adopt));
+    let layers = node.lendable(&options);
+    node.carry(&options, &Faults::none()).unwrap();
+    // A sandbox that was on containerd before, on an image of containerd's own.
+    node.daemon.begin_layer("pulled", "", "sha256:pause", "").unwrap();
+    node.daemon.end_layer("pulled", "sha256:pause", "").unwrap();
+    node.daemon.begin_layer("sandbox", "sha256:pause", "", "").unwrap();
+    // A container on a layer that somebody has made above one of Docker's.
+    let all = node.daemon.snapshots().unwrap();
+    let lowest = all.iter().find(|one| layers.iter().any(|layer| layer.chain == one.name)).unwrap();
+    node.daemon.begin_layer("made", &lowest.name, "sha256:committed", "").unwrap();
+    node.daemon.end_layer("made", "sha256:committed", "").unwrap();
+    node.daemon.begin_layer("web", "sha256:committed", "", "").unwrap();
+    let error = node.give_back(&layers, &Faults::none()).unwrap_err().to_string();
+    assert!(error.contains("the container web of containerd still uses"), "{error}");
+    node.daemon.drop_layer("web").unwrap();
+    node.daemon.drop_layer("sha256:committed").unwrap();
+    node.give_back(&layers, &Faults::none()).unwrap();
+    assert_eq!(node.docker(), before);
+}
+
+#[test]
 fn what_others_need_stays_and_docker_gets_a_copy() {
     for fault in [FaultMode::Fail, FaultMode::DieBefore, FaultMode::DieAfter] {
         for n in 1.. {

@@ -11,7 +11,7 @@ use crate::{
     model::LentLayer,
 };
 use anyhow::{Context as _, Result, bail};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a run may have lent and made.
 #[derive(Clone, Copy, Debug)]
@@ -102,15 +102,20 @@ impl Loan<'_> {
     /// # Errors
     /// Names it, or says that containerd does not answer.
     pub fn expect_unused(&self, host: &Host, store: &dyn LayerStore) -> Result<()> {
-        let lent = |layer: &&LentLayer| matches!(host.root.layer_place(&layer.dir), LayerPlace::Lent(_));
-        let lent = self.layers.iter().filter(lent);
-        if lent.count() == 0 {
+        let is_lent = |layer: &&LentLayer| matches!(host.root.layer_place(&layer.dir), LayerPlace::Lent(_));
+        let lent: BTreeSet<&str> = self.layers.iter().filter(is_lent).map(|layer| layer.chain.as_str()).collect();
+        if lent.is_empty() {
             return Ok(());
         }
         let all = store.snapshots()?;
-        let layers: BTreeSet<&str> = all.iter().filter(|one| one.is_layer).map(|one| one.name.as_str()).collect();
+        let parents: BTreeMap<&str, &str> = all.iter().map(|one| (one.name.as_str(), one.parent.as_str())).collect();
+        // Containers on images of containerd's own are nobody's concern here: sandboxes of a node that was half moved, say.
+        let stands_on_lent = |one: &Snapshot| {
+            let below = std::iter::successors(Some(one.parent.as_str()), |name| parents.get(name).copied());
+            below.take_while(|name| !name.is_empty()).take(all.len()).any(|name| lent.contains(name))
+        };
         let ours = |key: &str| is_begun(key) || is_view(key);
-        let user = all.iter().find(|one| !one.is_layer && !ours(&one.name) && layers.contains(one.parent.as_str()));
+        let user = all.iter().find(|one| !one.is_layer && !ours(&one.name) && stands_on_lent(one));
         match user {
             Some(user) => bail!("the container {} of containerd still uses layers that Docker lent", user.name),
             None => Ok(()),
