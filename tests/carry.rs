@@ -11,7 +11,7 @@ use castoff::{
         Containerd, Cri, Doors, FakeClock, FakeEngine, FakeKernel, FakeLayerStore, FakeProcs, FakeUnits, FaultMode,
         Faults, Host, LayerPlace, LayerStore, Parts, Root,
     },
-    images::{DockerStore, Job, Loan},
+    images::{DockerStore, Job, Loan, Places},
     model::{CarryMode, CarryOptions, Comparing, LentLayer},
 };
 use common::{
@@ -341,6 +341,62 @@ fn a_name_that_means_something_else_is_left() {
     node.carry(&options(CarryMode::Adopt), &Faults::none()).unwrap();
     let kept = node.daemon.names().unwrap().into_iter().find(|name| name.name == other.name).unwrap();
     assert_eq!(kept.target, other.target);
+}
+
+/// An image in the store that Docker keeps in containerd: its configuration's digest, and those of two manifests of it.
+fn lay_in_containerd(node: &Node) -> (String, [String; 2]) {
+    let docker = node.daemon.of_docker();
+    let (layer, none) = (sha(b"layer"), castoff::host::Labels::new);
+    let dir = docker.begin_layer("unpacked", "", &layer, "").unwrap();
+    common::tree::put(node.dir.path(), &format!("{dir}/a"), "base");
+    docker.end_layer("unpacked", &layer, "").unwrap();
+    let rootfs = serde_json::json!({ "type": "layers", "diff_ids": [layer] });
+    let config = serde_json::json!({ "architecture": "amd64", "os": "linux", "rootfs": rootfs }).to_string();
+    let id = sha(config.as_bytes());
+    docker.put_blob(&id, config.as_bytes(), none(), "").unwrap();
+    let targets = ["one:1", "two:1"].map(|name| {
+        // Compressed another way for each.
+        let layers = [(sha(name.as_bytes()), 5)];
+        let manifest = castoff::formats::image_manifest::made((&id, config.len() as u64), &layers);
+        let target = sha(manifest.as_bytes());
+        docker.put_blob(&target, manifest.as_bytes(), none(), "").unwrap();
+        let name = castoff::host::ImageName {
+            name: format!("docker.io/library/{name}"),
+            target: target.clone(),
+            ..Default::default()
+        };
+        docker.put_name(&name).unwrap();
+        target
+    });
+    (id, targets)
+}
+
+#[test]
+fn images_that_docker_keeps_in_containerd_are_known_by_dockers_ids() {
+    let node = Node::new();
+    let (id, targets) = lay_in_containerd(&node);
+    let host = node.host(&Faults::none());
+    let needs = BTreeMap::from([(targets[1].clone(), vec!["pod default/web".to_owned()])]);
+    let places = Places { source: "", from_containerd: true, root: ROOT, socket: "", mode: CarryMode::Copy };
+    let seen = castoff::images::list(&host, places, &[], &needs).unwrap();
+    let listed: Vec<(&str, bool)> =
+        seen.images.iter().map(|image| (image.id.as_str(), !image.needed_by.is_empty())).collect();
+    assert_eq!(listed, [(targets[1].as_str(), true), (targets[0].as_str(), false)]);
+
+    let options = CarryOptions { mode: CarryMode::Copy, compare: Comparing::Full, ..CarryOptions::default() };
+    let [first, second] = targets.clone();
+    // The last one is what an older castoff called it.
+    for (images, count) in [(vec![first, "two:1".to_owned(), second], 2), (vec![id.clone()], 1)] {
+        let job = Job { source: "", from_containerd: true, ..job(&host, &images, &options) };
+        let docker = job.docker("").unwrap().unwrap();
+        let sorted = job.sort(Some(&*docker)).unwrap();
+        assert_eq!((sorted.layered.len(), sorted.streamed.len()), (count, 0), "{images:?}");
+        let carried = job.carry_layers(&*docker, &sorted, &node.daemon, &mut |_| Ok(())).unwrap();
+        assert!(carried.notes.is_empty(), "{:?}", carried.notes);
+    }
+    let target = |name: &str| node.daemon.names().unwrap().into_iter().find(|at| at.name == name).unwrap().target;
+    assert_eq!(["one:1", "two:1"].map(|name| target(&format!("docker.io/library/{name}"))), targets);
+    assert_eq!(target(&id), targets[0]);
 }
 
 #[test]

@@ -166,7 +166,7 @@ impl<'a> Job<'a> {
                 continue;
             };
             let image = docker.image(&id).with_context(|| format!("the image {name} cannot be carried"))?;
-            if sorted.layered.iter().any(|known| known.id == image.id) {
+            if sorted.layered.iter().any(|known| known.docker_id == image.docker_id) {
                 continue;
             }
             let odd = if check { self.not_by_layers(&image, way)? } else { None };
@@ -208,8 +208,9 @@ impl<'a> Job<'a> {
         let sorted = self.sort_by(docker.as_deref(), false)?;
         let mut ids: Vec<String> = sorted.layered.iter().map(|image| image.id.clone()).collect();
         for (name, _) in &sorted.streamed {
-            let id = docker.as_deref().map(|docker| docker.find(name)).transpose()?.flatten();
-            ids.extend(id);
+            let Some(docker) = docker.as_deref() else { continue };
+            let found = docker.find(name)?;
+            ids.extend(found.map(|found| docker.image(&found).map_or(found, |image| image.id)));
         }
         if sorted.way != CarryMode::Adopt {
             return Ok((Vec::new(), ids));
@@ -420,7 +421,8 @@ impl<'a> Job<'a> {
                     store.put_name(&name)?;
                     carried.names.push(name.name);
                 }
-                Some(known) if known.target == name.target => carried.names.push(name.name),
+                // By its id an image is the same one, whichever of its manifests that leads to.
+                Some(known) if known.target == name.target || name.name == image.id => carried.names.push(name.name),
                 Some(_) => carried.notes.push(format!(
                     "containerd has another image named {} already, which stays; Docker's is {}",
                     name.name, image.id

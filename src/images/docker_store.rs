@@ -33,8 +33,10 @@ pub struct Layer {
 /// One image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
-    /// `sha256:…` of its configuration.
+    /// `sha256:…` of its configuration: what CRI calls it.
     pub id: String,
+    /// What Docker calls it: the same, or the digest that its names lead to where containerd keeps Docker's images.
+    pub docker_id: String,
     /// Its names.
     pub names: Names,
     /// Its configuration, byte for byte.
@@ -136,7 +138,7 @@ impl<'a> DockerStore<'a> {
         let layers = config.diff_ids.iter().zip(config.chain_ids());
         let layers = layers.map(|(diff, chain)| self.layer(diff, &chain)).collect::<Result<Vec<_>>>()?;
         let names = self.names.get(id).cloned().unwrap_or_default();
-        Ok(Image { id: id.to_owned(), names, config: read.bytes, layers })
+        Ok(Image { id: id.to_owned(), docker_id: id.to_owned(), names, config: read.bytes, layers })
     }
 
     fn layer(&self, diff_id: &str, chain_id: &str) -> Result<Layer> {

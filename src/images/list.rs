@@ -144,12 +144,12 @@ impl Look<'_> {
         let (way, why) =
             if image.layers.is_empty() { (CarryMode::Stream, "it has no layers") } else { (self.way, self.why) };
         Ok(CarryImage {
-            id: image.id.clone(),
+            id: image.docker_id.clone(),
             names: image.names.tags.clone(),
             digests: image.names.digests.clone(),
             layers: image.layers.len(),
             bytes: image.size(),
-            needed_by: self.needs.get(&image.id).cloned().unwrap_or_default(),
+            needed_by: self.needs.get(&image.docker_id).cloned().unwrap_or_default(),
             carried: named && has_layers,
             way,
             why: why.to_owned(),

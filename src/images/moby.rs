@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     formats::{
-        docker_images::{ImageConfig, Names},
+        docker_images::{ImageConfig, Names, is_digest},
         image_manifest::{Descriptor, Document},
     },
     host::{ImageName, LayerStore},
@@ -101,11 +101,16 @@ impl Source for Moby {
         false
     }
 
-    /// With this store Docker's ids are the digests that names point to.
+    /// With this store Docker's ids are the digests that names point to. An image's id in other stores, and in plans of older
+    /// castoffs, is the digest of its configuration.
     fn find(&self, name: &str) -> Result<Option<String>> {
         let full = canonical(name);
         let found = self.names.iter().find(|known| known.target == name || canonical(&known.name) == full);
-        Ok(found.map(|known| known.target.clone()))
+        if found.is_some() || !is_digest(name) {
+            return Ok(found.map(|known| known.target.clone()));
+        }
+        let is_of = |target: &String| self.find_parts(target).is_ok_and(|parts| parts.config.0 == name);
+        Ok(self.ids()?.into_iter().find(is_of))
     }
 
     fn ids(&self) -> Result<Vec<String>> {
@@ -145,7 +150,8 @@ impl Source for Moby {
             size: parts.layers.get(at).map_or(0, |layer| layer.size.saturating_mul(3)),
             tar_split: String::new(),
         });
-        Ok(Image { layers: layers.collect(), id: parts.config.0, names, config: parts.config.1 })
+        let (docker_id, layers) = (id.to_owned(), layers.collect());
+        Ok(Image { id: parts.config.0, docker_id, names, config: parts.config.1, layers })
     }
 
     fn layer_dir(&self, layer: &Layer) -> Result<String> {
@@ -164,13 +170,9 @@ impl Source for Moby {
     }
 
     fn documents(&self, image: &Image, _: &dyn LayerStore) -> Result<Documents> {
-        for target in self.ids()? {
-            let Ok(parts) = self.find_parts(&target) else { continue };
-            if parts.config.0 == image.id {
-                return Documents::read(&parts.manifest, parts.index.as_ref().map(|(index, _)| index.as_slice()));
-            }
-        }
-        bail!("containerd has no manifest for {}", image.id)
+        // Several manifests may have one configuration: two registries, or two ways to compress.
+        let parts = self.find_parts(&image.docker_id)?;
+        Documents::read(&parts.manifest, parts.index.as_ref().map(|(index, _)| index.as_slice()))
     }
 
     fn manifest(&self, _: &Image, _: &dyn LayerStore) -> Result<ManifestSource> {

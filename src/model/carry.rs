@@ -123,7 +123,7 @@ pub struct CarryCost {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CarryImage {
-    /// `sha256:…`.
+    /// `sha256:…`, as Docker shows it.
     pub id: String,
     /// Names with tags.
     pub names: Vec<String>,

@@ -28,18 +28,22 @@ pub struct FakeLayerStore {
     root: Rc<Root>,
     faults: Faults,
     all: Rc<RefCell<Metadata>>,
+    /// What Docker keeps in it.
+    docker: Rc<RefCell<Metadata>>,
+    /// Number of the first directory: no two namespaces have the same.
+    first: u32,
 }
 
 impl FakeLayerStore {
     /// One without images.
     pub fn new(root: Rc<Root>, faults: Faults) -> Self {
-        Self { root, faults, all: Rc::default() }
+        Self { root, faults, all: Rc::default(), docker: Rc::default(), first: 1 }
     }
 
     /// The same containerd, asked by another process.
     #[must_use]
     pub fn asked_by(&self, root: Rc<Root>, faults: Faults) -> Self {
-        Self { root, faults, all: Rc::clone(&self.all) }
+        Self { root, faults, ..self.clone() }
     }
 
     /// What Docker kept of an image.
@@ -110,7 +114,7 @@ impl LayerStore for FakeLayerStore {
             }
             let mut all = self.all.borrow_mut();
             let taken: BTreeSet<u32> = all.snapshots.values().map(|(_, number, _)| *number).collect();
-            let number = (1..=u32::MAX).find(|number| !taken.contains(number)).unwrap_or_default();
+            let number = (self.first..=u32::MAX).find(|number| !taken.contains(number)).unwrap_or_default();
             self.make_dir(&Self::dir(number))?;
             all.snapshots.insert(key.to_owned(), (parent.to_owned(), number, false));
             Ok(Self::dir(number))
@@ -177,7 +181,7 @@ impl LayerStore for FakeLayerStore {
     }
 
     fn of_docker(&self) -> Box<dyn LayerStore> {
-        Box::new(Self::new(Rc::clone(&self.root), self.faults.clone()))
+        Box::new(Self { all: Rc::clone(&self.docker), first: 1001, ..self.clone() })
     }
 
     fn kept(&self, image: &str) -> Result<Vec<Vec<u8>>> {
