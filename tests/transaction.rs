@@ -7,7 +7,7 @@ mod common;
 
 use castoff::{
     apply::{self as engine, Observer, Options, Refusal, Silent, Store},
-    host::{FakeClock, FaultMode, Faults, Host, LOCK_PATH, Lock, Locked, Root, UnitState},
+    host::{FakeClock, FaultMode, Faults, Host, ImageName, LOCK_PATH, LayerStore as _, Lock, Locked, Root, UnitState},
     model::{Action, Outcome, Plan, Retention, RunState, Step},
 };
 use common::{
@@ -166,6 +166,38 @@ fn a_cleanup_removes_only_what_is_still_as_it_was_shown() {
     clean(&node, &host, &left(&node, &host).unwrap()).unwrap();
     assert!(!docker.join("image").exists());
     assert!(matches!(refusal(rollback(&node, &none())), Refusal::Cleaned { .. }));
+}
+
+#[test]
+fn a_cleanup_knows_a_docker_that_kept_its_images_in_containerd() {
+    let node = Sim::new();
+    for dir in ["containers", "buildkit", "volumes"] {
+        tree::make_dir(node.root(), &format!("/var/lib/docker/{dir}"));
+    }
+    apply(&node, &plan_of(&node), &none()).unwrap();
+    let image = tree::at(node.root(), "/var/lib/docker/image");
+    fs::remove_dir_all(&image).unwrap();
+    let docker = node.layers.of_docker();
+    let name = ImageName { name: "docker.io/library/web:1".to_owned(), ..ImageName::default() };
+    docker.put_name(&name).unwrap();
+    docker.lease("container", None).unwrap();
+    let ours = node.layers.names().unwrap();
+    let host = node.host(&none());
+    let shown = left(&node, &host).unwrap();
+    assert!(shown.obstacles.is_empty() && shown.images == ["docker.io/library/web:1"], "{shown:?}");
+    clean(&node, &host, &shown).unwrap();
+    assert!(docker.names().unwrap().is_empty() && docker.leases().unwrap().is_empty());
+    assert_eq!(node.layers.names().unwrap(), ours, "CRI's are its own");
+    assert!(left(&node, &host).unwrap().is_empty());
+    // Something else is not Docker's for having containers.
+    tree::make_dir(node.root(), "/var/lib/docker/volumes");
+    tree::make_dir(node.root(), "/var/lib/docker/containers");
+    fs::remove_file(tree::at(node.root(), "/var/lib/castoff/cleanup.json")).unwrap();
+    let left = left(&node, &host).unwrap();
+    assert!(left.obstacles.iter().any(|why| why.contains("does not look like Docker's")), "{left:?}");
+    tree::put(node.root(), "/var/lib/docker/engine-id", "x");
+    let left = self::left(&node, &host).unwrap();
+    assert!(left.obstacles.is_empty(), "{left:?}");
 }
 
 #[test]

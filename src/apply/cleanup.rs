@@ -3,7 +3,7 @@
 
 use super::{Observer, Refusal, Store, executor::lock, refuse_open_run};
 use crate::{
-    host::{Attributes, EntryKind, Expect, Host, LayerPlace},
+    host::{Attributes, EntryKind, Expect, Host, LayerPlace, LayerStore},
     images::{LEASE_PREFIX, snapshots_dir},
     model::{API_VERSION, Facts, Plan, RuntimeKind},
 };
@@ -24,6 +24,8 @@ pub struct Leftovers {
     pub containers: Vec<String>,
     /// Leases of containerd that hold what Docker lent.
     pub leases: Vec<String>,
+    /// Names of images that Docker kept in containerd's store.
+    pub images: Vec<String>,
     /// Why nothing may be removed.
     pub obstacles: Vec<String>,
 }
@@ -31,7 +33,7 @@ pub struct Leftovers {
 impl Leftovers {
     /// True when there is nothing to remove.
     pub const fn is_empty(&self) -> bool {
-        self.root.is_none() && self.leases.is_empty()
+        self.root.is_none() && self.leases.is_empty() && self.images.is_empty()
     }
 
     /// Bytes on disk, and files and directories: minutes, where there are many.
@@ -63,8 +65,11 @@ pub fn leftovers(host: &Host, facts: &Facts, socket: &str, containerd_root: &str
     // A link to another disk stays; what it leads to is Docker's.
     let root = &host.root.target(named).unwrap_or_else(|| named.to_owned());
     let mut left = Leftovers::default();
-    match host.doors.layers(socket).and_then(|store| store.leases()) {
-        Ok(leases) => left.leases = leases.into_iter().filter(|lease| lease.starts_with(LEASE_PREFIX)).collect(),
+    match host.doors.layers(socket).and_then(|store| Ok((store.leases()?, store.of_docker().names()?))) {
+        Ok((leases, names)) => {
+            left.leases = leases.into_iter().filter(|lease| lease.starts_with(LEASE_PREFIX)).collect();
+            left.images = names.into_iter().map(|name| name.name).collect();
+        }
         Err(error) => left.obstacles.push(format!("containerd does not answer: {error:#}")),
     }
     if facts.kubelet.runtime.as_ref().is_none_or(|runtime| runtime.value != RuntimeKind::Containerd) {
@@ -81,7 +86,10 @@ pub fn leftovers(host: &Host, facts: &Facts, socket: &str, containerd_root: &str
     }
     left.root = Some(root.to_owned());
     if !is_dockers(host, root) {
-        left.obstacles.push(format!("{root} does not look like Docker's: it has no `containers` and `image` in it"));
+        left.obstacles.push(format!(
+            "{root} does not look like Docker's: it has no `containers`, and beside it neither `image` nor `engine-id`, nor \
+             `buildkit` and `volumes`"
+        ));
     }
     let directories = |path: String| -> Result<Vec<String>> {
         let all = host.root.list(&path)?;
@@ -109,7 +117,10 @@ fn is_dockers(host: &Host, root: &str) -> bool {
         let mark: Option<Mark> = serde_json::from_str(&host.root.text(MARK).ok().flatten()?).ok();
         mark.map(|mark| mark.removed == root)
     };
-    (has("containers") && has("image")) || begun().unwrap_or_default()
+    // Only graph drivers keep their images in `image` (moby `daemon/images`); with containerd's store there is none. `engine-id` is
+    // since 23.0.
+    let is_new = || host.root.exists(&format!("{root}/engine-id")) || (has("buildkit") && has("volumes"));
+    (has("containers") && (has("image") || is_new())) || begun().unwrap_or_default()
 }
 
 /// The name of a container that kubelet did not make.
@@ -157,7 +168,9 @@ pub fn clean(
     if let Some(why) = left.obstacles.first() {
         bail!("nothing was removed: {why}");
     }
-    if (&left.root, &left.volumes, &left.containers) != (&shown.root, &shown.volumes, &shown.containers) {
+    let seen =
+        |left: &Leftovers| (left.root.clone(), left.volumes.clone(), left.containers.clone(), left.images.clone());
+    if seen(&left) != seen(shown) {
         bail!("nothing was removed: what Docker left is not what was shown any more; look again");
     }
     if let Some(root) = &left.root {
@@ -168,12 +181,30 @@ pub fn clean(
         let took = host.clock.monotonic().saturating_sub(began).as_secs_f64();
         observer.undone(&format!("remove {root}"), took);
     }
-    // Last: until here the layers that were lent must not be collected, whatever becomes of their images.
     let store = host.doors.layers(socket)?;
+    forget_images(&*store.of_docker(), &left.images, observer)?;
+    // Last: until here the layers that were lent must not be collected, whatever becomes of their images.
     for lease in &left.leases {
         store.end_lease(lease).with_context(|| format!("cannot end the lease {lease}"))?;
         observer.undone(&format!("end the lease {lease}"), 0.0);
     }
+    Ok(())
+}
+
+/// Images that Docker kept in containerd are collected once they have no name and no container's lease holds their layers (moby
+/// `daemon/containerd/image_snapshot.go`). What CRI has of them is in another namespace, and stays.
+fn forget_images(docker: &dyn LayerStore, images: &[String], observer: &mut dyn Observer) -> Result<()> {
+    if images.is_empty() {
+        return Ok(());
+    }
+    // Before the names: cut off in between, those still show that something is left.
+    for lease in docker.leases()? {
+        docker.end_lease(&lease).with_context(|| format!("cannot end Docker's lease {lease}"))?;
+    }
+    for name in images {
+        docker.take_name(name).with_context(|| format!("cannot take the name {name} from containerd"))?;
+    }
+    observer.undone(&format!("{} of Docker's images in containerd", images.len()), 0.0);
     Ok(())
 }
 

@@ -36,6 +36,7 @@ pub fn run(args: &CleanupArgs, printer: Printer) -> Result<Exit> {
         left.size(&context.host)?,
         &left.volumes,
         &left.leases,
+        &left.images,
         args.volumes,
     ));
     let mut obstacles = left.obstacles.clone();

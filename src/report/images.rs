@@ -36,6 +36,7 @@ pub fn leftovers(
     (size, entries): (u64, u64),
     volumes: &[String],
     leases: &[String],
+    images: &[String],
     with_volumes: bool,
 ) -> String {
     let mut text = String::new();
@@ -46,6 +47,12 @@ pub fn leftovers(
     if !volumes.is_empty() {
         let fate = if with_volumes { "removed too" } else { "kept; `--volumes` removes them too" };
         text.push_str(&format!("  {}: {} ({fate})\n", counted(volumes.len(), "volume"), volumes.join(", ")));
+    }
+    if !images.is_empty() {
+        text.push_str(&format!(
+            "- {} in containerd's namespace moby, where Docker kept its images\n",
+            counted(images.len(), "name")
+        ));
     }
     for lease in leases {
         text.push_str(&format!("- lease {lease} of containerd, which holds layers that Docker lent\n"));

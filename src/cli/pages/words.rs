@@ -316,9 +316,9 @@ pub const WORDS: &[Words] = &[
     Words {
         command: "cleanup",
         text: &[
-            "Removes Docker's data from a node that has moved, for good: after that no earlier run can be taken back. \
-                 Refuses while Docker runs, a run is open or anything still leads into its data. Volumes stay unless `--volumes` is given, \
-                 packages are left to the package manager.",
+            "Removes Docker's data from a node that has moved, its images in containerd's namespace `moby` too, for good: after that no \
+                 earlier run can be taken back. Refuses while Docker runs, a run is open or anything still leads into its data. Volumes \
+                 stay unless `--volumes` is given, packages are left to the package manager.",
         ],
         examples: &[
             ("castoff cleanup --check", "what would be removed"),
