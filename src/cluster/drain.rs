@@ -11,8 +11,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// Between two attempts to evict a pod that a budget holds back (kubectl drain).
 const AGAIN: Duration = Duration::from_secs(5);
-/// Between two looks whether an evicted pod is gone.
-const LOOK: Duration = Duration::from_millis(500);
+/// Between two looks whether an evicted pod is gone (kubectl drain).
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How pods leave.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +29,8 @@ pub struct Drain {
 
 /// How it goes.
 enum Leaving {
-    /// Not asked to leave yet; with what the API server said the last time.
-    Asked(String),
+    /// Not let yet: when it is asked next, and what the API server said the last time.
+    Asked(Duration, String),
     /// Let go; kubelet ends it.
     Let,
 }
@@ -50,24 +50,16 @@ pub fn drain(
     expect_movable(&leaving, how)?;
     let version = eviction_version(api)?;
     let count = leaving.len();
-    let mut left: BTreeMap<String, (MemberPod, Leaving)> =
-        leaving.into_iter().map(|pod| (pod.full_name(), (pod, Leaving::Asked(String::new())))).collect();
     let start = clock.monotonic();
-    let mut asked_at = None;
-    while !left.is_empty() {
-        let now = clock.monotonic();
-        if asked_at.is_none_or(|at| now.saturating_sub(at) >= AGAIN) {
-            asked_at = Some(now);
-            for (pod, leaving) in left.values_mut().filter(|(_, leaving)| matches!(leaving, Leaving::Asked(_))) {
-                *leaving = evict(api, pod, how.grace, version)?;
-            }
-        }
-        let there = pods(api, node)?;
-        left.retain(|_, (pod, _)| there.iter().any(|other| other.uid == pod.uid));
-        let Some((name, (_, leaving))) = left.first_key_value() else { break };
-        let waits = match leaving {
-            Leaving::Asked(why) => format!("{name}: {why}"),
-            Leaving::Let => format!("{name} is ending"),
+    let asked = |pod: MemberPod| (pod.full_name(), (pod, Leaving::Asked(start, String::new())));
+    let mut left: BTreeMap<String, (MemberPod, Leaving)> = leaving.into_iter().map(asked).collect();
+    loop {
+        let unseen = round(api, &mut left, how.grace, version, clock)?;
+        let Some((name, (_, leaving))) = left.first_key_value() else { return Ok(count) };
+        let waits = match (unseen, leaving) {
+            (Some(why), _) => why,
+            (None, Leaving::Asked(_, why)) => format!("{name}: {why}"),
+            (None, Leaving::Let) => format!("{name} is ending"),
         };
         if clock.monotonic().saturating_sub(start) >= how.timeout {
             let names: Vec<&str> = left.keys().map(String::as_str).collect();
@@ -76,7 +68,53 @@ pub fn drain(
         say(&format!("{} of {count} pods still there; {waits}", left.len()))?;
         clock.sleep(LOOK);
     }
-    Ok(count)
+}
+
+/// Looks at each pod that is left, and asks it to leave where it is time for that. Why it looked no further, where the API
+/// server cannot just now: one that is away takes seconds for each pod.
+fn round(
+    api: &dyn Api,
+    left: &mut BTreeMap<String, (MemberPod, Leaving)>,
+    grace: Option<u32>,
+    version: &str,
+    clock: &dyn Clock,
+) -> Result<Option<String>> {
+    let names: Vec<String> = left.keys().cloned().collect();
+    for name in names {
+        let Some((pod, leaving)) = left.get_mut(&name) else { continue };
+        // An eviction whose precondition fails is refused and yet uses the disruption budget up for two minutes (measured, 1.20):
+        // the precondition is the last guard, not the way to find out.
+        let there = match api.get(&path(pod)) {
+            Err(error) if passes(&error) => return Ok(Some(format!("{error:#}"))),
+            there => there?,
+        };
+        let text = |at: &str| there.as_ref().and_then(|pod| pod.pointer(at)).and_then(Value::as_str);
+        if text("/metadata/uid") != Some(&pod.uid) {
+            left.remove(&name);
+            continue;
+        }
+        match leaving {
+            // Somebody else has asked it, and an eviction could only be refused (its namespace is on its way out).
+            _ if text("/metadata/deletionTimestamp").is_some() => *leaving = Leaving::Let,
+            Leaving::Asked(at, _) if clock.monotonic() >= *at => match evict(api, pod, grace, version) {
+                Err(error) if ApiError::is_away(&error) => return Ok(Some(format!("{error:#}"))),
+                Ok(None) => *leaving = Leaving::Let,
+                Ok(Some(why)) => *leaving = Leaving::Asked(clock.monotonic().saturating_add(AGAIN), why),
+                Err(error) => return Err(error),
+            },
+            Leaving::Asked(..) | Leaving::Let => {}
+        }
+    }
+    Ok(None)
+}
+
+/// True for a look that may work the next time.
+fn passes(error: &anyhow::Error) -> bool {
+    match ApiError::in_chain(error) {
+        Some(ApiError::Away { .. } | ApiError::Later { .. }) => true,
+        Some(ApiError::Refused { status, .. }) => (500..=599).contains(status),
+        _ => false,
+    }
 }
 
 /// Pods that would be lost are said before the first one leaves.
@@ -109,30 +147,28 @@ fn eviction_version(api: &dyn Api) -> Result<&'static str> {
     }
 }
 
-fn evict(api: &dyn Api, pod: &MemberPod, grace: Option<u32>, version: &str) -> Result<Leaving> {
-    let (namespace, name) = (&pod.namespace, &pod.name);
-    // An eviction whose precondition fails is refused and yet uses the disruption budget up for two minutes (measured, 1.20):
-    // the precondition is the last guard, not the way to find out.
-    let there = api.get(&format!("/api/v1/namespaces/{namespace}/pods/{name}"))?;
-    if there.as_ref().and_then(|pod| pod.pointer("/metadata/uid")).and_then(Value::as_str) != Some(&pod.uid) {
-        return Ok(Leaving::Let);
-    }
+fn path(pod: &MemberPod) -> String {
+    format!("/api/v1/namespaces/{}/pods/{}", pod.namespace, pod.name)
+}
+
+/// Asks a pod to leave; why it may not yet, where it may not.
+fn evict(api: &dyn Api, pod: &MemberPod, grace: Option<u32>, version: &str) -> Result<Option<String>> {
     let mut options = json!({ "preconditions": { "uid": pod.uid } });
     if let Some(grace) = grace {
         options["gracePeriodSeconds"] = json!(grace);
     }
     let eviction = json!({
         "apiVersion": version, "kind": "Eviction",
-        "metadata": { "namespace": namespace, "name": name }, "deleteOptions": options,
+        "metadata": { "namespace": pod.namespace, "name": pod.name }, "deleteOptions": options,
     });
-    let path = format!("/api/v1/namespaces/{namespace}/pods/{name}/eviction");
-    match api.request(Verb::Post, &path, Some(&eviction)) {
+    match api.request(Verb::Post, &format!("{}/eviction", path(pod)), Some(&eviction)) {
         // None: it is gone already.
-        Ok(_) => Ok(Leaving::Let),
+        Ok(_) => Ok(None),
         Err(error) => match ApiError::in_chain(&error) {
-            Some(ApiError::Later { message }) => Ok(Leaving::Asked(message.clone())),
-            // Another pod of that name is there by now; this one is gone.
-            Some(ApiError::Conflict { .. }) => Ok(Leaving::Let),
+            // A conflict is another pod of that name, which the next look tells, or somebody who changed this one.
+            Some(ApiError::Later { message } | ApiError::Conflict { message }) => Ok(Some(message.clone())),
+            // Nothing is made in a namespace that is being deleted, evictions neither; its pods are deleted soon (kubectl drain).
+            Some(ApiError::Forbidden { message }) if message.contains("being terminated") => Ok(Some(message.clone())),
             _ => Err(error).with_context(|| format!("cannot evict {}", pod.full_name())),
         },
     }

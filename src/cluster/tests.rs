@@ -109,6 +109,56 @@ fn what_does_not_go_is_named_with_the_reason() {
     assert!(matches!(ApiError::in_chain(&drained(&api, HOW).unwrap_err()), Some(ApiError::Forbidden { .. })));
 }
 
+const WEB: &str = "/api/v1/namespaces/default/pods/web-1";
+
+#[test]
+fn an_answer_that_does_not_last_ends_no_drain() {
+    for status in [429, 500, 503] {
+        let api = cluster();
+        api.refuse(Verb::Get, WEB, status, 3);
+        assert_eq!(drained(&api, HOW).unwrap(), 2, "{status}");
+        let api = cluster();
+        api.refuse(Verb::Get, WEB, status, u32::MAX);
+        let error = drained(&api, HOW).unwrap_err().to_string();
+        assert!(error.contains("after 60 s still there: default/web-1, default/web-2"), "{error}");
+    }
+    for status in [409, 429, 503] {
+        let api = cluster();
+        api.refuse(Verb::Post, &format!("{WEB}/eviction"), status, 2);
+        assert_eq!(drained(&api, HOW).unwrap(), 2, "{status}");
+        assert!(api.object(WEB).is_none(), "{status}");
+    }
+    // Two budgets for one pod are so for ever.
+    let api = cluster();
+    api.refuse(Verb::Post, &format!("{WEB}/eviction"), 500, 1);
+    assert!(drained(&api, HOW).unwrap_err().to_string().contains("cannot evict default/web-1"));
+    // Only those that leave are asked about.
+    let api = cluster();
+    api.evict("default/web-1", FakeEviction::Later(2));
+    let mut asked = 0;
+    let gone = drain(&api, "n", HOW, &FakeClock::new(), &mut |_| {
+        api.refuse(Verb::Get, "/api/v1/pods", 403, u32::MAX);
+        asked += 1;
+        Ok(())
+    });
+    assert_eq!((gone.unwrap(), asked), (2, 11), "a look a second, and three evictions, five seconds apart");
+}
+
+#[test]
+fn pods_of_a_namespace_on_its_way_out_are_waited_for() {
+    let api = cluster();
+    api.evict("default/web-1", FakeEviction::Terminating(2));
+    assert_eq!(drained(&api, HOW).unwrap(), 2);
+    // Somebody deleted it: it is waited for, and not asked.
+    let api = cluster();
+    let mut going = owned("ReplicaSet");
+    going["metadata"]["deletionTimestamp"] = json!("2026-11-29T10:00:00Z");
+    pod(&api, "web-1", &going);
+    let error = drained(&api, HOW).unwrap_err().to_string();
+    assert!(error.contains("default/web-1 is ending"), "{error}");
+    assert_eq!(*api.acts.borrow(), ["POST /api/v1/namespaces/default/pods/web-2/eviction"]);
+}
+
 #[test]
 fn nothing_leaves_where_something_would_be_lost() {
     for (more, words, how) in [

@@ -20,6 +20,8 @@ pub enum FakeEviction {
     Stays,
     /// It is not let.
     Forbidden,
+    /// So many times its namespace is on its way out; then the pod is gone.
+    Terminating(u32),
 }
 
 /// An API server in memory. Clones are the same one.
@@ -87,6 +89,12 @@ impl FakeApi {
             FakeEviction::Later(times) => {
                 self.evict(pod, FakeEviction::Later(times - 1));
                 return Err(ApiError::Later { message }.into());
+            }
+            FakeEviction::Terminating(0) => drop(self.objects.borrow_mut().remove(path)),
+            FakeEviction::Terminating(times) => {
+                self.evict(pod, FakeEviction::Terminating(times - 1));
+                let message = "unable to create new content in namespace x because it is being terminated".to_owned();
+                return Err(ApiError::Forbidden { message }.into());
             }
             FakeEviction::Stays => {}
             FakeEviction::Forbidden => return Err(ApiError::Forbidden { message }.into()),
