@@ -245,7 +245,7 @@ pub struct FleetReport {
     /// Files that could not be used.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<Unreadable>,
-    /// Older documents of nodes that have a newer one.
+    /// Documents of nodes that have another one, which counts.
     pub superseded: usize,
 }
 
@@ -322,6 +322,9 @@ pub struct NodeDocument {
     /// `NodeResult`: its name in the inventory.
     #[serde(default)]
     pub host: Option<String>,
+    /// `NodeResult`: when it was written. RFC 3339, UTC.
+    #[serde(default)]
+    pub recorded: String,
     /// `NodeResult`: the wave it was in.
     #[serde(default)]
     pub wave: Option<String>,

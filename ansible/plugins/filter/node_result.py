@@ -49,6 +49,11 @@ options:
     description: How long it took.
     type: float
     default: 0
+  recorded:
+    description:
+      - When the record is made, UTC, RFC 3339. Of several records about one node C(castoff report merge) takes the latest.
+    type: str
+    default: ""
 author:
   - castoff maintainers (!UNKNOWN)
 """
@@ -56,7 +61,8 @@ author:
 EXAMPLES = r"""
 - name: Keep what became of the node
   ansible.builtin.copy:
-    content: "{{ moved | castoff.node.node_result(host=inventory_hostname, wave='canary') | to_nice_json }}"
+    content: "{{ moved | castoff.node.node_result(host=inventory_hostname, wave='canary',
+      recorded=now(utc=true, fmt='%Y-%m-%dT%H:%M:%SZ')) | to_nice_json }}"
     dest: "reports/{{ inventory_hostname }}.json"
   delegate_to: localhost
 """
@@ -81,7 +87,7 @@ def without(result):
 
 
 def node_result(result, host, action="migrated", wave="", rollback=None, error="", unreachable=False, cordoned=False,
-                seconds=0):
+                seconds=0, recorded=""):
     document = dict(
         apiVersion="castoff/v1",
         kind="NodeResult",
@@ -97,6 +103,8 @@ def node_result(result, host, action="migrated", wave="", rollback=None, error="
         document["rollback"] = without(rollback)
     if error:
         document["error"] = error
+    if recorded:
+        document["recorded"] = recorded
     return document
 
 

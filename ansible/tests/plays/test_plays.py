@@ -174,6 +174,7 @@ class Fleet(FleetCase):
         self.assertEqual(self.runtimes(), {"a": "containerd", "c": "docker", "w1": "docker", "w2": "docker"})
         self.assertEqual(self.failed(), ["w1"])
         record = self.record("w1")
+        self.assertRegex(record["recorded"], r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
         self.assertEqual((record["result"]["outcome"], record["wave"], record["result"]["exit_code"]), ("rolled-back", "workers", 4))
         self.assertEqual(record["result"]["report"]["outcome"], "rolled-back")
         for part in ("did not start", "cause:", "hint:"):
@@ -252,6 +253,7 @@ class Fleet(FleetCase):
                   castoff_max_fail_percentage=50)
         self.assertTrue(self.record("w1")["unreachable"])
         self.assertIn("w1 is unreachable", self.record("w1")["error"])
+        self.assertIn("recorded", self.record("w1"))
         self.assertEqual(self.failed(), ["w1"])
         self.assertEqual(self.node("w2")["runtime"], "containerd")
         with open(os.path.join(self.reports, "fleet.txt")) as f:

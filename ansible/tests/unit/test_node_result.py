@@ -29,6 +29,10 @@ class NodeResult(unittest.TestCase):
         self.assertEqual((document["result"], document["error"], document["unreachable"], document["cordoned"]),
                          ({}, "no route", True, True))
 
+    def test_the_time_is_the_callers(self):
+        self.assertEqual(node_result({}, host="n1", recorded="2026-11-30T08:00:00Z")["recorded"], "2026-11-30T08:00:00Z")
+        self.assertNotIn("recorded", node_result({}, host="n1"))
+
     def test_a_rollback(self):
         document = node_result({}, host="n1", rollback={"outcome": "rolled-back", "diff": []})
         self.assertEqual(document["rollback"], {"outcome": "rolled-back"})

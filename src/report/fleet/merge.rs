@@ -6,7 +6,10 @@ use crate::model::{
     FleetTotals, ModuleResult, NodeDocument, NodeState, Outcome, Severity, StateCounts, StepStatus, TOOL_VERSION,
     Times, Unreadable, Wave,
 };
-use std::collections::{BTreeMap, HashMap, HashSet, hash_map};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, HashMap, HashSet, hash_map},
+};
 
 /// Rank of the collection's results.
 const ANSIBLE: u8 = 2;
@@ -15,8 +18,21 @@ const ANSIBLE: u8 = 2;
 struct Entry {
     node: FleetNode,
     findings: Vec<FindingLine>,
-    /// Results of the collection tell more than reports, those more than plans; among equals the later counts.
-    rank: (u8, String),
+    /// Results of the collection tell more than reports, those more than plans.
+    rank: u8,
+    /// When it was written, RFC 3339, UTC; empty where it does not say.
+    time: String,
+}
+
+impl Entry {
+    /// True where it counts instead of one that was taken in before: it tells more, or is later. Where one of them has no time,
+    /// nobody knows; then the one that somebody has to look at counts.
+    fn replaces(&self, other: &Self) -> bool {
+        let timed = !self.time.is_empty() && !other.time.is_empty();
+        let by_time = if timed { self.time.cmp(&other.time) } else { Ordering::Equal };
+        let to_look_at = |entry: &Self| !entry.node.state.is_good();
+        self.rank.cmp(&other.rank).then(by_time).then(to_look_at(self).cmp(&to_look_at(other))).is_ge()
+    }
 }
 
 /// Takes documents in.
@@ -72,7 +88,7 @@ impl Fleet {
             }
             hash_map::Entry::Occupied(mut place) => {
                 self.superseded += 1;
-                if new.rank >= place.get().rank {
+                if new.replaces(place.get()) {
                     place.insert(new);
                 }
             }
@@ -82,10 +98,10 @@ impl Fleet {
     /// A node that the inventory calls otherwise has told under its own name too; gives how many such there were.
     fn drop_own_names(&mut self) -> usize {
         let told =
-            |entry: &Entry| entry.node.node.clone().filter(|node| entry.rank.0 == ANSIBLE && *node != entry.node.host);
+            |entry: &Entry| entry.node.node.clone().filter(|node| entry.rank == ANSIBLE && *node != entry.node.host);
         let names: HashSet<String> = self.entries.values().filter_map(told).collect();
         let before = self.entries.len();
-        self.entries.retain(|host, entry| entry.rank.0 == ANSIBLE || !names.contains(host));
+        self.entries.retain(|host, entry| entry.rank == ANSIBLE || !names.contains(host));
         before - self.entries.len()
     }
 
@@ -122,10 +138,10 @@ fn entry(document: NodeDocument, file: &str) -> Result<Entry, String> {
     match document.kind.as_str() {
         "RunReport" | "Plan" | "Verification" => {
             let host = document.node.clone().filter(|node| !node.is_empty()).ok_or("it names no node")?;
-            let rank = (u8::from(document.kind == "RunReport"), document.finished.clone());
+            let (rank, time) = (u8::from(document.kind == "RunReport"), document.finished.clone());
             let traits = document.tool.iter().map(|tool| ("castoff.version".to_owned(), tool.clone())).collect();
             let node = FleetNode { traits, ..node_of(&document, host, file) };
-            Ok(Entry { node, findings: document.findings, rank })
+            Ok(Entry { node, findings: document.findings, rank, time })
         }
         "NodeResult" => from_ansible(document, file),
         other => Err(format!("a document of kind `{other}` says nothing about what became of a node")),
@@ -227,7 +243,9 @@ fn from_ansible(document: NodeDocument, file: &str) -> Result<Entry, String> {
     }
     let (finished, findings) = report.map_or_else(Default::default, |report| (report.finished, report.findings));
     let findings = if result.findings.is_empty() { findings } else { result.findings };
-    Ok(Entry { node, findings, rank: (ANSIBLE, finished) })
+    // What went wrong around a run is later than the run.
+    let time = if document.recorded.is_empty() { finished } else { document.recorded };
+    Ok(Entry { node, findings, rank: ANSIBLE, time })
 }
 
 fn blank(host: String, file: &str) -> FleetNode {

@@ -78,6 +78,38 @@ fn of_two_documents_the_later_and_the_fuller_counts() {
 }
 
 #[test]
+fn what_the_collection_says_later_counts() {
+    let report: Value = serde_json::from_str(&run("a", "applied", json!({}))).unwrap();
+    let good = json!({ "changed": true, "outcome": "applied", "report": report });
+    let at = |recorded: &str, result: &Value, more: Value| {
+        let mut document: Value =
+            serde_json::from_str(&ansible("a", "workers", "migrated", result.clone(), more)).unwrap();
+        if !recorded.is_empty() {
+            document["recorded"] = json!(recorded);
+        }
+        document.to_string()
+    };
+    let gone = json!({ "unreachable": true });
+    let (early, late) = ("2026-11-29T10:02:00Z", "2026-11-30T08:00:00Z");
+    for (first, second, state) in [
+        // One that did not answer has no report, and so no time but its own.
+        (at(early, &good, json!({})), at(late, &Value::Null, gone.clone()), "unreachable"),
+        (at(early, &Value::Null, gone.clone()), at(late, &good, json!({})), "migrated"),
+        // The run's end is the time of a record of an older collection.
+        (at("", &good, json!({})), at(late, &Value::Null, gone.clone()), "unreachable"),
+        // Nobody knows which is later.
+        (at("", &good, json!({})), at("", &Value::Null, gone.clone()), "unreachable"),
+        (at(early, &good, json!({})), at("", &Value::Null, json!({ "error": "the drain timed out" })), "failed"),
+    ] {
+        for files in [[("1", first.clone()), ("2", second.clone())], [("2", second.clone()), ("1", first.clone())]] {
+            let report = merged(&files);
+            assert_eq!((report.nodes.len(), report.superseded), (1, 1));
+            assert_eq!(report.nodes[0].state.word(), state, "{files:?}");
+        }
+    }
+}
+
+#[test]
 fn a_node_has_one_name() {
     let result = json!({ "changed": true, "outcome": "applied", "node": "ip-10-0-0-7" });
     let report = merged(&[

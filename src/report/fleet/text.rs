@@ -132,7 +132,7 @@ fn files(report: &FleetReport, look: Look) -> String {
     }
     if report.superseded > 0 {
         text.push_str(&format!(
-            "\n{} of nodes that have a newer one left out\n",
+            "\n{} of nodes that have another one left out\n",
             counted(report.superseded, "document")
         ));
     }
