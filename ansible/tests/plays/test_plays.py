@@ -259,6 +259,14 @@ class Fleet(FleetCase):
         with open(os.path.join(self.reports, "fleet.txt")) as f:
             self.assertIn("w1", f.read())
 
+    def test_a_record_of_an_earlier_rollout_hides_no_node_that_is_lost(self):
+        self.play("castoff.node.rollout", "--limit", "w*")
+        self.assertEqual(self.record("w1")["result"]["outcome"], "applied")
+        self.hosts["w1"] = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
+        self.play("castoff.node.rollout", "--limit", "w*", expect=2, castoff_preflight_fatal=False, castoff_waves=["100%"],
+                  castoff_max_fail_percentage=50)
+        self.assertTrue(self.record("w1")["unreachable"])
+
     def test_rollback_and_report(self):
         self.play("castoff.node.rollout", "--limit", "w*")
         self.play("castoff.node.rollback", "--check", "--limit", "w*")
