@@ -81,7 +81,7 @@ impl FakeApi {
         let becomes = self.evictions.borrow().get(pod).copied().unwrap_or(FakeEviction::Gone);
         let message = format!("Cannot evict pod {pod}");
         match becomes {
-            FakeEviction::Gone => drop(self.objects.borrow_mut().remove(path)),
+            FakeEviction::Gone | FakeEviction::Terminating(0) => drop(self.objects.borrow_mut().remove(path)),
             FakeEviction::Later(0) => {
                 self.evict(pod, FakeEviction::Gone);
                 return self.evicted(pod, path);
@@ -90,7 +90,6 @@ impl FakeApi {
                 self.evict(pod, FakeEviction::Later(times - 1));
                 return Err(ApiError::Later { message }.into());
             }
-            FakeEviction::Terminating(0) => drop(self.objects.borrow_mut().remove(path)),
             FakeEviction::Terminating(times) => {
                 self.evict(pod, FakeEviction::Terminating(times - 1));
                 let message = "unable to create new content in namespace x because it is being terminated".to_owned();
