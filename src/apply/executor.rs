@@ -163,7 +163,7 @@ pub(super) fn resume_held(
     carry_out(&mut work, &mut journal, options)
 }
 
-/// Does what a run has put off because the cluster's API server was away; gives the run and how much it was.
+/// Does what a run has put off because the cluster's API server was away or refused; gives the run and how much it was.
 ///
 /// # Errors
 /// When nothing is put off, or the API server still does not answer or refuses; what was done until then is noted.

@@ -352,7 +352,7 @@ pub struct RunArgs {
 pub struct ResumeArgs {
     #[command(flatten)]
     pub run: RunArgs,
-    /// Do what a run has put off because the cluster's API server was away or the node was kept unproven
+    /// Do what a run has put off because the cluster's API server was away or refused, or the node was kept unproven
     #[arg(long)]
     pub cluster: bool,
 }

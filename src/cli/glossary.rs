@@ -298,7 +298,8 @@ const STEPS: &[Word] = &[
         "annotate",
         "kubeadm's annotation names the new endpoint",
         "kubeadm before 1.34 keeps each node's endpoint in the annotation \
-         kubeadm.alpha.kubernetes.io/cri-socket and uses it at upgrades.",
+         kubeadm.alpha.kubernetes.io/cri-socket and uses it at upgrades. What the cluster refuses takes no node back; \
+         `castoff resume --cluster` tries again.",
     ),
     word(
         "verify",
@@ -310,7 +311,7 @@ const STEPS: &[Word] = &[
         "uncordon",
         "the cluster may send pods to the node again",
         "The last step of a drain, after the proof. A node that was cordoned before \
-         stays cordoned.",
+         stays cordoned. What the cluster refuses takes no node back; `castoff resume --cluster` tries again.",
     ),
     word(
         "restart-docker",

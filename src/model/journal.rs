@@ -212,8 +212,8 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         detail: Option<String>,
     },
-    /// A step could not be done because the cluster's API server was away. The node is fine without it, so it counts as
-    /// done in this run, and is done when somebody asks for it.
+    /// A step could not be done because the cluster's API server was away or refused. The node is fine without it, so it
+    /// counts as done in this run, and is done when somebody asks for it.
     StepPutOff {
         /// Place in the plan.
         index: usize,

@@ -210,7 +210,7 @@ pub const WORDS: &[Words] = &[
         text: &[
             "Goes on with a run that was cut off, in the direction in which it was going. Refuses when a file that is \
                  still to be written was changed meanwhile. With `--cluster` it does what a run has put off because the \
-                 cluster's API server was away or the node was kept unproven.",
+                 cluster's API server was away or refused, or the node was kept unproven.",
         ],
         examples: &[
             ("castoff resume", "go on with the newest run"),
