@@ -346,20 +346,20 @@ fn a_name_that_means_something_else_is_left() {
 /// An image in the store that Docker keeps in containerd: its configuration's digest, and those of two manifests of it.
 fn lay_in_containerd(node: &Node) -> (String, [String; 2]) {
     let docker = node.daemon.of_docker();
-    let (layer, none) = (sha(b"layer"), castoff::host::Labels::new);
+    let (layer, unlabelled) = (sha(b"layer"), castoff::host::Labels::new);
     let dir = docker.begin_layer("unpacked", "", &layer, "").unwrap();
     common::tree::put(node.dir.path(), &format!("{dir}/a"), "base");
     docker.end_layer("unpacked", &layer, "").unwrap();
     let rootfs = serde_json::json!({ "type": "layers", "diff_ids": [layer] });
     let config = serde_json::json!({ "architecture": "amd64", "os": "linux", "rootfs": rootfs }).to_string();
     let id = sha(config.as_bytes());
-    docker.put_blob(&id, config.as_bytes(), none(), "").unwrap();
+    docker.put_blob(&id, config.as_bytes(), unlabelled(), "").unwrap();
     let targets = ["one:1", "two:1"].map(|name| {
         // Compressed another way for each.
         let layers = [(sha(name.as_bytes()), 5)];
         let manifest = castoff::formats::image_manifest::made((&id, config.len() as u64), &layers);
         let target = sha(manifest.as_bytes());
-        docker.put_blob(&target, manifest.as_bytes(), none(), "").unwrap();
+        docker.put_blob(&target, manifest.as_bytes(), unlabelled(), "").unwrap();
         let name = castoff::host::ImageName {
             name: format!("docker.io/library/{name}"),
             target: target.clone(),

@@ -66,9 +66,9 @@ pub fn leftovers(host: &Host, facts: &Facts, socket: &str, containerd_root: &str
     let root = &host.root.target(named).unwrap_or_else(|| named.to_owned());
     let mut left = Leftovers::default();
     match host.doors.layers(socket).and_then(|store| Ok((store.leases()?, store.of_docker().names()?))) {
-        Ok((leases, names)) => {
+        Ok((leases, images)) => {
             left.leases = leases.into_iter().filter(|lease| lease.starts_with(LEASE_PREFIX)).collect();
-            left.images = names.into_iter().map(|name| name.name).collect();
+            left.images = images.into_iter().map(|image| image.name).collect();
         }
         Err(error) => left.obstacles.push(format!("containerd does not answer: {error:#}")),
     }

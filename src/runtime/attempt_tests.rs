@@ -53,6 +53,7 @@ const SWAPPING: &str = "if grep -q '\"alloc\"' \"$config\"; then\n\
     grep -q '\"swap\":33554432' \"$config\" && exit 137\nexit 0\nfi\necho 'probe mkdir: errno 1' >&2\nexit 1\n";
 
 #[test]
+#[allow(clippy::redundant_closure_for_method_calls, reason = "the methods themselves are for one lifetime only")]
 fn memory_that_goes_to_swap_is_nobodys_fault() {
     let way = |mode| Way { mode, systemd: false };
     let tried = |mode, files: &[(&str, &str)]| came(way(mode), files, SWAPPING, |bench| bench.confines());
@@ -78,6 +79,7 @@ const CRUN: &str = "grep -q '\"exit\"' \"$config\" && exit 7\nmemory=SCOPE\n\
     printf 'castoff-probe\\n0::/castoff.slice/castoff-%s.scopeBELOW\\n%s\\n64\\nNoNewPrivs:\\t1\\nSeccomp:\\t2\\n' \"$id\" $memory\n";
 
 #[test]
+#[allow(clippy::redundant_closure_for_method_calls, reason = "the methods themselves are for one lifetime only")]
 fn a_container_may_be_below_its_scope() {
     let way = Way { mode: CgroupMode::Unified, systemd: true };
     let tried = |scope: &str, below: &str| {

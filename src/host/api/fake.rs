@@ -24,6 +24,9 @@ pub enum FakeEviction {
     Terminating(u32),
 }
 
+/// Verb, path, status, and how often.
+type Refusal = (Verb, String, u16, u32);
+
 /// An API server in memory. Clones are the same one.
 #[derive(Clone, Debug, Default)]
 pub struct FakeApi {
@@ -33,8 +36,8 @@ pub struct FakeApi {
     pub acts: Rc<RefCell<Vec<String>>>,
     /// True while it does not answer.
     pub away: Rc<Cell<bool>>,
-    /// What it answers instead of doing it: verb, path, status, and how often.
-    refusals: Rc<RefCell<Vec<(Verb, String, u16, u32)>>>,
+    /// What it answers instead of doing it.
+    refusals: Rc<RefCell<Vec<Refusal>>>,
 }
 
 impl FakeApi {
