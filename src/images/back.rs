@@ -11,7 +11,14 @@ use crate::{
     model::LentLayer,
 };
 use anyhow::{Context as _, Result, bail};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// How long containerd may need to give up what kubelet had begun.
+const UNFINISHED: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_millis(500);
 
 /// What a run may have lent and made.
 #[derive(Clone, Copy, Debug)]
@@ -97,15 +104,28 @@ impl Loan<'_> {
         Ok(())
     }
 
-    /// Fails while something that is not of this run stands on layers that are Docker's.
+    /// Fails when something that is not of this run stands on layers that are Docker's. What kubelet had begun when it was
+    /// stopped is in no list of CRI's, and containerd takes it away once its request is over; that is waited for.
     ///
     /// # Errors
     /// Names it, or says that containerd does not answer.
     pub fn expect_unused(&self, host: &Host, store: &dyn LayerStore) -> Result<()> {
+        let start = host.clock.monotonic();
+        while let Some(user) = self.user(host, store)? {
+            if host.clock.monotonic().saturating_sub(start) >= UNFINISHED {
+                bail!("the container {user} of containerd still uses layers that Docker lent");
+            }
+            host.clock.sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    /// A container on layers that are Docker's.
+    fn user(&self, host: &Host, store: &dyn LayerStore) -> Result<Option<String>> {
         let is_lent = |layer: &&LentLayer| matches!(host.root.layer_place(&layer.dir), LayerPlace::Lent(_));
         let lent: BTreeSet<&str> = self.layers.iter().filter(is_lent).map(|layer| layer.chain.as_str()).collect();
         if lent.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let all = store.snapshots()?;
         let parents: BTreeMap<&str, &str> = all.iter().map(|one| (one.name.as_str(), one.parent.as_str())).collect();
@@ -116,10 +136,7 @@ impl Loan<'_> {
         };
         let ours = |key: &str| is_begun(key) || is_view(key);
         let user = all.iter().find(|one| !one.is_layer && !ours(&one.name) && stands_on_lent(one));
-        match user {
-            Some(user) => bail!("the container {} of containerd still uses layers that Docker lent", user.name),
-            None => Ok(()),
-        }
+        Ok(user.map(|user| user.name.clone()))
     }
 
     /// Names that this run made: labelled so, or not there before and planned, or names of an image that came along. The

@@ -20,6 +20,8 @@ struct Metadata {
     blobs: BTreeMap<String, (Vec<u8>, Labels)>,
     names: BTreeMap<String, ImageName>,
     kept: BTreeMap<String, Vec<Vec<u8>>>,
+    /// A snapshot, and the looks after which it is gone.
+    given_up: Option<(String, u32)>,
 }
 
 /// Clones are the same containerd; what it knows survives the death of who asks it.
@@ -44,6 +46,11 @@ impl FakeLayerStore {
     #[must_use]
     pub fn asked_by(&self, root: Rc<Root>, faults: Faults) -> Self {
         Self { root, faults, ..self.clone() }
+    }
+
+    /// A snapshot that is gone after so many looks at all of them: containerd gives it up.
+    pub fn gives_up(&self, key: &str, looks: u32) {
+        self.all.borrow_mut().given_up = Some((key.to_owned(), looks));
     }
 
     /// What Docker kept of an image.
@@ -141,7 +148,14 @@ impl LayerStore for FakeLayerStore {
     }
 
     fn snapshots(&self) -> Result<Vec<Snapshot>> {
-        let all = self.all.borrow();
+        let mut all = self.all.borrow_mut();
+        if let Some((key, looks)) = all.given_up.take() {
+            if looks == 0 {
+                all.snapshots.remove(&key);
+            } else {
+                all.given_up = Some((key, looks - 1));
+            }
+        }
         let snapshot = |(name, (parent, _, is_layer)): (&String, &(String, u32, bool))| Snapshot {
             name: name.clone(),
             parent: parent.clone(),

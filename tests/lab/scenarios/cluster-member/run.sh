@@ -53,7 +53,7 @@ on_node >"$LAB_RESULTS/pods.before"
 
 # -- planning --------------------------------------------------------------------------------------------------------
 
-check "the plan has the cluster's steps" on c 'castoff plan --drain --no-diff | tee /root/plan.txt | grep -c -E "cordon|drain|annotate|in the cluster" | grep -qx 5'
+check "the plan has the cluster's steps" on c 'castoff plan --drain --no-diff | tee /root/plan.txt | grep -c -E "^ +[0-9]+ . (cordon|drain|wait|annotate|uncordon) +node" | grep -qx 5'
 check "without --drain it does not drain" on c '! castoff plan --no-diff | grep -q -w drain'
 check "nothing is asked with --no-cluster" on c '! castoff plan --no-diff --no-cluster | grep -E -q "^ +[0-9]+ . (wait|annotate) +node"'
 check "nothing was changed there" open_to_pods
