@@ -12,7 +12,7 @@ use crate::{
     checks, cluster,
     host::{Faults, Host, bundle_file, user_files},
     inspect,
-    model::{API_VERSION, Assumptions, Desired, Facts, Finding, PROFILE_KEYS, Plan, Profile},
+    model::{Assumptions, Desired, Facts, Finding, PROFILE_KEYS, Plan, Profile},
     plan,
     ui::Printer,
     verify::trial,
@@ -285,13 +285,4 @@ pub fn json(document: &impl serde::Serialize) -> Result<String> {
     let mut text = serde_json::to_string_pretty(document).context("cannot print JSON")?;
     text.push('\n');
     Ok(text)
-}
-
-/// A list as a document of its own: every document has `apiVersion` and `kind`.
-///
-/// # Errors
-/// Never for castoff's own documents.
-pub fn list(kind: &str, field: &str, items: &impl serde::Serialize) -> Result<String> {
-    let items = serde_json::to_value(items).context("cannot print JSON")?;
-    json(&serde_json::json!({ "apiVersion": API_VERSION, "kind": kind, field: items }))
 }

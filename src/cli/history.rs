@@ -2,14 +2,14 @@
 
 use super::{
     args::{Format, HistoryArgs},
-    context::{Context, json, list},
+    context::{Context, json},
     exit::Exit,
     repeat::options_of_node,
     report_args::{ReportFormat, ShowArgs},
 };
 use crate::{
     apply::{self, Store},
-    model::Retention,
+    model::{History, Retention},
     report::{self, RunView},
     ui::Printer,
 };
@@ -34,7 +34,7 @@ pub fn history(args: &HistoryArgs, printer: Printer) -> Result<Exit> {
     let runs = Store::new(&context.host).history()?;
     match args.output {
         Format::Text => printer.data(&report::history(&runs, printer.look())),
-        Format::Json => printer.document(&list("History", "runs", &runs)?),
+        Format::Json => printer.document(&json(&History::of(runs))?),
     }
     Ok(Exit::OK)
 }

@@ -4,7 +4,7 @@ use super::{
     args::Format,
     bundle,
     cluster_args::ClusterArgs,
-    context::{Context, Trying, json, list, make_plan},
+    context::{Context, Trying, json, make_plan},
     exit::{Exit, Usage},
     look_args::{CheckArgs, InspectArgs},
     pages,
@@ -12,7 +12,7 @@ use super::{
 use crate::{
     checks, cluster,
     host::user_files,
-    model::{Finding, Severity},
+    model::{CheckLine, Checks, Finding, Findings, Severity},
     report,
     ui::Printer,
 };
@@ -45,9 +45,12 @@ pub fn inspect(args: &InspectArgs, printer: Printer) -> Result<Exit> {
 pub fn check(args: &CheckArgs, printer: Printer) -> Result<Exit> {
     if args.list {
         if args.output == Format::Json {
-            let row = |check: &checks::CheckInfo| serde_json::json!({ "id": check.id, "severity": check.severity, "summary": check.summary });
-            let rows: Vec<serde_json::Value> = checks::registry().map(row).collect();
-            printer.document(&list("Checks", "checks", &rows)?);
+            let line = |check: &checks::CheckInfo| CheckLine {
+                id: check.id.to_owned(),
+                severity: check.severity,
+                summary: check.summary.to_owned(),
+            };
+            printer.document(&json(&Checks::of(checks::registry().map(line).collect()))?);
             return Ok(Exit::OK);
         }
         for check in checks::registry() {
@@ -66,7 +69,7 @@ pub fn check(args: &CheckArgs, printer: Printer) -> Result<Exit> {
         Format::Text => {
             printer.data(report::findings(&findings, &context.desired.skip_checks, printer.look()).trim_start());
         }
-        Format::Json => printer.document(&list("Findings", "findings", &findings)?),
+        Format::Json => printer.document(&json(&Findings::of(findings.clone()))?),
     }
     let fatal = |finding: &&Finding| {
         let worst = if args.fatal_warnings { Severity::Warn } else { Severity::Block };

@@ -32,6 +32,14 @@ pub enum Kind {
     RunAnswer,
     /// What `verify -o json` prints
     Verification,
+    /// What `check -o json` prints
+    Findings,
+    /// What `check --list -o json` prints
+    Checks,
+    /// What `history -o json` prints
+    History,
+    /// What `images list -o json` prints
+    Images,
     /// What `report merge -o json` prints
     FleetReport,
     /// A line of `apply -o jsonl`

@@ -5,7 +5,10 @@
 #![allow(clippy::disallowed_methods, reason = "it reads the checkout it was built from, not a node")]
 
 use super::*;
-use crate::model::{Bundle, Event, Facts, FleetReport, Plan, Profile, RunAnswer, RunReport, Verification};
+use crate::model::{
+    Bundle, Checks, Event, Facts, Findings, FleetReport, History, Images, Plan, Profile, RunAnswer, RunReport,
+    Verification,
+};
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fs, path::PathBuf};
@@ -30,6 +33,10 @@ fn made(kind: Kind) -> Value {
         Kind::RunReport => schema::<RunReport>(&word),
         Kind::RunAnswer => schema::<RunAnswer>(&word),
         Kind::Verification => schema::<Verification>(&word),
+        Kind::Findings => schema::<Findings>(&word),
+        Kind::Checks => schema::<Checks>(&word),
+        Kind::History => schema::<History>(&word),
+        Kind::Images => schema::<Images>(&word),
         Kind::FleetReport => schema::<FleetReport>(&word),
         Kind::Events => schema::<Event>(&word),
         Kind::Profile => schema::<Profile>(&word),
@@ -174,6 +181,10 @@ fn documents_of_every_version_are_read_and_are_valid() {
     holds::<RunAnswer>(Kind::RunAnswer, &json("run-answer.json"));
     holds::<RunAnswer>(Kind::RunAnswer, &json("run-answer-cluster.json"));
     holds::<Verification>(Kind::Verification, &json("verification.json"));
+    holds::<Findings>(Kind::Findings, &json("findings.json"));
+    holds::<Checks>(Kind::Checks, &json("checks.json"));
+    holds::<History>(Kind::History, &json("history.json"));
+    holds::<Images>(Kind::Images, &json("images.json"));
     holds::<FleetReport>(Kind::FleetReport, &json("fleet-report.json"));
     holds::<Bundle>(Kind::Bundle, &json("bundle.json"));
     let profile: Value = toml::from_str(&saved("profile.toml")).unwrap();

@@ -13,6 +13,7 @@ mod facts;
 mod finding;
 mod fleet;
 mod journal;
+mod lists;
 mod mask;
 mod origin;
 mod plan;
@@ -49,6 +50,7 @@ pub use fleet::{
     NodeDocument, NodeState, StateCounts, Times, Unreadable, Wave,
 };
 pub use journal::{Entry, LentLayer, Record, Seconds, Undo, UnitLink, UnitSnapshot};
+pub use lists::{CheckLine, Checks, Findings, History};
 pub use mask::{holds_secret, mask_text, mask_value};
 pub use origin::{Origin, OriginKind, Sourced};
 pub use plan::{Change, Plan, Risk, Step, Summary, UndoKind};
