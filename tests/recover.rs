@@ -136,21 +136,27 @@ impl Ends {
     }
 }
 
-/// libcni does not sync what it remembers, so a power cut may leave it empty.
+/// libcni does not sync what it remembers, so a power cut may leave it empty, Docker's and containerd's.
 #[test]
-fn empty_results_of_networks_do_not_keep_pods_from_stopping() {
+fn broken_results_of_networks_do_not_keep_pods_from_stopping() {
     let world = Sim::new();
-    let (plan, empty) = (plan_of(&world), "/var/lib/cni/cache/results/pods-x-eth0");
+    let plan = plan_of(&world);
     let faults = Faults::at(u64::MAX, FaultMode::Fail);
     apply(&Sim::new(), &plan, &faults).unwrap();
     let at = faults.log().iter().position(|what| what.starts_with("start kubelet")).unwrap() as u64 + 1;
     apply(&world, &plan, &Faults::at(at, FaultMode::DieAfter)).unwrap();
-    tree::put(world.root(), empty, "");
-    let full = tree::at(world.root(), "/var/lib/cni/cache/results/pods-y-eth0");
-    fs::write(&full, "{}").unwrap();
+    let dirs = ["/var/lib/cni/cache/results", "/var/lib/cni/results"];
+    for dir in dirs {
+        tree::put(world.root(), &format!("{dir}/pods-x-eth0"), "");
+        tree::put(world.root(), &format!("{dir}/pods-z-eth0"), "{\"kind\":\"cniCac");
+        fs::write(tree::at(world.root(), &format!("{dir}/pods-y-eth0")), "{}").unwrap();
+    }
     world.lose_power();
     recover(&world, true, &none()).unwrap();
-    assert!(!tree::at(world.root(), empty).exists() && full.exists());
+    for dir in dirs {
+        let there = |name: &str| tree::at(world.root(), &format!("{dir}/{name}")).exists();
+        assert_eq!((there("pods-x-eth0"), there("pods-y-eth0"), there("pods-z-eth0")), (false, true, false), "{dir}");
+    }
 }
 
 #[test]

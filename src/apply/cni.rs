@@ -11,8 +11,9 @@ use crate::{
 use anyhow::{Context as _, Result, bail};
 use std::time::Duration;
 
-/// Where libcni keeps what it added.
-const CACHE: &str = "/var/lib/cni/cache/results";
+/// Where libcni keeps what it added: for dockershim and cri-dockerd (kubelet's `--cni-cache-dir`, cri-dockerd's own flag), and
+/// for containerd, which leaves libcni's default (libcni `CacheDir`; both seen in the lab).
+const CACHES: [&str; 2] = ["/var/lib/cni/cache/results", "/var/lib/cni/results"];
 
 /// A plugin that takes longer is stuck; the pod is gone either way.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -20,31 +21,43 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// Takes back every network of a sandbox that libcni remembers. `plugin_dirs` are those that a
 /// setting names; the usual ones come behind them. Returns what could not be taken back.
 pub fn release(host: &Host, sandbox: &str, plugin_dirs: &[String]) -> Vec<String> {
-    let names = host.root.list(CACHE).unwrap_or_default();
-    let ours = names.iter().map(|(name, _)| name).filter(|name| name.contains(sandbox));
+    let ours = results(host).unwrap_or_default().into_iter().filter(|path| path.contains(sandbox));
     let dirs: Vec<&str> = plugin_dirs.iter().map(String::as_str).chain(CNI_BIN_DIRS).collect();
     let mut left = Vec::new();
-    for name in ours {
-        if let Err(error) = take_back(host, sandbox, &dirs, &format!("{CACHE}/{name}")) {
+    for path in ours {
+        if let Err(error) = take_back(host, sandbox, &dirs, &path) {
             left.push(format!("{error:#}"));
         }
     }
     left
 }
 
-/// Removes results that a power cut has left empty: libcni does not sync them, and a runtime that finds one can neither
-/// stop nor remove its sandbox any more, so that kubelet waits for it for ever (seen in the lab with containerd 1.6).
+/// The files of what libcni remembers.
+fn results(host: &Host) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for dir in CACHES {
+        let files = host.root.list(dir)?.into_iter().filter(|(_, kind)| *kind == EntryKind::File);
+        found.extend(files.map(|(name, _)| format!("{dir}/{name}")));
+    }
+    Ok(found)
+}
+
+/// Removes results that a power cut has left empty or half written: libcni does not sync them, and a runtime that finds one
+/// can neither stop nor remove its sandbox any more, so that kubelet waits for it for ever (seen in the lab with containerd
+/// 1.6). True when there was one.
 ///
 /// # Errors
 /// When one cannot be removed.
-pub fn forget_empty(host: &Host) -> Result<()> {
-    for (name, _) in host.root.list(CACHE)?.iter().filter(|(_, kind)| *kind == EntryKind::File) {
-        let path = format!("{CACHE}/{name}");
-        if host.root.read(&path)?.is_some_and(|read| read.bytes.is_empty()) {
+pub fn forget_broken(host: &Host) -> Result<bool> {
+    let mut found = false;
+    for path in results(host)? {
+        let Some(read) = host.root.read(&path)? else { continue };
+        if serde_json::from_slice::<serde::de::IgnoredAny>(&read.bytes).is_err() {
             host.root.remove_link(&path)?;
+            found = true;
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 fn take_back(host: &Host, sandbox: &str, dirs: &[&str], path: &str) -> Result<()> {

@@ -98,7 +98,7 @@ fn prepare(host: &Host, store: &Store<'_>, options: &Options<'_>, observer: &mut
     let plan = store.plan(&run)?;
     let entries = Journal::look(host, &run.path("journal.jsonl"))?;
     let back = goes_back(host, &plan, &entries);
-    if let Err(error) = cni::forget_empty(host) {
+    if let Err(error) = cni::forget_broken(host) {
         observer.warn(&format!("pods may not be stopped: {error:#}"));
     }
     if back.is_some() {

@@ -1,7 +1,7 @@
 //! How each kind of undo is carried out.
 
 use super::{
-    Store, carry, cluster, pods,
+    Store, carry, cluster, cni, pods,
     steps::{Work, unhex},
     tasks::{Act, Task, is_active},
 };
@@ -229,7 +229,15 @@ impl Work<'_> {
     }
 
     fn remove_pods(&self, endpoint: &str, keep: &[String]) -> Result<Option<String>> {
-        match pods::remove_from_cri(self.host, endpoint, keep) {
+        let remove = || pods::remove_from_cri(self.host, endpoint, keep);
+        let removed = remove().or_else(|error| {
+            if pods::is_no_runtime(&error) {
+                return Err(error);
+            }
+            // What an older power cut has left of a network keeps its pod from being stopped.
+            if cni::forget_broken(self.host)? { remove() } else { Err(error) }
+        });
+        match removed {
             Ok(_) => Ok(None),
             Err(error) if pods::is_no_runtime(&error) => Ok(None),
             Err(error) => Err(error).context("cannot remove the pods on containerd"),
