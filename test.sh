@@ -397,6 +397,10 @@ packages_gate() {
         unavailable packages "dpkg-deb and strip are not installed (apt install dpkg binutils)"
         return 0
     fi
+    if [ -e .git ] && ! command -v git >/dev/null && ! apt_install git; then
+        unavailable packages "git, which knows the sources of a checkout, is not installed (apt install git)"
+        return 0
+    fi
     command -v lintian >/dev/null || apt_install lintian || true
     gate packages check_packages
 }

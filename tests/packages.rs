@@ -1,5 +1,5 @@
-//! Scripts of the packages and `install.sh --from`, with real journals and archives made here. What a package holds is
-//! looked at by the gate `packages` of `test.sh`.
+//! Scripts of the packages, `install.sh`, and what `packaging/build` counts as sources, with real journals and archives made
+//! here. What a package holds is looked at by the gate `packages` of `test.sh`.
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 #![allow(clippy::disallowed_methods, reason = "it runs shells on temporary folders")]
 
@@ -232,6 +232,46 @@ fn install_takes_a_built_archive_whose_checksum_is_right() {
     fs::write(&archive, "no archive").unwrap();
     assert!(said(&install(&archive)).contains("no archive with a castoff in it"));
     assert!(said(&install(&folder.path().join("none"))).contains("there is no archive"));
+}
+
+// -- packaging/build --------------------------------------------------------------------------------------------------
+
+#[test]
+fn the_sources_are_what_git_knows_whatever_path_leads_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (checkout, link) = (folder.path().join("checkout"), folder.path().join("link"));
+    for file in ["src/main.rs", "notes", "target/built", "fuzz/target/built"] {
+        fs::create_dir_all(checkout.join(file).parent().unwrap()).unwrap();
+        fs::write(checkout.join(file), "").unwrap();
+    }
+    fs::create_dir(checkout.join("packaging")).unwrap();
+    for file in ["packaging/build", "packaging/build.sh"] {
+        fs::copy(base().join(file), checkout.join(file)).unwrap();
+    }
+    std::os::unix::fs::symlink(&checkout, &link).unwrap();
+    let sources = |place: &Path| run("bash", &[place.join("packaging/build").to_str().unwrap(), "--sources"]);
+    let listed = |place: &Path| String::from_utf8(sources(place).stdout).unwrap();
+
+    // An unpacked archive has no list but what lies there.
+    let all = "notes\npackaging/build\npackaging/build.sh\nsrc/main.rs\n";
+    assert_eq!((listed(&checkout).as_str(), listed(&link).as_str()), (all, all));
+    // A checkout that git does not know, which is also what a missing git makes of it.
+    fs::write(checkout.join(".git"), "gitdir: /nowhere\n").unwrap();
+    let output = sources(&link);
+    assert!(
+        !output.status.success() && output.stdout.is_empty() && said(&output).contains("git does not answer"),
+        "{output:?}"
+    );
+    fs::remove_file(checkout.join(".git")).unwrap();
+
+    if Command::new("git").arg("--version").output().is_err() {
+        return;
+    }
+    let place = checkout.to_str().unwrap();
+    assert!(run("git", &["-C", place, "init", "--quiet"]).status.success());
+    assert!(run("git", &["-C", place, "add", "src", "packaging"]).status.success());
+    let known = "packaging/build\npackaging/build.sh\nsrc/main.rs\n";
+    assert_eq!((listed(&checkout).as_str(), listed(&link).as_str()), (known, known));
 }
 
 /// Another directory than Debian's: the page takes back every line of the unit that names that one, and the unit may write
