@@ -69,7 +69,7 @@ main() {
     done
     if [ -n "$from" ] && [ -n "$binary" ]; then usage_error "--from and --binary: one of them, please"; fi
     # An archive that was unpacked brings its own.
-    if [ -z "$from$binary" ] && [ -x "$root/bin/castoff" ] && [ ! -d "$root/src" ]; then binary=$root/bin/castoff; fi
+    if [ -z "$from$binary" ] && [ -f "$root/bin/castoff" ] && [ ! -d "$root/src" ]; then binary=$root/bin/castoff; fi
     choose_prefix
     umask 022
     record=share/castoff/installed-files
@@ -109,7 +109,7 @@ install_castoff() {
     trap 'exit 143' TERM
     if [ -n "$from" ]; then unpack; fi
     if [ -n "$binary" ]; then
-        if [ ! -x "$binary" ] || [ ! -f "$binary" ]; then die "$binary is not a program"; fi
+        [ -f "$binary" ] || die "there is no castoff $binary"
         say "castoff:    ${from:-$binary}, as it is"
     else
         prepare_build
@@ -126,7 +126,8 @@ install_castoff() {
         build_castoff release || die "castoff does not build (see above); nothing was installed"
         binary=$built
     fi
-    stage=$(mktemp -d)
+    # Where it will be: the folder for temporary files may be mounted noexec, and it is asked for its pages.
+    stage=$(mktemp -d "$place/.castoff-install.XXXXXX")
     collect
     check_foreign
     put_in_place
@@ -174,12 +175,16 @@ hint: run as root, or choose a place of your own with --prefix DIR"
 prepare_build() {
     need_rust
     say "rustc:      $rustc_version"
-    if [ -n "$dry_run" ] && ! linker_works; then
-        say "C compiler: missing; as root on a Debian-like system gcc and libc6-dev would be installed with apt"
-        return 0
+    if [ -n "$dry_run" ]; then
+        certificates_here || say "certificates: missing; as root on a Debian-like system ca-certificates would be installed with apt"
+        if ! linker_works; then
+            say "C compiler: missing; as root on a Debian-like system gcc and libc6-dev would be installed with apt"
+            return 0
+        fi
+    else
+        need_linker
+        need_certificates
     fi
-    need_linker
-    need_certificates
     choose_build
     say "castoff:    $(version), built for $build_target ($build_kind)"
 }
@@ -190,7 +195,13 @@ collect() {
     cp "$binary" "$stage/tree/bin/castoff"
     chmod 755 "$stage/tree/bin/castoff"
     castoff=$stage/tree/bin/castoff
-    what=$("$castoff" --version 2>/dev/null | head -n 1) || die "$binary does not run here"
+    # Not through a pipe, which would end as its last program does.
+    what=$("$castoff" --version 2>/dev/null) || die "$binary does not run in $place; nothing was installed
+hint: it is damaged, or for another kind of machine, or the file system there is mounted noexec"
+    case $what in
+    "castoff "*) ;;
+    *) die "$binary is no castoff; nothing was installed" ;;
+    esac
     extras=''
     if "$castoff" man "$stage/man" >/dev/null 2>&1 && [ -n "$(find "$stage/man" -name '*.[1-8]' -type f)" ]; then
         find "$stage/man" -name '*.[1-8]' -type f >"$stage/pages"

@@ -115,14 +115,18 @@ need_linker() {
     exit 1
 }
 
-# cargo fetches crates over TLS and brings no certificates of its own; a minimal Debian has none. No error: the crates
-# may be there already.
-need_certificates() {
+certificates_here() {
     for file in "${SSL_CERT_FILE:-}" "${CARGO_HTTP_CAINFO:-}" "${SSL_CERT_DIR:-}" /etc/ssl/certs/ca-certificates.crt \
         /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem /etc/ssl/cert.pem; do
         if [ -n "$file" ] && [ -e "$file" ]; then return 0; fi
     done
-    apt_install ca-certificates ||
+    return 1
+}
+
+# cargo fetches crates over TLS and brings no certificates of its own; a minimal Debian has none. No error: the crates
+# may be there already.
+need_certificates() {
+    certificates_here || apt_install ca-certificates ||
         say "note: this machine has no TLS certificates (package ca-certificates); cargo may not be able to fetch crates"
 }
 

@@ -234,6 +234,56 @@ fn install_takes_a_built_archive_whose_checksum_is_right() {
     assert!(said(&install(&folder.path().join("none"))).contains("there is no archive"));
 }
 
+#[test]
+fn install_takes_no_castoff_that_does_not_run() {
+    let (folder, temporary) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (new, log, prefix) = (place("new"), place("log"), place("prefix"));
+    let install = |text: &str| {
+        fs::write(&new, text).unwrap();
+        let mut install = Command::new("./install.sh");
+        install.args(["--binary", &new, "--prefix", &prefix, "--no-demo"]).current_dir(base());
+        install.env("TMPDIR", temporary.path()).stdin(Stdio::null()).output().unwrap()
+    };
+    let good = format!("#!/bin/sh\necho \"$0\" >>'{log}'\n[ \"$1\" = --version ] && echo castoff 9.9.9\n");
+    let output = install(&good);
+    assert!(output.status.success() && said(&output).contains("installed castoff 9.9.9 to"), "{output:?}");
+    // Programs may not run where temporary files are.
+    let started = fs::read_to_string(&log).unwrap();
+    assert!(started.lines().all(|line| !line.starts_with(temporary.path().to_str().unwrap())), "{started}");
+
+    // Cut off or of another kind of machine; another program.
+    for (text, why) in
+        [("\u{7f}ELF", "does not run"), ("#!/bin/sh\nexit 1\n", "does not run"), ("echo ls", "is no castoff")]
+    {
+        let output = install(text);
+        assert!(!output.status.success() && said(&output).contains(why), "{output:?}");
+        assert_eq!(fs::read_to_string(folder.path().join("prefix/bin/castoff")).unwrap(), good);
+    }
+    let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["log", "new", "prefix"]);
+    assert_eq!(fs::read_dir(&prefix).unwrap().count(), 2, "bin and share");
+}
+
+#[test]
+fn a_dry_run_installs_nothing_with_apt() {
+    let text = fs::read_to_string(base().join("install.sh")).unwrap();
+    let functions = text.strip_suffix("main \"$@\"\n").unwrap();
+    let fakes = "root=. dry_run=yes
+        . packaging/build.sh
+        need_rust() { rustc_version=1; }
+        linker_works() { true; }
+        choose_build() { build_target=here build_kind=static; }
+        certificates_here() { false; }
+        need_linker() { echo compiler; }
+        need_certificates() { echo certificates; }
+        prepare_build";
+    let output = run("sh", &["-c", &format!("{functions}{fakes}")]);
+    assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");
+    assert!(said(&output).contains("ca-certificates would be installed"), "{output:?}");
+}
+
 // -- packaging/build --------------------------------------------------------------------------------------------------
 
 #[test]
