@@ -10,7 +10,7 @@ usage: ./test.sh                    every gate, then the lab's smoke tier
        ./test.sh lab --smoke|--full all scenarios of the smoke tier, or all there are
        ./test.sh --help
 
-Gates: format, shell scripts, clippy, tests, real containerd, docs, dependencies, install, packages, book, Ansible collection, pages in a
+Gates: format, shell scripts, the lab's own tests, clippy, tests, real containerd, docs, dependencies, install, packages, book, Ansible collection, pages in a
 browser. Missing tools are installed: Debian packages with apt when this is root, cargo-deny, cargo-deb, cargo-generate-rpm and mdbook with
 cargo, and packages of npm, all into the cache. What cannot be done here is skipped,
 with the reason, and counted; the last line adds up gates, tests and lab checks. Exit code 1 if anything failed.
@@ -106,6 +106,7 @@ all_gates() {
         unavailable format "this Rust has no rustfmt"
     fi
     shell_gate
+    scripts_gate
     if cargo clippy --version >/dev/null 2>&1 || rustup component add clippy >/dev/null 2>&1; then
         gate clippy cargo clippy --locked --all-targets -- -D warnings
     else
@@ -203,6 +204,15 @@ check_shell() {
         esac
     done < <(find . \( -name target -o -name .git \) -prune -o -type f \( -name '*.sh' -o -path ./.ci/run \) -print | sort)
     return $bad
+}
+
+# What the lab's scenarios are judged and counted by.
+scripts_gate() {
+    if ! command -v python3 >/dev/null && ! apt_install python3; then
+        unavailable scripts "python3 is not installed (apt install python3) and cannot be installed from here"
+        return 0
+    fi
+    gate scripts python3 -B -m unittest discover -s tests/lab/unit
 }
 
 # Counted test by test, from the line each test program ends with.

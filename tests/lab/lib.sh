@@ -132,10 +132,14 @@ _collect() {
         >"$dir/state.log" 2>&1
 }
 
-# Called by the runner when run.sh is over, in whatever way.
+# A scenario that has to clean up itself puts its own in this one's place. A trap of its own would lose the code that ended it.
+at_end() { :; }
+
+# Called when run.sh is over, in whatever way.
 _finish() {
     local code=$?
     trap - EXIT
+    at_end
     rm -f "$LAB_RESULTS/.check" "$LAB_RESULTS/.up"
     if grep -q '^fail' "$LAB_COUNTS" || [ $code != 0 ] || [ -n "${LAB_LOGS:-}" ]; then
         "$LAB" list | while read -r n _ _ state; do

@@ -11,8 +11,7 @@ source "$LAB_DIR/downtime.sh"
 
 [ -x "${CASTOFF_BIN:-}" ] || die "CASTOFF_BIN names the castoff to be tried"
 
-# The code that ends the scenario is what the runner's own end looks at.
-trap 'code=$?; downtime_end; (exit $code); _finish' EXIT
+at_end() { downtime_end; }
 
 MINIMUM=2   # of the three pods of web, by their budget
 CRI=unix:///run/containerd/containerd.sock

@@ -26,9 +26,7 @@ for id in sys.argv[1:]:
 
 # What was started here besides nodes and control planes ends with the scenario.
 relays=()
-end_relays() { [ ${#relays[@]} = 0 ] || kill "${relays[@]}" 2>/dev/null; }
-# The code that ends the scenario is what the runner's own end looks at.
-trap 'code=$?; end_relays; (exit $code); _finish' EXIT
+at_end() { [ ${#relays[@]} = 0 ] || kill "${relays[@]}" 2>/dev/null; }
 # The API server's port in the node's own network, so that its kubeconfig is as the control plane made it.
 relay() {
     local port=${CP_SERVER##*:} leader socket=$LAB_RESULTS/api.sock

@@ -10,7 +10,7 @@ MACHINES=${FLEET_MACHINES:-2}
 COLLECTION=$LAB_DIR/../../ansible
 TMP=$(mktemp -d /tmp/fleet.XXXXXX)   # short: ssh's control sockets go there
 REPORTS=$LAB_RESULTS/castoff-reports
-trap 'rm -rf "$TMP"; _finish' EXIT
+at_end() { rm -rf "$TMP"; }
 
 containers="c1 c2 c3 c4" machines=""
 [ "$MACHINES" -ge 1 ] && machines="m1"

@@ -28,6 +28,17 @@ good() {
 # want FAULT: whether it was asked for.
 want() { [ "$chosen" = "  " ] || case $chosen in *" $1 "*) ;; *) return 1 ;; esac; }
 
+# possible FAULT WHY-NOT COMMAND…: whether it was asked for and this node can have it.
+possible() {
+    want "$1" || return 1
+    fault=$1 why=$2
+    shift 2
+    "$@" && return
+    echo "@@skip $fault|$why"
+    return 1
+}
+lacks() { ! capsh --has-p="$1" 2>/dev/null; }
+
 runc=$(command -v runc)
 shim=$(command -v containerd-shim-runc-v2)
 daemon=$(command -v containerd)
@@ -140,17 +151,17 @@ if want shim-truncated; then half "$shim"; look shim-truncated shadow-pod 'conta
 if want containerd-truncated; then half "$daemon"; look containerd-truncated shadow-starts '.'; back "$daemon"; fi
 
 # the kernel, its cgroups, privileges, room
-if want memory-read-only && [ -d /sys/fs/cgroup/memory ]; then
+if possible memory-read-only "no memory controller of cgroup v1" [ -d /sys/fs/cgroup/memory ]; then
     mount -o remount,ro,bind /sys/fs/cgroup/memory
     look memory-read-only reference-runs "kernel's cgroups"
     mount -o remount,rw,bind /sys/fs/cgroup/memory
 fi
-if want pids-missing && [ -d /sys/fs/cgroup/pids ]; then
+if possible pids-missing "no pids controller of cgroup v1" [ -d /sys/fs/cgroup/pids ]; then
     umount /sys/fs/cgroup/pids
     look pids-missing reference-runs "kernel's cgroups"
     mount -t cgroup -o pids cgroup /sys/fs/cgroup/pids
 fi
-if want no-sys-resource && ! capsh --has-p=cap_sys_resource 2>/dev/null; then
+if possible no-sys-resource "this node has that privilege" lacks cap_sys_resource; then
     conf '/restrict_oom/d'
     look no-sys-resource shadow-pod 'a privilege is missing'
     conf
@@ -173,3 +184,5 @@ if want containerd-disk-full; then
     umount /var/lib/containerd
     systemctl start containerd
 fi
+# Whatever stopped before says nothing about the rest.
+echo @@end

@@ -1,6 +1,9 @@
 """Reads what faults.sh prints and says of each fault whether castoff named the right culprit, in one line:
 
     ok|WRONG  FAULT  CHECK: its words
+    skip      FAULT  why this node cannot have it
+
+The argument is the code faults.sh ended with in the node.
 """
 
 import json
@@ -32,16 +35,25 @@ def judged(fault, wanted, words, text):
     return bool(right), first["id"] + ": " + first["detail"]
 
 
-wrong = 0
-fault, lines = None, []
+wrong = told_of = 0
+fault, lines, ended = None, [], False
 for line in sys.stdin:
-    if line.startswith("@@ "):
+    if line.startswith("@@skip "):
+        print("skip ", *(word.strip() for word in line[7:].split("|")), flush=True)
+    elif line.startswith("@@end"):
+        ended = True
+    elif line.startswith("@@ ") and not fault:
         fault, lines = line[3:].rstrip("\n").split("|", 2), []
     elif line.startswith("@@") and fault:
         right, told = judged(*fault, "".join(lines))
         wrong += not right
+        told_of += 1
         print("ok   " if right else "WRONG", fault[0].ljust(26), " ".join(told.split())[:400], flush=True)
-        fault = None
+        fault, lines = None, []
     else:
         lines.append(line)
-sys.exit(1 if wrong or fault else 0)
+if not ended or fault or not told_of or sys.argv[1:] != ["0"]:
+    # Nothing asked is nothing shown, and what stopped half-way says nothing about the rest.
+    wrong += 1
+    print("WRONG", f"it did not come to its end (exit code {' '.join(sys.argv[1:])}, {told_of} judged)", "".join(lines[-3:])[:400])
+sys.exit(1 if wrong else 0)

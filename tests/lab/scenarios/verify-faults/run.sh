@@ -5,8 +5,9 @@ command -v python3 >/dev/null || die "python3 reads castoff's answers"
 
 NODE=n
 judged() { # judged FAULT…: breaks the node and lets castoff say whose fault it is
-    on $NODE "second=${CASTOFF_EXTENT:-} sh -s $*" <"$SCENARIO_DIR/faults.sh" >"$LAB_RESULTS/faults.out" 2>&1
-    python3 "$SCENARIO_DIR/judge.py" <"$LAB_RESULTS/faults.out" | tee "$LAB_RESULTS/matrix.txt"
+    local code=0
+    on $NODE "second=${CASTOFF_EXTENT:-} sh -s $*" <"$SCENARIO_DIR/faults.sh" >"$LAB_RESULTS/faults.out" 2>&1 || code=$?
+    python3 "$SCENARIO_DIR/judge.py" $code <"$LAB_RESULTS/faults.out" | tee "$LAB_RESULTS/matrix.txt"
     return "${PIPESTATUS[0]}"
 }
 # What a verification could have left: its pods' cgroups, files, processes and mounts.

@@ -8,8 +8,9 @@ command -v python3 >/dev/null || die "python3 reads castoff's answers"
 FAULTS=$LAB_DIR/scenarios/verify-faults
 
 judged() { # judged NODE: the ladder on a good node, by both drivers
-    on "$1" "first=${CASTOFF_EXTENT:-} second=${CASTOFF_EXTENT:---quick} sh -s good" <"$FAULTS/faults.sh" >"$LAB_RESULTS/$1.out" 2>&1
-    python3 "$FAULTS/judge.py" <"$LAB_RESULTS/$1.out" | tee "$LAB_RESULTS/$1.txt"
+    local code=0
+    on "$1" "first=${CASTOFF_EXTENT:-} second=${CASTOFF_EXTENT:---quick} sh -s good" <"$FAULTS/faults.sh" >"$LAB_RESULTS/$1.out" 2>&1 || code=$?
+    python3 "$FAULTS/judge.py" $code <"$LAB_RESULTS/$1.out" | tee "$LAB_RESULTS/$1.txt"
     return "${PIPESTATUS[0]}"
 }
 # The node's own pods have processes of that name too.
