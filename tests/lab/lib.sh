@@ -90,13 +90,14 @@ _why() {
 # -- nodes ----------------------------------------------------------------------------------------
 
 # node_up SHAPE [NAME] [--cold]: a node in that shape; NAME defaults to the shape's. Ends the scenario
-# when it does not come up: nothing after it would mean anything.
+# when it does not come up: nothing after it would mean anything. A host that cannot have such a node is a skip.
 node_up() {
     local shape=$1 name=$1; shift
     _owned
     if [ $# -gt 0 ] && [ "${1#--}" = "$1" ]; then name=$1; shift; fi
     local from; from=$(_now)
     "$LAB" up "$shape" --name "$name" "$@" >"$LAB_RESULTS/.up" 2>"$LAB_RESULTS/up-$name.log" || {
+        [ $? != 3 ] || skip "$(grep -o 'CANNOT RUN HERE.*' "$LAB_RESULTS/up-$name.log")"
         tail -n 30 "$LAB_RESULTS/up-$name.log" | sed 's/^/       | /'
         die "node $name ($shape) comes up"
     }

@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 from . import config
-from .config import LabError
-from .node import Node, alive, kill
+from .config import CannotRun, LabError
+from .node import Node, alive, began, kill
 
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -25,8 +25,15 @@ exec "$@"
 """
 
 
+def need_v1():
+    """The node's branches are of cgroup v1: where there is none, Docker and kubelet would work in the host's own tree."""
+    if not any(path.parent.name != "systemd" for path in CGROUPS.glob("*/notify_on_release")):
+        raise CannotRun("container nodes need cgroup v1 controllers, and this host has only cgroup v2 "
+                        "(the kernel option systemd.unified_cgroup_hierarchy=0 brings them back)")
+
+
 class Container(Node):
-    """state: image, leader (pid of the container's PID 1 as the host sees it)."""
+    """state: image, leader (pid of the container's PID 1 as the host sees it), leader_began."""
 
     @property
     def root(self):
@@ -45,6 +52,7 @@ class Container(Node):
             raise LabError("a container node has no saved machine state")
         if self.running():
             raise LabError("%s runs already" % self.name)
+        need_v1()
         # /sys/fs/cgroup must be writable for dockerd and kubelet.
         env = dict(os.environ, SYSTEMD_NSPAWN_API_VFS_WRITABLE="1")
         self._drop_cgroups()
@@ -72,7 +80,7 @@ class Container(Node):
                     pass
             return False
         config.wait_for("%s: PID 1 runs" % self.name, 120, booted, pause=0.1)
-        self.state["leader"] = leader[0]
+        self.state.update(leader=leader[0], leader_began=began(leader[0]))
         self.save_state()
         # nspawn mounts the v1 controllers read-only; they are the node's own branch, see ENTER.
         self.exec(["for c in /sys/fs/cgroup/*; do [ -e $c/notify_on_release ] && "
@@ -97,7 +105,7 @@ class Container(Node):
 
     def stop(self):
         leader, pid = self.state.get("leader"), self.state.get("pid")
-        if leader and self._ours(leader):
+        if leader and began(leader) and began(leader) == self.state.get("leader_began"):
             # Killing PID 1 of a pid namespace ends everything in it; nspawn then ends by itself. PID 1
             # survives an nspawn that was killed, so it is looked for even when that is gone.
             try:
@@ -109,12 +117,6 @@ class Container(Node):
                 time.sleep(0.05)
         kill(pid, self.marker)
         self._drop_cgroups()
-
-    def _ours(self, pid):
-        try:
-            return ("/%s" % self.cgroup) in Path("/proc/%d/cgroup" % pid).read_text()
-        except OSError:
-            return False
 
     def _drop_cgroups(self):
         """Removes the node's empty branches of the host's cgroup tree, innermost first."""

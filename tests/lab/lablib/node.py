@@ -27,6 +27,14 @@ def alive(pid, marker):
         return False
 
 
+def began(pid):
+    """When a process began, as the kernel counts; None when there is none. With its pid that is one process and no other."""
+    try:
+        return Path("/proc/%d/stat" % pid).read_text().rsplit(")", 1)[1].split()[19]
+    except (OSError, IndexError):
+        return None
+
+
 def wait_named(child, marker, deadline=30):
     """A process that has just become another program has no command line for a moment, and a longer one while a cold disk
     is busy: nobody must take it for dead then."""

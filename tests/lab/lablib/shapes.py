@@ -8,7 +8,7 @@ import time
 import tomllib
 from pathlib import Path
 
-from . import config, control_plane, images, kubeadm, kubelet, machine, node
+from . import config, container, control_plane, images, kubeadm, kubelet, machine, node
 from .config import CACHE, SHAPES, LabError, say
 
 TAG = "ready"
@@ -136,6 +136,8 @@ def wait_ready(shape, n):
 def base(name, rebuild=False):
     """Folder with the saved shape; brings it up once when it is not there."""
     shape = Shape(name)
+    if shape.kind == "container":
+        container.need_v1()
     out = shape.folder()
     if (out / "done").exists() and not rebuild:
         return out

@@ -67,6 +67,11 @@ class Ends(unittest.TestCase):
             self.assertIn(code, codes, said)
             self.assertEqual(said.count("cleaned"), 1, said)
 
+    def test_a_node_that_the_host_cannot_have_is_a_skip(self):
+        lab = 'LAB=./lab; printf "#!/bin/sh\\necho lab: CANNOT RUN HERE: no v1 >&2; exit %s\\n" $1 >lab; chmod 755 lab; node_up a; check one true'
+        for code, counted in (("3", "skip - CANNOT RUN HERE: no v1"), ("1", "FAIL - node a (a) comes up")):
+            self.assertIn(counted, self.run_sh("set -- %s; %s" % (code, lab))[1])
+
     def test_no_scenario_has_an_end_of_its_own(self):
         for path in sorted((LAB / "scenarios").glob("*/run.sh")):
             self.assertNotRegex(path.read_text(), r"(?m)^\s*trap [^-]", path)
