@@ -341,6 +341,11 @@ bootstrap() {
     printf 'import ensurepip\nensurepip.bootstrap(upgrade=True)\n' >"$1/.ansible/test/cache/get_pip_${version//./_}.py"
 }
 
+sanity_tests() {
+    in_folder "$tree" env HOME="$home" PATH="$new/bin:$PATH" ansible-test sanity --list-tests >"$scratch/sanity-tests" &&
+        grep -qvx pslint "$scratch/sanity-tests"
+}
+
 sanity() {
     echo "== ansible-test sanity"
     local home=$cache/ansible-test tree=$scratch/sanity/ansible_collections/castoff/node test python
@@ -352,8 +357,9 @@ sanity() {
         return 0
     }
     python=$("$new/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    check "sanity: ansible-test tells its tests" sanity_tests || return 0
     # pslint looks at PowerShell only, and there is none.
-    for test in $(cd "$tree" && HOME=$home PATH=$new/bin:$PATH ansible-test sanity --list-tests 2>/dev/null | grep -vx pslint); do
+    for test in $(grep -vx pslint "$scratch/sanity-tests"); do
         check "sanity: $test" in_folder "$tree" env HOME="$home" PATH="$new/bin:$PATH" ansible-test sanity --python "$python" --test "$test" || true
     done
 }

@@ -7,7 +7,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-LAB = Path(__file__).resolve().parents[1]
+LAB = Path(__file__).resolve().parents[1] / "lab"
 
 
 class Judge(unittest.TestCase):
