@@ -47,6 +47,8 @@ def main(argv):
         return 0 if argv else 2
     # Ended from outside: run the clean-up that `finally` blocks hold.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
+        signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
     try:
         return dispatch(argv[0], argv[1:])
     except CannotRun as e:

@@ -38,7 +38,10 @@ START = time.monotonic()
 
 def say(text):
     """Progress goes to stderr, so that the output of `lab ssh` stays clean."""
-    print("lab [%6.1fs] %s" % (time.monotonic() - START, text), file=sys.stderr, flush=True)
+    try:
+        print("lab [%6.1fs] %s" % (time.monotonic() - START, text), file=sys.stderr, flush=True)
+    except OSError:
+        pass  # A terminal that is gone must not keep a clean-up from its end.
 
 
 def run(cmd, check=True, quiet=False, log=None, **kw):
@@ -125,14 +128,15 @@ def sha(*parts):
 
 
 @contextmanager
-def locked(name):
-    """One builder at a time per thing: two sessions may share the cache."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with open(CACHE / (".lock-" + name), "w") as f:
+def locked(name, place=None, what="build"):
+    """One builder at a time per thing: two sessions may share the cache. The same for what else is one's own for a time."""
+    place = place or CACHE
+    place.mkdir(parents=True, exist_ok=True)
+    with open(place / (".lock-" + name), "w") as f:
         try:
             fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("waiting for another build of %s" % name)
+            say("waiting for another %s of %s" % (what, name))
             fcntl.flock(f, fcntl.LOCK_EX)
         yield
 

@@ -82,23 +82,28 @@ class Node:
     def running(self):
         return alive(self.state.get("pid"), self.marker)
 
+    def orphan(self):
+        """Half a shape, whose maker is gone."""
+        pid, when = self.state.get("maker", (None, None))
+        return pid is not None and began(pid) != when
+
     def spawn(self, cmd, env=None):
         """Starts the emulator or container detached from this process but not from its owner: when
-        a scenario run dies in whatever way, the minder below ends the node."""
+        a scenario run, or the maker of a shape, dies in whatever way, the minder below ends the node."""
         with open(self.dir / "process.log", "ab") as log:
             child = subprocess.Popen([str(c) for c in cmd], stdin=subprocess.DEVNULL, stdout=log,
                                      stderr=log, start_new_session=True, env=env)
         wait_named(child, self.marker)
         self.state["pid"] = child.pid
         self.save_state()
-        owner = os.environ.get("CASTOFF_LAB_OWNER")
+        owner = self.state.get("maker", [os.environ.get("CASTOFF_LAB_OWNER")])[0]
         if owner:
             subprocess.Popen(
                 ["sh", "-c", 'while kill -0 "$1" 2>/dev/null && kill -0 "$2" 2>/dev/null; do sleep 2; '
                  'done; grep -qF -- "$3" "/proc/$2/cmdline" 2>/dev/null || exit 0; '
                  # nspawn's child is the container's PID 1, which would live on without it.
                  'kill -9 $(cat "/proc/$2/task/$2/children") "$2"',
-                 "castoff-lab-minder", owner, str(child.pid), self.marker],
+                 "castoff-lab-minder", str(owner), str(child.pid), self.marker],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                 start_new_session=True)
         return child
@@ -210,7 +215,7 @@ def create(name, state):
     if "/" in name or name.startswith("."):
         raise LabError("not a node name: %r" % name)
     if (folder / "node.json").exists():
-        if find(name).running():
+        if find(name).running() and not find(name).orphan():
             raise LabError("node %s exists already (lab down %s)" % (name, name))
         say("node %s: removing what a dead one left" % name)
         find(name).down()

@@ -103,11 +103,15 @@ def sweep():
 
 def one(s):
     """Runs one scenario in a place of its own and leaves nothing running."""
-    results = RESULTS.resolve() / s.name
+    results = RESULTS.resolve()
+    # The next run of it from this checkout begins with emptying the folder of this one.
+    with config.locked(s.name, results, "run"):
+        return _one(s, results / s.name)
+
+
+def _one(s, results):
     shutil.rmtree(results, ignore_errors=True)
     results.mkdir(parents=True)
-    counts_file = results / "counts"
-    counts_file.write_text("")
     # Shapes are made before the clock starts: on a fresh machine that takes minutes, once.
     try:
         for shape in s.shapes:
@@ -122,6 +126,8 @@ def one(s):
         return {"ok": 0, "fail": 1, "skip": 0}
     place = config.RUN / ("run-%d" % os.getpid())
     place.mkdir(parents=True, exist_ok=True)
+    counts_file = place / "counts"
+    counts_file.write_text("")
     env = dict(os.environ, LAB_RESULTS=str(results), LAB_COUNTS=str(counts_file),
                SCENARIO_DIR=str(s.dir), CASTOFF_LAB_RUN=str(place), CASTOFF_LAB_OWNER=str(os.getpid()))
     if env.get("CASTOFF_BIN"):
@@ -137,7 +143,7 @@ def one(s):
     finally:
         # Nothing may interrupt the clean-up; whoever cannot wait has kill -9, and then the minders of
         # the nodes end them and the next run sweeps up.
-        before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        before = {n: signal.signal(n, signal.SIG_IGN) for n in (signal.SIGTERM, signal.SIGHUP)}
         if child.poll() is None:
             try:
                 os.killpg(child.pid, signal.SIGKILL)
@@ -145,7 +151,8 @@ def one(s):
                 pass
             child.wait()
         log.close()
-        bad = fail or child.returncode != 0 or "fail" in counts_file.read_text().split()
+        words = counts_file.read_text().split()
+        bad = fail or child.returncode != 0 or "fail" in words
         planes = control_plane.every(place)
         if bad or os.environ.get("LAB_LOGS"):
             # lib.sh gets the logs of nodes, out of the nodes; these are here.
@@ -157,8 +164,8 @@ def one(s):
             except LabError as e:
                 say("%s: %s" % (n.name, e))
         shutil.rmtree(place, ignore_errors=True)
-        signal.signal(signal.SIGTERM, before)
-    words = counts_file.read_text().split()
+        for number, handler in before.items():
+            signal.signal(number, handler)
     counts = {k: words.count(k) for k in ("ok", "fail", "skip")}
     if child.returncode != 0 and not counts["fail"] and not fail:
         print("FAIL - %s: run.sh ended with exit code %d" % (s.name, child.returncode))
