@@ -578,11 +578,24 @@ fn secrets_in_files_that_are_edited_are_masked_in_the_diff() {
 
 #[test]
 fn a_saved_plan_and_the_runs_are_for_their_owner_alone() {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     let node = Node::new(DOCKERSHIM);
-    let (_dir, saved) = node.plan();
+    let (dir, saved) = node.plan();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
     assert_eq!(mode(&saved), 0o600);
+    // Whoever could read what was there, and at the end of a link too.
+    let (link, own) = (dir.path().join("link.json"), fs::metadata(dir.path()).unwrap().uid());
+    std::os::unix::fs::symlink("plan.json", &link).unwrap();
+    for path in [&saved, &link] {
+        fs::set_permissions(&saved, fs::Permissions::from_mode(0o644)).unwrap();
+        if own == 0 {
+            std::os::unix::fs::chown(&saved, Some(65534), Some(65534)).unwrap();
+        }
+        node.run(&["plan", "--out", path.to_str().unwrap()]).code(0);
+        assert_eq!((mode(&saved), fs::metadata(&saved).unwrap().uid()), (0o600, own), "{}", path.display());
+    }
+    assert!(link.is_symlink());
+    node.run(&["plan", "--out", "/dev/null"]).code(1).error(&["not a regular file"]);
     node.run(&["apply", "--yes"]).code(0);
     let runs = tree::at(node.path(), "/var/lib/castoff/runs");
     let run = fs::read_dir(&runs).unwrap().next().unwrap().unwrap().path();

@@ -69,42 +69,40 @@ pub fn standard_input() -> Result<String> {
     Ok(text)
 }
 
-/// Writes a file that only its owner may read, in place of what was there.
+/// Writes a file that only the caller may read, whoever could read what was there.
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn write_private(path: &Path, text: &str) -> Result<()> {
-    write(path, text, 0o600)
+    replace(path, text.as_bytes(), 0o600)
 }
 
-/// Writes a file that everybody may read, in place of what was there; makes its directory.
+/// Writes a file that everybody may read where it is new, and that keeps its mode and owner where not; makes its directory.
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn write_public(path: &Path, text: &str) -> Result<()> {
-    write(path, text, 0o644)
-}
-
-fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
     let (root, name) = open(path)?;
-    if let Some((dir, _)) = name.rsplit_once('/').filter(|_| mode == 0o644) {
+    if let Some((dir, _)) = name.rsplit_once('/') {
         root.make_dirs(dir, 0o755)?;
     }
-    let before = root.read_own(&name)?.map(|read| read.digest());
-    let expect = before.as_ref().map_or(Expect::Absent, Expect::Content);
-    root.write_atomic(&name, text.as_bytes(), expect, Attributes::Keep { mode })
+    write(&root, &name, text.as_bytes(), Attributes::Keep { mode: 0o644 })
 }
 
-/// Writes a file with this mode in place of whatever was there, a link too: whoever reads it sees the old one or the new one.
+/// Writes a file of the caller's with this mode in place of whatever file was there, at the end of a link too: whoever reads
+/// it sees the old one or the new one. A device or pipe is none.
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let (root, name) = open(path)?;
-    let new = format!("{name}.castoff-new");
-    root.remove_file(&new)?;
-    root.write_atomic(&new, bytes, Expect::Absent, Attributes::Keep { mode })?;
-    std::fs::rename(&new, &name).with_context(|| format!("cannot replace {name}"))
+    write(&root, &name, bytes, Attributes::New { mode })
+}
+
+fn write(root: &Root, name: &str, bytes: &[u8], attributes: Attributes<'_>) -> Result<()> {
+    let before = root.read_own(name)?.map(|read| read.digest());
+    let expect = before.as_ref().map_or(Expect::Absent, Expect::Content);
+    root.write_atomic(name, bytes, expect, attributes)
 }
 
 /// A temporary directory of our own, removed with everything in it when dropped.

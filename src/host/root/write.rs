@@ -38,6 +38,11 @@ pub enum Attributes<'a> {
         /// Permission bits of a new file.
         mode: u32,
     },
+    /// This mode and the caller's identity, whatever was there.
+    New {
+        /// Permission bits.
+        mode: u32,
+    },
     /// Exactly these.
     Exactly(&'a Meta),
 }
@@ -91,9 +96,10 @@ impl Root {
         let meta = match attributes {
             Attributes::Exactly(meta) => Some(meta),
             Attributes::Keep { .. } => kept.as_ref(),
+            Attributes::New { .. } => None,
         };
         let mode = match attributes {
-            Attributes::Keep { mode } => mode,
+            Attributes::Keep { mode } | Attributes::New { mode } => mode,
             Attributes::Exactly(meta) => meta.mode,
         };
         self.replace(&place, path, content, meta, mode)?;
