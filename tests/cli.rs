@@ -194,6 +194,40 @@ fn a_held_lock_is_75_and_names_the_holder() {
 }
 
 #[test]
+fn a_run_that_somebody_is_at_work_on_was_not_cut_off() {
+    let node = Node::new(DOCKERSHIM);
+    cut_off(&node, 45);
+    let newest = || node.run(&["history", "-o", "json"]).code(0).json()["runs"][0].clone();
+    let run = newest()["run"].as_str().unwrap().to_owned();
+    let root = Root::open(node.path(), Faults::none()).unwrap();
+    let by = format!("pid 4711 (apply, run {run})");
+    let Locked::Ours(held) = Lock::take(&root, &by).unwrap() else { panic!("not free") };
+    for command in [&["apply", "--yes"][..], &["migrate", "--yes"], &["resume"], &["rollback"]] {
+        let ran = node.unchanged(command).code(75).silent().error(&["4711", "castoff show"]);
+        assert!(!ran.err.contains("castoff resume"), "{ran:#?}");
+    }
+    let ran = node.unchanged(&["plan"]).code(0).says(&["warning: another castoff is at work", "4711"]);
+    assert!(!ran.err.contains("castoff resume"), "{ran:#?}");
+    assert_eq!(newest()["state"], "running");
+    assert!(node.run(&["history"]).code(0).out.contains("running"));
+    let shown = node.run(&["show"]).code(0).out;
+    assert!(shown.contains(&by) && shown.contains("under way"), "{shown}");
+    assert!(!shown.contains("cut off") && !shown.contains("by hand"), "{shown}");
+    let report = node.run(&["show", "-o", "json"]).code(0).json();
+    assert_eq!((&report["running"], &report["byHand"]), (&Value::from(by), &Value::Null));
+    let page = node.run(&["show", "-o", "markdown"]).code(0).out;
+    assert!(page.contains("still at work") && !page.contains("castoff resume"), "{page}");
+    // What the dead have left in the file proves nothing.
+    drop(held);
+    assert_eq!(newest()["state"], "dirty");
+    node.unchanged(&["apply", "--yes"]).code(1).error(&["did not come to its end", "castoff resume"]);
+    // Somebody at work on something else is not at work on this.
+    let Locked::Ours(_held) = Lock::take(&root, "pid 4712 (history)").unwrap() else { panic!("not free") };
+    assert_eq!(newest()["state"], "dirty");
+    node.unchanged(&["apply", "--yes"]).code(75);
+}
+
+#[test]
 fn findings_block_with_3_and_nothing_else_skips_them() {
     let node = Node::new("broken-files");
     node.unchanged(&["plan"]).code(3);

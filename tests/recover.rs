@@ -125,7 +125,7 @@ impl Ends {
                 return true;
             }
             None | Some(RunState::RolledBack) => {}
-            Some(RunState::Stuck) => panic!("{what}: stuck"),
+            Some(state @ (RunState::Stuck | RunState::Running)) => panic!("{what}: {state:?}"),
         }
         if newest(world).is_none() {
             let _ = recover(world, false, &none()).unwrap();

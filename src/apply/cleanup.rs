@@ -1,7 +1,10 @@
 //! Removing what Docker left. Not a run: nothing of it can be taken back, so nothing of it is journaled; begun and cut
 //! off, it is simply called again.
 
-use super::{Observer, Refusal, Store, executor::lock, refuse_open_run};
+use super::{
+    Observer, Refusal, Store,
+    executor::{lock, refuse_unfinished},
+};
 use crate::{
     host::{Attributes, EntryKind, Expect, Host, LayerPlace, LayerStore},
     images::{LEASE_PREFIX, snapshots_dir},
@@ -163,7 +166,7 @@ pub fn clean(
     observer: &mut dyn Observer,
 ) -> Result<()> {
     let _lock = lock(host, "cleanup")?;
-    refuse_open_run(host)?;
+    refuse_unfinished(host)?;
     let left = look()?;
     if let Some(why) = left.obstacles.first() {
         bail!("nothing was removed: {why}");

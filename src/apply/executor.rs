@@ -66,7 +66,7 @@ pub fn lock(host: &Host, what: &str) -> Result<Lock> {
 pub fn apply(host: &Host, plan: &Plan, options: &Options<'_>, observer: &mut dyn Observer) -> Result<RunReport> {
     check_fit(host, plan)?;
     let mut lock = lock(host, "apply")?;
-    refuse_open_run(host)?;
+    refuse_unfinished(host)?;
     refuse_stale(host, plan)?;
     // First of all: it makes room.
     if let Err(error) = Store::new(host).prune(options.retention) {
@@ -254,8 +254,17 @@ pub fn prune(host: &Host, wanted: Retention) -> Result<Pruned> {
 /// what it looks like.
 ///
 /// # Errors
-/// [`Refusal::Dirty`], [`Refusal::Unkept`], or a store that cannot be read.
+/// [`Refusal::Locked`] while somebody is at work on it, [`Refusal::Dirty`], [`Refusal::Unkept`], or a store that cannot be
+/// read.
 pub fn refuse_open_run(host: &Host) -> Result<()> {
+    let Err(error) = refuse_unfinished(host) else { return Ok(()) };
+    let dirty = matches!(error.downcast_ref(), Some(Refusal::Dirty(_)));
+    let by = dirty.then(|| Lock::holder(&host.root)).flatten();
+    Err(by.map_or(error, |by| Refusal::Locked(by).into()))
+}
+
+/// The same for somebody who has the lock.
+pub(super) fn refuse_unfinished(host: &Host) -> Result<()> {
     let store = Store::new(host);
     if let Some(open) = open_run(&store, host)? {
         return Err(Refusal::Dirty(open.id).into());

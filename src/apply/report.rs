@@ -46,6 +46,7 @@ pub fn build(run: &str, plan: &Plan, entries: &[Entry], outcome: Outcome, extra:
         findings: plan.findings.clone(),
         returned: super::records::is_asked_back(entries),
         cut_off: false,
+        running: None,
         by_hand: extra.by_hand,
     }
 }

@@ -5,7 +5,10 @@ use super::{
     report::{self, Extra},
     timing,
 };
-use crate::model::{Action, Goal, Outcome, Plan, RunReport, RunState, RunSummary, StepStatus};
+use crate::{
+    host::Lock,
+    model::{Action, Goal, Outcome, Plan, RunReport, RunState, RunSummary, StepStatus},
+};
 use anyhow::Result;
 
 /// A run that cannot be read must not hide the others.
@@ -41,7 +44,10 @@ impl Store<'_> {
                     continue;
                 }
             };
-            let state = records::state(&entries);
+            let state = match records::state(&entries) {
+                RunState::Dirty if self.at_work_on(&run).is_some() => RunState::Running,
+                state => state,
+            };
             let downtime = timing::forward(&entries);
             let holds = matches!(state, RunState::Applied | RunState::Committed);
             // Only the newest state that holds can have drifted; older ones were meant to be replaced.
@@ -62,6 +68,11 @@ impl Store<'_> {
         Ok(summaries)
     }
 
+    /// Who is at work on a run: whoever has the lock and wrote the run's name into it.
+    fn at_work_on(&self, run: &Run) -> Option<String> {
+        Lock::holder(&self.host().root).filter(|by| by.contains(&run.id))
+    }
+
     /// Files that no longer are as a plan left them. One that cannot be read is none that was left: a directory may be in
     /// its place, or too much in it.
     fn drift(&self, plan: &Plan) -> Vec<String> {
@@ -76,7 +87,7 @@ impl Store<'_> {
         drift
     }
 
-    /// A run's report, or for a run that was cut off what its journal tells so far.
+    /// A run's report, or for a run that was cut off, or that somebody is at work on, what its journal tells so far.
     ///
     /// # Errors
     /// When the run cannot be read.
@@ -94,13 +105,18 @@ impl Store<'_> {
         let mut report = report::build(&run.id, &plan, &entries, outcome, Extra::default());
         if dirty {
             report.cut_off = true;
-            report.by_hand = vec![
-                format!("castoff resume {}      # goes on with it", run.id),
-                format!("castoff rollback {}    # takes it back", run.id),
-            ];
+            report.running = self.at_work_on(run);
+            let mut how = "under way";
+            if report.running.is_none() {
+                how = "begun, not known to be done";
+                report.by_hand = vec![
+                    format!("castoff resume {}      # goes on with it", run.id),
+                    format!("castoff rollback {}    # takes it back", run.id),
+                ];
+            }
             for step in report.steps.iter_mut().filter(|step| step.status == StepStatus::Pending) {
                 let begun = records::open_steps(&entries).iter().any(|(index, ..)| *index == step.index);
-                step.detail = begun.then(|| "begun, not known to be done".to_owned());
+                step.detail = begun.then(|| how.to_owned());
             }
         }
         Ok(report)

@@ -29,10 +29,15 @@ pub fn run(args: &PlanArgs, printer: Printer) -> Result<Exit> {
         ReportFormat::Markdown => printer.document(&report::plan_markdown(&shown, again)),
         ReportFormat::Html => printer.document(&report::plan_page(&shown, again)),
     }
-    if let Err(error) = apply::refuse_open_run(&context.host)
-        && let Some(Refusal::Dirty(run)) = error.downcast_ref()
-    {
-        printer.insist(&format!("warning: {error}; `castoff resume {run}` or `castoff rollback {run}` first"));
+    if let Err(error) = apply::refuse_open_run(&context.host) {
+        let first = match error.downcast_ref::<Refusal>() {
+            Some(Refusal::Dirty(run)) => Some(format!("`castoff resume {run}` or `castoff rollback {run}` first")),
+            Some(Refusal::Locked(_)) => Some("plan again when it is done".to_owned()),
+            _ => None,
+        };
+        if let Some(first) = first {
+            printer.insist(&format!("warning: {error}; {first}"));
+        }
     }
     if let Some(bundle) = &context.bundle {
         bundle.tell(&plan, printer);

@@ -48,6 +48,18 @@ impl Lock {
         Self::take_at(root, "/run/castoff-verify.lock", holder)
     }
 
+    /// Who holds the lock, by what they wrote into it; `None` where nobody does, or that cannot be seen. It is asked for as
+    /// something to share and given back at once, so that nobody who looks meets another one who does.
+    pub fn holder(root: &Root) -> Option<String> {
+        let mut file = root.open_to_look(LOCK_PATH)?;
+        let mut text = String::new();
+        let _ = (&mut file).take(4096).read_to_string(&mut text);
+        match Flock::lock(file, FlockArg::LockSharedNonblock) {
+            Err((_, Errno::EWOULDBLOCK)) => Some(text.trim().to_owned()),
+            _ => None,
+        }
+    }
+
     fn take_at(root: &Root, path: &str, holder: &str) -> Result<Locked> {
         root.make_dirs("/run", 0o755)?;
         let mut file = root.open_for_lock(path)?;
@@ -116,6 +128,19 @@ mod tests {
         let full = nix::fcntl::open("/dev/full", OFlag::O_WRONLY, Mode::empty()).unwrap();
         let mut lock = Lock { file: Flock::lock(File::from(full), FlockArg::LockExclusiveNonblock).unwrap() };
         lock.say("pid 1 (rollback)");
+    }
+
+    #[test]
+    fn who_holds_the_lock_is_seen_without_taking_it() {
+        let tmp = tempfile::tempdir().unwrap();
+        let root = Root::open(tmp.path(), Faults::none()).unwrap();
+        assert_eq!(Lock::holder(&root), None);
+        assert!(!root.exists("/run"), "looking makes nothing");
+        let Locked::Ours(lock) = Lock::take(&root, "pid 7 (apply)").unwrap() else { panic!("held") };
+        assert_eq!(Lock::holder(&root).as_deref(), Some("pid 7 (apply)"));
+        drop(lock);
+        assert_eq!(Lock::holder(&root), None, "what is left in the file proves nothing");
+        let Locked::Ours(_lock) = Lock::take(&root, "pid 8").unwrap() else { panic!("a look keeps it") };
     }
 
     #[test]

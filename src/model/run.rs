@@ -317,9 +317,12 @@ pub struct RunReport {
     /// True for a run that was taken back because somebody asked for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub returned: bool,
-    /// True for a run that was killed: it is neither done nor taken back, and `outcome` is only what it is so far.
+    /// True for a run that was killed, or goes on (`running`): `outcome` is only what it is so far.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cut_off: bool,
+    /// Who is at work on it; absent where nobody is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<String>,
     /// What is left to do by hand; only when stuck.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by_hand: Vec<String>,

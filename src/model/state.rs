@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum RunState {
     /// No terminal record: killed or cut off. Only `resume` and `rollback` make sense.
     Dirty,
+    /// No terminal record either, and somebody is at work on it.
+    Running,
     /// Applied, not yet committed.
     Applied,
     /// Applied and kept.
@@ -25,6 +27,7 @@ impl RunState {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Dirty => "dirty",
+            Self::Running => "running",
             Self::Applied => "applied",
             Self::Committed => "committed",
             Self::RolledBack => "rolled-back",

@@ -125,7 +125,7 @@ fn runs(page: &mut Page, of: MetricsOf<'_>) {
     let Some(newest) = history.first() else { return };
     let name = "castoff_last_run_state";
     page.metric(name, "Where the newest run stands: 1 for that state.");
-    for state in ["dirty", "applied", "committed", "rolled-back", "stuck"] {
+    for state in ["dirty", "running", "applied", "committed", "rolled-back", "stuck"] {
         page.sample(name, &[("state", state)], u8::from(newest.state.word() == state));
     }
     page.single(

@@ -24,6 +24,9 @@ pub struct RunView<'a> {
 /// How a run ended, as a sentence with its style.
 pub fn outcome(report: &RunReport) -> (Style, String) {
     let node = &report.node;
+    if let Some(by) = &report.running {
+        return (CAUTION, format!("run {} on {node} is not at its end yet: {by} is at work", report.run));
+    }
     if report.cut_off {
         return (BAD, format!("run {} on {node} was cut off: neither done nor taken back", report.run));
     }
@@ -57,6 +60,9 @@ pub fn outcome_line(report: &RunReport) -> String {
 /// How to go back, or on: sentences, then commands.
 pub fn back(report: &RunReport, options: &str) -> (Vec<String>, Vec<String>) {
     let command = |verb: &str| format!("castoff {verb}{options} {}", report.run);
+    if report.running.is_some() {
+        return (vec!["It is still at work: look again when it is at its end.".to_owned()], Vec::new());
+    }
     if !report.by_hand.is_empty() {
         let why = if report.cut_off {
             "It has to go on, or be taken back."
@@ -176,6 +182,7 @@ pub fn history(runs: &[RunSummary], look: Look) -> String {
         let style = match run.state {
             RunState::Committed | RunState::Applied => GOOD,
             RunState::RolledBack => DIM,
+            RunState::Running => CAUTION,
             RunState::Dirty | RunState::Stuck => BAD,
         };
         let show = |time: Option<f64>| time.map_or_else(|| "-".to_owned(), seconds);

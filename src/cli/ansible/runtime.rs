@@ -92,9 +92,11 @@ pub fn runtime(mut options: Options, call: Call, answer: &mut Answer) -> Result<
             planned(&context, &change, call, answer);
             // Without root's rights nobody can tell; whoever migrates needs them and is told then.
             if let Err(error) = apply::refuse_open_run(&context.host)
-                && let Some(Refusal::Dirty(run)) = error.downcast_ref()
+                && let Some(refusal @ (Refusal::Dirty(_) | Refusal::Locked(_))) = error.downcast_ref::<Refusal>()
             {
-                answer.set("unfinished_run", run);
+                if let Refusal::Dirty(run) = refusal {
+                    answer.set("unfinished_run", run);
+                }
                 answer.warn(&error.to_string());
             }
             Ok(())
@@ -249,7 +251,7 @@ fn committed(context: &Context, run: Option<&str>, call: Call, answer: &mut Answ
         RunState::Committed => return Ok(()),
         RunState::Applied => {}
         // It says what is the matter with such a run.
-        RunState::Dirty | RunState::RolledBack | RunState::Stuck => {
+        RunState::Dirty | RunState::Running | RunState::RolledBack | RunState::Stuck => {
             return apply::commit(&context.host, Some(&run.run)).map(drop);
         }
     }
