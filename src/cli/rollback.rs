@@ -33,6 +33,9 @@ pub fn rollback(args: &RollbackArgs, printer: Printer) -> Result<Exit> {
 /// Goes on with a run that was cut off.
 pub fn resume(args: &ResumeArgs, printer: Printer) -> Result<Exit> {
     let ResumeArgs { run: args, cluster } = args;
+    if *cluster && args.output == RunFormat::Jsonl {
+        return Err(events::none_here("resume --cluster"));
+    }
     let context = Context::of_run(&args.node, printer)?;
     context.need_rights()?;
     let interrupt = watch_signals()?;
@@ -42,8 +45,9 @@ pub fn resume(args: &ResumeArgs, printer: Printer) -> Result<Exit> {
         let (run, done) = apply::make_up(&context.host, args.run.as_deref(), &options, &mut progress)?;
         match args.output {
             RunFormat::Text => printer.data(&format!("Run {run}: {done} done that had been put off.\n")),
-            RunFormat::Json => printer.document(&json(&RunAnswer { done: Some(done), ..RunAnswer::about(&run) })?),
-            RunFormat::Jsonl => return Err(events::none_here("resume --cluster")),
+            RunFormat::Json | RunFormat::Jsonl => {
+                printer.document(&json(&RunAnswer { done: Some(done), ..RunAnswer::about(&run) })?);
+            }
         }
         return Ok(Exit::OK);
     }
@@ -59,6 +63,9 @@ pub fn resume(args: &ResumeArgs, printer: Printer) -> Result<Exit> {
 
 /// Says that the new state stays.
 pub fn commit(args: &RunArgs, printer: Printer) -> Result<Exit> {
+    if args.output == RunFormat::Jsonl {
+        return Err(events::none_here("commit"));
+    }
     let context = Context::of_run(&args.node, printer)?;
     context.need_rights()?;
     let run = apply::commit(&context.host, args.run.as_deref())?;
@@ -67,8 +74,9 @@ pub fn commit(args: &RunArgs, printer: Printer) -> Result<Exit> {
             let on = options_of_node(&args.node);
             printer.data(&format!("Run {} is kept. `castoff rollback{on}` still takes it back.\n", run.id));
         }
-        RunFormat::Json => printer.document(&json(&RunAnswer { committed: Some(true), ..RunAnswer::about(&run.id) })?),
-        RunFormat::Jsonl => return Err(events::none_here("commit")),
+        RunFormat::Json | RunFormat::Jsonl => {
+            printer.document(&json(&RunAnswer { committed: Some(true), ..RunAnswer::about(&run.id) })?);
+        }
     }
     Ok(Exit::OK)
 }
