@@ -182,6 +182,21 @@ fn ctrl_c_is_safe_at_every_prompt() {
 }
 
 #[test]
+fn ctrl_c_is_safe_where_a_command_asks_once() {
+    for (fixture, command) in [(FIXTURE, &["apply"][..]), ("schema-1-on-2.1", &["convert", "--to", "2"])] {
+        let node = Node::new(fixture);
+        let before = tree::snapshot(node.path());
+        let mut terminal = Terminal::start(&node.command(command), USUAL, &[]);
+        terminal.at(APPLY, CTRL_C);
+        let code = terminal.ends();
+        let text = terminal.text();
+        assert_eq!(code, 130, "{command:?}:\n{text}");
+        assert!(text.contains("Cancelled. Nothing was changed."), "{command:?}:\n{text}");
+        assert!(unchanged(&before, node.path()), "{command:?}");
+    }
+}
+
+#[test]
 fn a_window_that_is_made_smaller_is_filled_as_it_is() {
     let node = node();
     let mut terminal = wizard(&node, (110, 40), &[]);

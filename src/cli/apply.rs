@@ -150,7 +150,8 @@ pub fn prompter(node: &NodeArgs) -> Result<Prompter> {
     if node.non_interactive || env::is_set("CI") {
         return Err(Usage::error("a question would have to be asked, and questions are forbidden", HINT));
     }
-    Prompter::new().ok_or_else(|| Usage::error("a question would have to be asked, and there is no terminal", HINT))
+    let nobody = || Usage::error("a question would have to be asked, and there is no terminal", HINT);
+    Prompter::new(watch_signals()?).ok_or_else(nobody)
 }
 
 /// Shows the findings that forbid a plan.

@@ -7,10 +7,13 @@ use super::{
     image_args::CleanupArgs,
 };
 use crate::{
-    apply, plan, report,
+    apply,
+    host::watch_signals,
+    plan, report,
     ui::{Answer, Printer, Progress},
 };
 use anyhow::Result;
+use std::sync::atomic::Ordering;
 
 /// Removes Docker's data, and ends what holds the layers that it lent.
 pub fn run(args: &CleanupArgs, printer: Printer) -> Result<Exit> {
@@ -56,7 +59,8 @@ pub fn run(args: &CleanupArgs, printer: Printer) -> Result<Exit> {
     if !args.yes {
         let question = "None of this can be taken back, and no migration before it either. The node's name";
         match prompter(&args.node)?.type_word(question, &context.host.node_name())? {
-            Answer::Given(true) => {}
+            // The question has heard no signal. The first one from here on ends it at once, as with `--yes`.
+            Answer::Given(true) => watch_signals()?.store(true, Ordering::Relaxed),
             Answer::Given(false) => {
                 printer.insist("Nothing was removed.");
                 return Ok(Exit::FAILURE);

@@ -148,7 +148,9 @@ fn judge(error: &anyhow::Error) -> (Exit, Vec<String>) {
 
 fn judge_refusal(refusal: &Refusal) -> (Exit, Vec<String>) {
     match refusal {
-        Refusal::Locked(_) => (Exit::LOCKED, vec!["wait until it is done; `castoff show` tells how far it is".to_owned()]),
+        Refusal::Locked(_) => {
+            (Exit::LOCKED, vec!["wait until it is done; `castoff show` tells how far it is".to_owned()])
+        }
         Refusal::Blocked(ids) => {
             let mut hints: Vec<String> =
                 ids.iter().map(|id| format!("read more with `castoff explain {id}`")).collect();

@@ -9,13 +9,13 @@ use super::{
 };
 use crate::{
     apply,
-    host::{user_files, watch_signals},
+    host::user_files,
     model::{Action, Desired, DockerFate, Finding, Goal, ImagePolicy, Plan, Profile, Severity, Span},
     report::{self, Look},
     ui::{Answer, Printer, Prompter, page},
 };
 use anyhow::{Context as _, Result};
-use std::{path::PathBuf, sync::atomic::Ordering};
+use std::path::PathBuf;
 
 /// How long somebody has to look at the new state and keep it, unless the command line says otherwise.
 const TRY: Span = Span::seconds(600);
@@ -50,16 +50,11 @@ pub fn run(args: &MigrateArgs, printer: Printer) -> Result<Exit> {
         return carry_out(&context, &plan, &args.node, &args.change, Keep::unasked(&args.change), printer);
     }
     let prompter = prompter(&args.node)?;
-    // From here on Ctrl-C is an answer, not a death with a hidden cursor.
-    let interrupt = watch_signals()?;
     introduce(&plan, printer);
     refuse_blocked(&plan, &args.change, printer)?;
     let mut keep =
         if args.change.no_commit { Keep::WhenAsked } else { Keep::Within(args.change.try_for.unwrap_or(TRY)) };
     loop {
-        if interrupt.load(Ordering::Relaxed) {
-            return Ok(cancelled(printer));
-        }
         let printer = printer.resized();
         printer.insist(&choices(&context.desired, is_member, keep, printer.look()));
         let items = ["Show the plan and go on", "Change choices", "Save choices as a profile and quit", "Cancel"];
