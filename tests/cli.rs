@@ -124,6 +124,25 @@ fn what_decides_is_refused_beside_a_plan() {
     node.run(&["apply", saved, "--yes", "--no-trial", "--no-commit", "--skip-check", "no-cni"]).code(0);
 }
 
+#[test]
+fn a_drain_that_was_asked_for_is_not_left_out_in_silence() {
+    let node = Node::new(DOCKERSHIM);
+    for goal in [&["--goal", "containerd"][..], &["--goal", "cgroup-driver"]] {
+        let ran = node.unchanged(&[&["plan", "--drain"][..], goal].concat()).code(3);
+        assert!(ran.out.contains("cluster-away"), "{ran:#?}");
+        node.unchanged(&[&["apply", "--yes", "--drain"][..], goal].concat()).code(3).error(&["cluster-away"]);
+        let page = node.run(&[&["plan", "--drain", "-o", "html"][..], goal].concat()).code(3).out;
+        assert!(page.contains("<dt>Drained before</dt><dd>no</dd>"), "it does not follow from the steps");
+    }
+    for command in [&["plan"][..], &["check"], &["apply", "--yes"], &["migrate", "--yes"]] {
+        for option in ["--drain-force", "--delete-emptydir-data", "--grace-period=5", "--drain-timeout=5m"] {
+            let name = option.split('=').next().unwrap();
+            let ran = node.unchanged(&[command, &[option][..]].concat()).code(64).silent();
+            ran.error(&[name, "hint: add `--drain`"]);
+        }
+    }
+}
+
 /// A run that died in the middle, as after a power cut.
 fn cut_off(node: &Node, effect: u64) {
     let (_dir, saved) = node.plan();

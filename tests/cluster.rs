@@ -8,7 +8,7 @@ mod common;
 use castoff::{
     apply::{self, Leaving, Observer, Options, Silent},
     host::{Api as _, Clock as _, FakeApi, FakeClock, FakeEviction, Verb},
-    model::{Action, ClusterConfig, ClusterOptions, Desired, Outcome, Plan, RunState},
+    model::{Action, ClusterConfig, ClusterOptions, Desired, Goal, Outcome, Plan, RunState, Severity},
 };
 use common::{
     member::{MAP, Member, NODE, pod},
@@ -70,6 +70,38 @@ fn pods_leave_first_and_come_back_last() {
             format!("PATCH {NODE}"),
         ]
     );
+}
+
+#[test]
+fn another_goal_drains_too() {
+    let member = Member::new();
+    let plan = |drain| member.plan(&Desired { goal: Goal::CgroupDriver, ..member.desired(drain) });
+    let drained = plan(true);
+    let order = ["cordon", "drain", "stop-kubelet", "start-kubelet", "await-pods", "verify", "uncordon"];
+    let places: Vec<usize> = order.iter().map(|id| place(&drained, id)).collect();
+    assert!(places.is_sorted() && drained.drains(), "{:?}", ids(&drained));
+    let awaits = |plan: &Plan, name: &str| {
+        plan.steps.iter().any(|step| match &step.action {
+            Action::AwaitDockerPods { pods } => pods.iter().any(|pod| pod == name),
+            _ => false,
+        })
+    };
+    assert!(!awaits(&drained, "default/app-5d7c"), "a pod that left is not awaited");
+    let left = plan(false);
+    assert!(!left.drains() && !ids(&left).contains(&"cordon"), "{:?}", ids(&left));
+}
+
+#[test]
+fn a_kubelet_of_no_cluster_has_nothing_to_drain_and_that_is_said() {
+    let member = Member::new();
+    let drop_in = "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf";
+    let text = std::fs::read_to_string(tree::at(member.sim.dir(), drop_in)).unwrap();
+    tree::put(member.sim.dir(), drop_in, text.replace("--kubeconfig=/etc/kubernetes/kubelet.conf ", ""));
+    let plan = member.plan(&member.desired(true));
+    let said = plan.findings.iter().find(|finding| finding.id == "cluster-local-only").unwrap();
+    assert_eq!((said.severity, plan.blocking().count(), plan.drains()), (Severity::Warn, 0, false), "{said:?}");
+    let unasked = member.plan(&member.desired(false));
+    assert!(!unasked.findings.iter().any(|finding| finding.id == "cluster-local-only"));
 }
 
 #[test]

@@ -11,7 +11,8 @@ pub const CHECKS: &[CheckInfo] = &[
         summary: "a drain was asked for, and the cluster does not answer",
         explanation: "With `--drain` the node's pods leave before anything stops, which only the cluster's API server can make \
             happen. castoff asks the one in kubelet's kubeconfig, with kubelet's own credentials, or the one `--kubeconfig` \
-            names. It does not answer, or does not let us in. Without `--drain` castoff works on this node alone: the pods \
+            names. It does not answer, or does not let us in; or nobody asked it, because a file tree or a support bundle stands for \
+            the node. Without `--drain` castoff works on this node alone: the pods \
             stop here and start again here, on containerd.",
         run: None,
     },
@@ -21,7 +22,9 @@ pub const CHECKS: &[CheckInfo] = &[
         summary: "the cluster does not answer: only this node is looked at and changed",
         explanation: "kubelet has a kubeconfig, so this node belongs to a cluster, and its API server does not answer or does \
             not let us in. Nothing that castoff does on the node needs it. What it would do in the cluster is left to you: \
-            the annotation kubeadm.alpha.kubernetes.io/cri-socket, and seeing that the node is Ready on containerd.",
+            the annotation kubeadm.alpha.kubernetes.io/cri-socket, and seeing that the node is Ready on containerd. A kubelet \
+            without a kubeconfig belongs to no cluster; a drain of such a node has nothing to send away, which is a warning where \
+            one was asked for.",
         run: None,
     },
     CheckInfo {

@@ -23,6 +23,7 @@ pub fn run(args: &ApplyArgs, printer: Printer) -> Result<Exit> {
     if let Some(path) = &args.plan {
         refuse_wishes(args, path)?;
     }
+    args.cluster.refuse_idle()?;
     let mut context = Context::open(&args.node, &args.change.skip_check)?.with_cluster(&args.cluster)?;
     context.need_rights()?;
     apply::refuse_open_run(&context.host)?;

@@ -1,5 +1,6 @@
 //! Options about the node's cluster.
 
+use super::exit::Usage;
 use crate::{
     apply::Leaving,
     host::user_files,
@@ -81,6 +82,21 @@ impl ClusterArgs {
         ];
         let switches = switches.into_iter().filter(|(_, on)| *on).map(|(name, _)| (name, None));
         switches.chain(values.into_iter().filter(|(_, value)| value.is_some())).collect()
+    }
+
+    /// Refuses options that say how to drain where nobody says that it is to be: they would have no effect.
+    ///
+    /// # Errors
+    /// A usage error.
+    pub fn refuse_idle(&self) -> Result<()> {
+        const HOW: [&str; 4] = ["drain-force", "delete-emptydir-data", "grace-period", "drain-timeout"];
+        let given: Vec<String> =
+            self.given().iter().filter(|(name, _)| HOW.contains(name)).map(|(name, _)| format!("--{name}")).collect();
+        if self.drain || given.is_empty() {
+            return Ok(());
+        }
+        let what = format!("{} says how to drain the node, and it is not to be drained", given.join(" "));
+        Err(Usage::error(what, "add `--drain`, or leave it out"))
     }
 
     /// What is wanted.

@@ -58,6 +58,7 @@ pub fn check(args: &CheckArgs, printer: Printer) -> Result<Exit> {
         }
         return Ok(Exit::OK);
     }
+    args.of_cluster.refuse_idle()?;
     let context = Context::look(&args.node, &args.skip_check)?.with_cluster(&args.of_cluster)?;
     let findings = if args.cluster {
         of_cluster(&context, printer)?

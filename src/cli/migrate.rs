@@ -22,6 +22,10 @@ const TRY: Span = Span::seconds(600);
 
 /// Looks, asks, does, proves.
 pub fn run(args: &MigrateArgs, printer: Printer) -> Result<Exit> {
+    // The wizard drains by itself, and asks.
+    if args.change.yes {
+        args.cluster.refuse_idle()?;
+    }
     let mut context = Context::open(&args.node, &args.change.skip_check)?.with_cluster(&args.cluster)?;
     context.need_rights()?;
     apply::refuse_open_run(&context.host)?;
@@ -259,7 +263,7 @@ fn change_move(desired: &mut Desired, prompter: &Prompter) -> Result<bool> {
 /// The weight of the question follows the risk: with pods on the node its name must be typed.
 fn confirm(plan: &Plan, prompter: &Prompter) -> Result<Answer<bool>> {
     // Drained, there is nobody's work left here but what every node has.
-    if plan.restarts_pods() && !plan.desired.cluster.drain {
+    if plan.restarts_pods() && !plan.drains() {
         let text = format!("{} Type the node's name ({}) to go on", question(plan), plan.node);
         prompter.type_word(&text, &plan.node)
     } else {

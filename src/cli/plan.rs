@@ -18,6 +18,7 @@ use anyhow::{Context as _, Result};
 
 /// Shows what would be done; saves it with `--out`. Writes nothing else.
 pub fn run(args: &PlanArgs, printer: Printer) -> Result<Exit> {
+    args.cluster.refuse_idle()?;
     let context = Context::look(&args.node, &args.skip_check)?.with_cluster(&args.cluster)?;
     let plan = make_plan(&context, args.context, Trying { wanted: !args.no_trial, printer });
     let shown = if args.no_diff { without_diffs(&plan) } else { plan.for_reading() };

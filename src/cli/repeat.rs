@@ -69,7 +69,17 @@ pub fn options_of_migrate(args: &MigrateArgs, drain: bool, keep: Keep) -> String
         Keep::WhenAsked => " --no-commit".to_owned(),
         Keep::Within(span) => option("try", &span.to_string()),
     };
-    let cluster = ClusterArgs { drain, no_drain: args.cluster.no_drain && !drain, ..args.cluster.clone() };
+    let given = args.cluster.clone();
+    // How to drain is of no use where nothing is drained, and refused.
+    let cluster = ClusterArgs {
+        drain,
+        no_drain: given.no_drain && !drain,
+        drain_force: given.drain_force && drain,
+        delete_emptydir_data: given.delete_emptydir_data && drain,
+        grace_period: given.grace_period.filter(|_| drain),
+        drain_timeout: given.drain_timeout.filter(|_| drain),
+        ..given
+    };
     text.push_str(&options_that_decide(&args.node, &cluster, &change.skip_check));
     for (name, on) in [("no-trial", change.no_trial), ("keep-on-verify-failure", change.keep_on_verify_failure)] {
         if on {
@@ -100,6 +110,9 @@ mod tests {
     fn a_wizard_is_repeated_with_what_was_chosen() {
         let again = |line: &[&str], drain, keep| options_of_migrate(&Wizard::parse_from(line).args, drain, keep);
         assert_eq!(again(&["castoff"], false, Keep::AtOnce), "");
+        let how =
+            ["castoff", "--drain-force", "--delete-emptydir-data", "--grace-period", "5", "--drain-timeout", "1m"];
+        assert_eq!(again(&how, false, Keep::AtOnce), "");
         assert_eq!(
             again(
                 &[

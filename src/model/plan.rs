@@ -166,6 +166,11 @@ impl Plan {
         self.steps.iter().any(|step| step.risk == Risk::RestartsPods)
     }
 
+    /// True when a step makes pods leave before the node stops.
+    pub fn drains(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.action, Action::DrainNode { .. }))
+    }
+
     /// True when a step asks or changes something in the node's cluster.
     pub fn is_about_cluster(&self) -> bool {
         use Action::{AnnotateNode, AwaitNode, CordonNode, DrainNode, SetKubeletMap, UncordonNode};

@@ -24,7 +24,8 @@ pub fn leave(draft: &mut Draft<'_>) {
     let member = match &draft.facts.cluster {
         Membership::Member(member) => member,
         Membership::Away { kubeconfig, why } => return cannot_ask(draft, kubeconfig, why),
-        Membership::Standalone | Membership::Unasked => return,
+        Membership::Standalone => return nothing_leaves(draft),
+        Membership::Unasked => return not_asked(draft),
     };
     forbid(draft, member);
     let (node, kubeconfig) = (member.node.clone(), member.kubeconfig.clone());
@@ -155,6 +156,24 @@ fn cannot_ask(draft: &mut Draft<'_>, kubeconfig: &str, why: &str) {
         .cause(why)
         .fix("give a kubeconfig that works with `--kubeconfig FILE`, or leave `--drain` out: pods then stop here and start again here")
         .at(Origin::path(kubeconfig));
+    draft.findings.push(finding);
+}
+
+/// Left out in silence, the node would stop under its pods.
+fn not_asked(draft: &mut Draft<'_>) {
+    let what = "a drain was asked for, and the cluster was not asked about this node";
+    let finding = Finding::new("cluster-away", Severity::Block, what)
+        .cause("a file tree, and a support bundle that was made without the cluster, do not say which pods would leave")
+        .fix("plan on the running node, or leave `--drain` out: pods then stop here and start again here");
+    draft.findings.push(finding);
+}
+
+fn nothing_leaves(draft: &mut Draft<'_>) {
+    let what = "a drain was asked for, and this kubelet belongs to no cluster";
+    let finding = Finding::new("cluster-local-only", Severity::Warn, what).cause(
+        "it runs without `--kubeconfig`, so all its pods are static ones, which no drain makes leave: they stop here and start \
+         again here",
+    );
     draft.findings.push(finding);
 }
 

@@ -71,7 +71,10 @@ fn from_docker_to_containerd(draft: &mut Draft<'_>) {
     let pods = cluster::stay(draft, pods_to_await(draft.facts));
     if live {
         images::import(draft);
-        cluster::leave(draft);
+    }
+    // Nothing leaves a file tree, which is said where it was asked for.
+    cluster::leave(draft);
+    if live {
         stop_kubelet(draft);
         if draft.facts.docker.running {
             stop_docker_pods(draft, "kubelet's pods must not run twice, and live-restore would leave them");
@@ -160,12 +163,16 @@ fn unify_on_docker(draft: &mut Draft<'_>) {
     docker::daemon_json(draft);
     kubelet::cgroup_driver(draft);
     kubeadm::advice(draft, false);
-    if !draft.facts.live || draft.steps.len() == before {
+    let files = draft.steps.split_off(before);
+    if draft.desired.cluster.drain && !files.is_empty() {
+        cluster::leave(draft);
+    }
+    if !draft.facts.live || files.is_empty() {
+        draft.steps.extend(files);
         kubeadm::kubelet_map(draft);
         return;
     }
-    let files = draft.steps.split_off(before);
-    let pods = docker_pods(draft.facts);
+    let pods = cluster::stay(draft, docker_pods(draft.facts));
     stop_kubelet(draft);
     stop_docker_pods(draft, "a container keeps the cgroup it was made in");
     draft.steps.extend(files);
@@ -202,6 +209,7 @@ fn unify_on_docker(draft: &mut Draft<'_>) {
         why,
         Action::Verify { endpoint: None },
     );
+    cluster::come_back(draft);
     kubeadm::kubelet_map(draft);
 }
 

@@ -315,11 +315,11 @@ fn choices(plan: &Plan) -> String {
     fact("containerd's configuration", if edit { "edited in place; comments stay" } else { "made anew" });
     fact("Docker's units", words::docker(wanted.docker));
     fact("Images that come along", words::images(wanted.images));
-    fact("Drained before", yes_no(wanted.cluster.drain));
+    fact("Drained before", yes_no(plan.drains()));
     let skipped = if wanted.skip_checks.is_empty() { "none".to_owned() } else { wanted.skip_checks.join(", ") };
     fact("Findings that do not block", &skipped);
     let mut waits = format!("a unit {}, pods {}, all images {}", t.unit, t.pods, t.images);
-    if wanted.cluster.drain {
+    if plan.drains() {
         waits.push_str(&format!(", evicted pods {}", t.drain));
     }
     fact("Deadlines", &waits);
