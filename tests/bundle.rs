@@ -224,6 +224,14 @@ fn the_program_makes_and_reads_bundles() {
     }
     let archive = dir.path().join("node.tar.zst");
     let shown = archive.to_str().unwrap();
+    // What is told can be pasted: a name with blanks, and no bundle for `apply` and `rollback`.
+    let spaced = dir.path().join("the node.tar");
+    let ran = node.run(&["inspect", "--bundle", spaced.to_str().unwrap()]).code(0);
+    ran.says(&[&format!("castoff plan --root '{}'", spaced.display())]);
+    for form in ["markdown", "html"] {
+        let page = castoff(&["plan", "--root", shown, "-o", form]).code(0).out;
+        assert!(page.contains("castoff apply plan.json"), "{page}");
+    }
     // Unpacked, by whatever program.
     let unpacked = dir.path().join("unpacked");
     let content = bundle_file::read(&archive).unwrap();

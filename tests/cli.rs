@@ -189,6 +189,24 @@ fn a_stale_plan_names_what_moved() {
 }
 
 #[test]
+fn the_command_that_is_told_runs_exactly_the_saved_plan() {
+    let node = Node::new(DOCKERSHIM);
+    let dir = tree::scratch();
+    let saved = dir.path().join("the node's plan.json");
+    let assume = "--assume docker.cgroup-driver=systemd";
+    let words = ["plan", "--out", saved.to_str().unwrap(), "-o", "html"].into_iter().chain(assume.split(' '));
+    let ran = node.run(&words.collect::<Vec<_>>()).code(0);
+    assert!(!node.assumed.is_empty() && ran.out.contains("--assume cgroup.mode=unified plan.json"), "{ran:#?}");
+    let told = ran.err.lines().find_map(|line| line.split_once("exactly this plan: castoff ")).unwrap().1;
+    let run = |line: &str| {
+        let line = format!("'{}' {line} --yes", env!("CARGO_BIN_EXE_castoff"));
+        finish(Command::new("/bin/sh").args(["-c", &line]).env_clear().env("PATH", "/usr/bin:/bin"))
+    };
+    run(&told.replace(assume, "")).code(1).error(&["stale", "--assume"]);
+    run(told).code(0);
+}
+
+#[test]
 fn a_plan_for_another_node_is_refused() {
     let node = Node::new(DOCKERSHIM);
     let (_dir, saved) = node.plan();

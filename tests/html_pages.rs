@@ -108,7 +108,7 @@ fn run_of(world: &Sim) -> (RunReport, Plan, String, String) {
 fn a_running_nodes_plan_says_what_stops_and_how_to_approve_it() {
     let world = Sim::new();
     let plan = plan_of(&world);
-    let again = Again { plan: " --profile p.toml", node: "" };
+    let again = Again { plan: " --profile p.toml", ..Again::default() };
     let (page, text) = (report::plan_page(&plan, again), report::plan_markdown(&plan, again));
     keep("plan.html", &page);
     is_closed(&page);
@@ -240,7 +240,7 @@ fn outside_fences(text: &str) -> Vec<&str> {
 #[test]
 fn nothing_that_a_node_says_gets_out_of_its_place() {
     let plan = evil_plan(2000);
-    let again = Again { plan: EVIL, node: EVIL };
+    let again = Again { plan: EVIL, apply: EVIL, node: EVIL };
     let page = report::plan_page(&plan, again);
     keep("plan-evil.html", &page);
     is_closed(&page);

@@ -120,7 +120,9 @@ pub(super) fn refuse_outdated(plan: &Plan, host: &Host, facts: &Facts) -> Result
     let differs = was.iter().find(|step| !is.contains(step)).map(|(what, _)| otherwise(what));
     let also = || is.iter().find(|step| !was.contains(step)).map(|(what, _)| format!("also {what}"));
     let Some(what) = differs.or_else(also) else { return Ok(()) };
-    Err(Refusal::Stale(format!("the node has changed since it was made; a plan made now would {what}")).into())
+    // Whoever left `--assume` out sees another node.
+    let or = if plan.live { "" } else { ", or other things are assumed of it (`--assume`)" };
+    Err(Refusal::Stale(format!("the node has changed since it was made{or}; a plan made now would {what}")).into())
 }
 
 /// What a plan changes for good, with the content it writes.

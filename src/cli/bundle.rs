@@ -3,6 +3,7 @@
 use super::{
     context::{Context, json},
     exit::Usage,
+    repeat::word,
 };
 use crate::{
     host::{
@@ -51,7 +52,7 @@ pub fn make(context: &Context, file: &Path, force: bool, printer: Printer) -> Re
             unlike.goal.word()
         ));
     }
-    printer.say(&format!("Plan elsewhere:   castoff plan --root {name}"));
+    printer.say(&format!("Plan elsewhere:   castoff plan --root {}", word(&name)));
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use super::{
     bundle::FromBundle,
     context::{Context, Trying, json, make_plan},
     exit::Exit,
-    repeat::{options_of_node, options_of_plan},
+    repeat::{options_of_node, options_of_plan, options_of_sight, word},
     report_args::{PlanArgs, ReportFormat},
 };
 use crate::{
@@ -22,8 +22,12 @@ pub fn run(args: &PlanArgs, printer: Printer) -> Result<Exit> {
     let context = Context::look(&args.node, &args.skip_check)?.with_cluster(&args.cluster)?;
     let plan = make_plan(&context, args.context, Trying { wanted: !args.no_trial, printer });
     let shown = if args.no_diff { without_diffs(&plan) } else { plan.for_reading() };
-    let (of_plan, of_node) = (options_of_plan(args), options_of_node(&args.node));
-    let again = Again { plan: &of_plan, node: &of_node };
+    let of_plan = options_of_plan(args);
+    // A bundle is no place to apply a plan at: that is done on the node.
+    let place = Some(&args.node).filter(|_| context.bundle.is_none());
+    let of_apply = place.map(options_of_sight).unwrap_or_default();
+    let of_node = place.map(options_of_node).unwrap_or_default();
+    let again = Again { plan: &of_plan, apply: &of_apply, node: &of_node };
     match args.output {
         ReportFormat::Text => printer.data(&report::plan(&plan, printer.look(), !args.no_diff)),
         ReportFormat::Json => printer.document(&json(&plan.for_reading())?),
@@ -48,10 +52,8 @@ pub fn run(args: &PlanArgs, printer: Printer) -> Result<Exit> {
     }
     if let Some(path) = &args.out {
         user_files::write_private(path, &json(&plan)?).context("cannot save the plan")?;
-        // A bundle is no place to apply a plan at: that is done on the node.
-        let root = args.node.root.as_ref().filter(|_| context.bundle.is_none());
-        let root = root.map(|root| format!(" --root {}", root.display())).unwrap_or_default();
-        printer.say(&format!("Saved. To run exactly this plan: castoff apply{root} {}", path.display()));
+        let saved = word(&path.to_string_lossy());
+        printer.say(&format!("Saved. To run exactly this plan: castoff apply{of_apply} {saved}"));
     }
     Ok(if plan.blocking().next().is_some() {
         Exit::BLOCKED

@@ -10,7 +10,7 @@ use crate::model::Goal;
 use std::path::Path;
 
 /// A word for a shell: as it is where that is safe, else in single quotes.
-fn word(text: &str) -> String {
+pub fn word(text: &str) -> String {
     let plain =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '=' | ':' | ',' | '@' | '%' | '+');
     if !text.is_empty() && text.chars().all(plain) {
@@ -33,10 +33,16 @@ pub fn options_of_node(args: &NodeArgs) -> String {
     path("root", args.root.as_deref())
 }
 
-/// What a command needs to want the same of the same node.
-pub fn options_of_wish(args: &NodeArgs) -> String {
+/// What a command needs to see the same node in the same light: all that a saved plan leaves to say.
+pub fn options_of_sight(args: &NodeArgs) -> String {
     let mut text = options_of_node(args);
     args.assume.iter().for_each(|pair| text.push_str(&option("assume", pair)));
+    text
+}
+
+/// What a command needs to want the same of the same node.
+pub fn options_of_wish(args: &NodeArgs) -> String {
+    let mut text = options_of_sight(args);
     text.push_str(&path("profile", args.profile.as_deref()));
     if args.goal() == Goal::CgroupDriver {
         text.push_str(&option("goal", "cgroup-driver"));

@@ -12,6 +12,8 @@ use crate::model::{Action, Plan, Risk, SettingVerdict, Step, Verdict};
 pub struct Again<'a> {
     /// Those that decide what is planned.
     pub plan: &'a str,
+    /// Those that a saved plan needs beside it.
+    pub apply: &'a str,
     /// Those that only say which node is meant.
     pub node: &'a str,
 }

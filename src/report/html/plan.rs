@@ -77,13 +77,13 @@ fn summary(plan: &Plan, again: Again<'_>) -> String {
     if s.delete > 0 {
         cards.push_str(&card(Some(Tone::Bad), &s.delete.to_string(), "to remove", ""));
     }
-    let (options, node) = (escape(again.plan), escape(again.node));
+    let (options, apply, node) = (escape(again.plan), escape(again.apply), escape(again.node));
     format!(
         "<ul class=\"cards\">\n{cards}</ul>\n<div class=\"box\">\n<p><strong>To approve</strong>: the digest. It covers the node, the \
          goal, the choices and every change down to the content of the files; two plans with the same digest do the same.</p>\n\
          <code class=\"digest\">{}</code>\n<p>Save the plan and compare its digest with this one; then apply exactly it. A \
          file that changes in between makes castoff refuse.</p>\n<pre><code>castoff plan{options} --out plan.json</code>\
-         <code>castoff apply{node} plan.json</code></pre>\n\
+         <code>castoff apply{apply} plan.json</code></pre>\n\
          <p>Back again: <code>castoff rollback{node}</code>.</p>\n</div>\n",
         escape(&plan.digest.to_string())
     )

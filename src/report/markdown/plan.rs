@@ -32,8 +32,8 @@ pub fn plan(plan: &Plan, again: Again<'_>) -> String {
         cell(&stops::headline(plan, &stops)),
         plan.digest
     ));
-    let Again { plan: options, node } = again;
-    text.push_str(&fence("", &format!("castoff plan{options} --out plan.json\ncastoff apply{node} plan.json\n")));
+    let Again { plan: options, apply, .. } = again;
+    text.push_str(&fence("", &format!("castoff plan{options} --out plan.json\ncastoff apply{apply} plan.json\n")));
     text.push_str(&format!("\n### Steps\n\n{}", steps(&plan.steps)));
     for line in &plan.deferred {
         text.push_str(&format!("\n- {}", cell(line)));
