@@ -771,6 +771,29 @@ fn documents_are_documents_everywhere() {
 }
 
 #[test]
+fn a_later_success_counts_more_than_an_earlier_refusal() {
+    let node = Node::new(DOCKERSHIM);
+    let refused = node.run(&["apply", "--yes", "--drain", "-o", "json"]).code(3);
+    let applied = node.run(&["apply", "--yes", "-o", "json"]).code(0);
+    let nothing = node.run(&["apply", "--yes", "-o", "json"]).code(0);
+    for ran in [&refused, &applied, &nothing] {
+        for field in ["started", "finished"] {
+            let time = ran.json()[field].as_str().unwrap().to_owned();
+            assert!(time.parse::<jiff::Timestamp>().is_ok(), "{field} is `{time}`");
+        }
+    }
+    let merged = |first: &Ran, second: &Ran| {
+        let dir = tree::scratch();
+        fs::write(dir.path().join("a.json"), &first.out).unwrap();
+        fs::write(dir.path().join("b.json"), &second.out).unwrap();
+        castoff(&["report", "merge", dir.path().to_str().unwrap(), "-o", "json"]).code(0).json()["nodes"][0]["state"]
+            .clone()
+    };
+    assert_eq!((merged(&refused, &applied), merged(&applied, &refused)), ("migrated".into(), "migrated".into()));
+    assert_eq!(merged(&refused, &nothing), "no-change");
+}
+
+#[test]
 fn two_measurements_are_put_side_by_side() {
     let dir = tree::scratch();
     let file = |name: &str, text: &str| {

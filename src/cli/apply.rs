@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     apply::{self, Options, Refusal},
-    host::{Host, Lock, Locked, env, user_files, watch_signals},
+    host::{Clock as _, Host, Lock, Locked, RealClock, env, user_files, watch_signals},
     model::{API_VERSION, Action, CheckStatus, Digest, Facts, Finding, Goal, Outcome, Plan, RunReport, Severity, Span},
     report,
     ui::{Answer, Printer, Progress, Prompter},
@@ -157,6 +157,13 @@ pub fn prompter(node: &NodeArgs) -> Result<Prompter> {
     Prompter::new(watch_signals()?).ok_or_else(nobody)
 }
 
+/// The report where no run was needed, or none was let begin. It has a time, by which a fleet knows what came later.
+fn no_run(plan: &Plan, outcome: Outcome) -> RunReport {
+    let now = RealClock::new().now();
+    let report = apply::build_report("", plan, &[], outcome, apply::Extra::default());
+    RunReport { started: now.clone(), finished: now, ..report }
+}
+
 /// Shows the findings that forbid a plan.
 pub fn refuse_blocked(plan: &Plan, change: &ChangeArgs, printer: Printer) -> Result<()> {
     let blocking: Vec<_> = plan.blocking().cloned().collect();
@@ -164,7 +171,7 @@ pub fn refuse_blocked(plan: &Plan, change: &ChangeArgs, printer: Printer) -> Res
         return Ok(());
     }
     if change.output != RunFormat::Text {
-        let report = apply::build_report("", plan, &[], Outcome::Blocked, apply::Extra::default());
+        let report = no_run(plan, Outcome::Blocked);
         if change.output == RunFormat::Json {
             printer.document(&json(&report)?);
         } else {
@@ -192,7 +199,7 @@ fn load(path: &Path, skip_checks: &[String]) -> Result<Plan> {
 
 /// Nothing to do is a success, said in one line.
 pub fn nothing_to_do(plan: &Plan, change: &ChangeArgs, printer: Printer) -> Result<Exit> {
-    let report = apply::build_report("", plan, &[], Outcome::NoChange, apply::Extra::default());
+    let report = no_run(plan, Outcome::NoChange);
     match change.output {
         RunFormat::Text => printer.data(&format!("{}\n", report::outcome_line(&report))),
         RunFormat::Json => printer.document(&json(&report)?),
