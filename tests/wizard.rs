@@ -113,6 +113,28 @@ fn choices_are_asked_again_until_they_are_understood_and_can_be_saved() {
 }
 
 #[test]
+fn a_profile_that_is_there_is_told_as_it_is_and_keeps_its_lines() {
+    let node = node();
+    let path = "/etc/castoff/profile.toml";
+    let text = "# site\ncontainerd-config = \"regenerate\"\nimages = \"all\" # and why\n\n[timeouts]\npods = \"20m\"\n";
+    tree::put(node.path(), path, text);
+    let mut terminal = wizard(&node, (100, 40), &[]);
+    let screen = terminal.screen();
+    assert!(screen.contains("make anew") && !screen.contains("comments kept"), "{screen}");
+    terminal.keys(&format!("{DOWN}{ENTER}"));
+    terminal.at("bring none along", &format!("{DOWN}{ENTER}"));
+    terminal.at("Docker's units", ENTER);
+    terminal.at("Sandbox image", ENTER);
+    terminal.shows("Take it back by itself");
+    terminal.forget();
+    terminal.keys(ENTER);
+    terminal.at("What now", &format!("{DOWN}{DOWN}{ENTER}"));
+    assert_eq!(terminal.ends(), 0, "{}", terminal.text());
+    let profile = fs::read_to_string(tree::at(node.path(), path)).unwrap();
+    assert_eq!(profile, text.replace("images = \"all\"", "images = \"none\""));
+}
+
+#[test]
 fn a_refused_confirmation_changes_nothing_and_asks_again() {
     let node = node();
     let before = tree::snapshot(node.path());

@@ -16,9 +16,13 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use std::path::PathBuf;
+use toml_edit::{DocumentMut, Item};
 
 /// How long somebody has to look at the new state and keep it, unless the command line says otherwise.
 const TRY: Span = Span::seconds(600);
+
+/// Begins a profile that is not there yet.
+const NEW: &str = "# What castoff is to want of this node. castoff-profile(5) has all keys.\n";
 
 /// Looks, asks, does, proves.
 pub fn run(args: &MigrateArgs, printer: Printer) -> Result<Exit> {
@@ -195,9 +199,11 @@ fn fate_of_run(keep: Keep) -> String {
 fn choices(desired: &Desired, is_member: bool, keep: Keep, look: Look) -> String {
     let mut all = vec![("cgroup driver", "systemd".to_owned())];
     if desired.goal == Goal::Containerd {
+        let way =
+            if desired.containerd_config.is_edit() { "edit in place, comments kept" } else { "make anew, as one file" };
         all.extend([
             ("endpoint", desired.endpoint.clone()),
-            ("configuration", "edit in place, comments kept".to_owned()),
+            ("configuration", way.to_owned()),
             ("sandbox image", desired.sandbox_image.clone().unwrap_or_else(|| "the one kubelet uses now".to_owned())),
             ("Docker's images", policy(desired.images).to_owned()),
             ("Docker's units", fate(desired.docker).to_owned()),
@@ -271,9 +277,40 @@ fn confirm(plan: &Plan, prompter: &Prompter) -> Result<Answer<bool>> {
     }
 }
 
+/// The text of a profile in which what was chosen stands. Everything else in it stays.
+fn with_choices(text: &str, was: &Profile, is: &Profile) -> Result<String> {
+    let mut document: DocumentMut = text.parse().context("cannot edit the profile")?;
+    let values = |profile: &Profile| toml_edit::ser::to_document(profile).context("cannot print the profile");
+    let (was, is) = (values(was)?, values(is)?);
+    let word = |of: &DocumentMut, key: &str| of.get(key).and_then(Item::as_str).map(str::to_owned);
+    // There is no choice about the others.
+    for key in ["sandbox-image", "docker", "images"] {
+        let wanted = word(&is, key);
+        if wanted == word(&was, key) {
+            continue;
+        }
+        let Some(wanted) = wanted else {
+            document.remove(key);
+            continue;
+        };
+        match document.get_mut(key).and_then(Item::as_value_mut) {
+            Some(value) => {
+                let comment = value.decor().clone();
+                *value = wanted.into();
+                *value.decor_mut() = comment;
+            }
+            None => {
+                document.insert(key, toml_edit::value(wanted));
+            }
+        }
+    }
+    Ok(document.to_string())
+}
+
 fn save(args: &MigrateArgs, context: &Context, keep: Keep, printer: Printer) -> Result<Exit> {
-    let profile = chosen(context);
-    let text = toml_edit::ser::to_string_pretty(&profile).context("cannot print the profile")?;
+    let there = context.profile_text.as_deref();
+    let text = with_choices(there.unwrap_or_default(), &context.profile, &chosen(context))?;
+    let text = if there.is_some() { text } else { format!("{NEW}{text}") };
     let path = args.node.profile.clone().unwrap_or_else(|| {
         args.node
             .root
@@ -284,4 +321,31 @@ fn save(args: &MigrateArgs, context: &Context, keep: Keep, printer: Printer) -> 
     let same = same(args, &context.desired, keep);
     printer.insist(&format!("Saved {}. The same without questions: {same}", path.display()));
     Ok(Exit::OK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_chosen_is_all_that_changes_in_a_profile() {
+        let text = "# site\nimages = \"all\" # slow line\nsandbox-image = \"r/pause:1\"\n\n# Slow disks.\n[timeouts]\npods = \"20m\" # so\n";
+        let was: Profile = toml_edit::de::from_str(text).unwrap();
+        assert_eq!(with_choices(text, &was, &was).unwrap(), text);
+        let is = Profile {
+            images: Some(ImagePolicy::None),
+            docker: Some(DockerFate::Disable),
+            sandbox_image: None,
+            ..was.clone()
+        };
+        let now = with_choices(text, &was, &is).unwrap();
+        assert_eq!(toml_edit::de::from_str::<Profile>(&now).unwrap(), is);
+        assert_eq!(
+            now,
+            "# site\nimages = \"none\" # slow line\ndocker = \"disable\"\n\n# Slow disks.\n[timeouts]\npods = \"20m\" # so\n"
+        );
+        let chosen = Profile { images: Some(ImagePolicy::All), ..Profile::default() };
+        let new = with_choices("", &Profile::default(), &chosen).unwrap();
+        assert_eq!(new, "images = \"all\"\n", "what nobody chose stays unsaid");
+    }
 }
