@@ -269,6 +269,9 @@ fn findings_block_with_3_and_nothing_else_skips_them() {
     let node = Node::new("broken-files");
     node.unchanged(&["plan"]).code(3);
     node.unchanged(&["plan", "--detailed-exitcode"]).code(3);
+    // Where only what blocks is shown, nothing else is counted.
+    let ran = node.unchanged(&["apply", "--yes"]).code(3).says(&[" blocking\n"]);
+    assert!(!ran.err.contains("0 warnings") && !ran.err.contains("0 notes"), "{ran:#?}");
     node.unchanged(&["check"]).code(3);
     let ran = node.unchanged(&["apply", "--yes"]).code(3).silent().error(&["file-unreadable"]);
     ran.says(&["/etc/containerd/config.toml", "castoff explain file-unreadable", "--skip-check file-unreadable"]);
@@ -490,6 +493,26 @@ fn a_file_of_the_node_does_not_act_on_the_terminal() {
     let diff =
         node.run(&["plan", "-o", "json"]).code(0).json()["steps"][0]["action"]["diff"].as_str().unwrap().to_owned();
     assert!(diff.contains("# a\u{202e}b\u{9b}1A"), "{diff:?}");
+}
+
+#[test]
+fn a_plan_fits_the_terminal_with_however_much_context() {
+    let node = Node::new(DOCKERSHIM);
+    let ran = node.unchanged(&["plan", "--context", "18446744073709551615"]).code(0);
+    assert!(ran.out.contains("@@"), "{ran:#?}");
+    let plan = node.unchanged(&["plan", "--no-diff"]).code(0).out;
+    assert!(plan.contains("     at next boot: "), "{plan}");
+    let long: Vec<&str> = plan.lines().take_while(|line| !line.contains("Findings")).collect();
+    let long: Vec<&&str> = long.iter().filter(|line| line.starts_with("     ") && line.chars().count() > 80).collect();
+    assert!(long.is_empty(), "{long:#?}");
+}
+
+#[test]
+fn man_pages_are_put_where_they_are_wanted() {
+    let dir = tree::scratch();
+    let new = dir.path().join("share/man");
+    castoff(&["man", new.to_str().unwrap()]).code(0);
+    assert!(new.join("castoff.8").exists());
 }
 
 #[test]

@@ -43,6 +43,7 @@ fn the_good_path_ends_with_the_command_that_does_the_same() {
     {
         assert!(text.contains(words), "`{words}` is not said:\n{text}");
     }
+    assert!(!text.contains("0 notes"), "there are some, told with the plan:\n{text}");
     terminal.keys(ENTER);
     // A screen at a time, then a line, then the rest.
     terminal.at(MORE, " ");
@@ -205,11 +206,15 @@ fn ctrl_c_is_safe_at_every_prompt() {
 
 #[test]
 fn ctrl_c_is_safe_where_a_command_asks_once() {
-    for (fixture, command) in [(FIXTURE, &["apply"][..]), ("schema-1-on-2.1", &["convert", "--to", "2"])] {
+    let cases = [
+        (FIXTURE, &["apply"][..], APPLY),
+        ("schema-1-on-2.1", &["convert", "--to", "2"][..], "Apply 1 step on old-settings?"),
+    ];
+    for (fixture, command, question) in cases {
         let node = Node::new(fixture);
         let before = tree::snapshot(node.path());
         let mut terminal = Terminal::start(&node.command(command), USUAL, &[]);
-        terminal.at(APPLY, CTRL_C);
+        terminal.at(question, CTRL_C);
         let code = terminal.ends();
         let text = terminal.text();
         assert_eq!(code, 130, "{command:?}:\n{text}");

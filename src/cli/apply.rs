@@ -144,7 +144,7 @@ fn lasting(plan: &Plan) -> Vec<(String, Option<&Digest>)> {
 /// What is asked before anything happens.
 pub fn question(plan: &Plan) -> String {
     let pods = if plan.restarts_pods() { " Pods on this node will restart." } else { "" };
-    format!("Apply {} steps on {}?{pods}", plan.steps.len(), plan.node)
+    format!("Apply {} on {}?{pods}", report::counted(plan.steps.len(), "step"), plan.node)
 }
 
 /// Somebody who can answer, or the advice to say so on the command line.

@@ -33,8 +33,12 @@ pub fn findings(findings: &[Finding], skipped: &[String], look: Look) -> String 
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let (block, warn, note) = (count(Severity::Block), count(Severity::Warn), count(Severity::Note));
     let dot = look.glyphs.dot();
-    let (warnings, notes) = (counted(warn, "warning"), counted(note, "note"));
-    text.push_str(&format!("\n{block} blocking {dot} {warnings} {dot} {notes}\n"));
+    text.push_str(&format!("\n{block} blocking"));
+    // A list may be of some only: what is not in it was not counted.
+    for (count, noun) in [(warn, "warning"), (note, "note")].into_iter().filter(|(count, _)| *count > 0) {
+        text.push_str(&format!(" {dot} {}", counted(count, noun)));
+    }
+    text.push('\n');
     text
 }
 

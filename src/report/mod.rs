@@ -32,6 +32,6 @@ pub use plan::{Again, plan, verdicts};
 pub use run::{RunView, history, outcome_line, run_report};
 pub use runtime::runtime;
 pub use style::{Glyphs, Look, command, paint};
-pub use table::rows;
+pub use table::{counted, rows};
 pub use verification::verification;
 pub use words::goal;

@@ -43,7 +43,7 @@ pub fn plan(plan: &Plan, look: Look, diffs: bool) -> String {
         text.push_str(&line(step, look));
     }
     for deferred in &plan.deferred {
-        text.push_str(&format!("     {}\n", paint(DIM, deferred)));
+        text.push_str(&format!("     {}\n", paint(DIM, wrap(deferred, look.width, 5))));
     }
     if diffs {
         for step in &plan.steps {

@@ -5,7 +5,7 @@ use crate::{
     apply::Observer,
     host::Clock,
     model::{Plan, Span, Step, Timeouts},
-    report::visible,
+    report::{counted, visible},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::Duration;
@@ -78,7 +78,7 @@ impl Observer for Progress<'_> {
     fn run_started(&mut self, run: &str, plan: &Plan, resumed: bool) {
         self.timeouts = plan.desired.timeouts;
         let word = if resumed { "going on with" } else { "run" };
-        self.printer.say(&format!("{word} {run}: {} steps on {}", plan.steps.len(), plan.node));
+        self.printer.say(&format!("{word} {run}: {} on {}", counted(plan.steps.len(), "step"), plan.node));
     }
 
     fn step_started(&mut self, step: &Step, total: usize) {

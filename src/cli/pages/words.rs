@@ -183,7 +183,7 @@ pub const WORDS: &[Words] = &[
             ("castoff verify --endpoint unix:///run/crio/crio.sock", "another runtime"),
             ("castoff verify --level cri --quick --bench -o json", "measure pods and containers"),
         ],
-        codes: &[0, 1, 2, 64, 77],
+        codes: &[0, 1, 2, 64],
         files: &[PROFILE],
         see: &["castoff-bench-compare(8)", "castoff-plan(8)"],
     },
@@ -241,7 +241,7 @@ pub const WORDS: &[Words] = &[
             ("castoff history -o json", "as a document"),
             ("castoff history --prune --keep 10", "leave ten"),
         ],
-        codes: &[0, 1, 64, 77],
+        codes: &[0, 1, 64, 75, 77],
         files: &[RUNS],
         see: &["castoff-show(8)", "castoff-rollback(8)"],
     },
@@ -441,8 +441,8 @@ pub const WORDS: &[Words] = &[
     Words {
         command: "man",
         text: &[
-            "Writes the man pages into a directory that is there: sections 5 and 8, as files NAME.SECTION. The example of \
-                 a profile is in castoff-profile(5).",
+            "Writes the man pages into a directory, and makes it where it is missing: sections 5 and 8, as files NAME.SECTION. \
+                 The example of a profile is in castoff-profile(5).",
         ],
         examples: &[("castoff man /tmp/pages", "all of them")],
         codes: LOOKS,
