@@ -14,7 +14,7 @@ digests() {
 }
 same_digests() { digests now && [ -s "$LAB_RESULTS/before" ] && diff "$LAB_RESULTS/before" "$LAB_RESULTS/now"; }
 state() { on n 'castoff history -o json' | python3 -c 'import json, sys; runs = json.load(sys.stdin)["runs"]; print(runs[-1]["state"] if runs else "none")'; }
-ended() { local is; is=$(state) && [ "$is" != dirty ] && [ "$is" != stuck ] || { echo "$is"; return 1; }; }
+ended() { local is; is=$(state) && case $is in dirty | running | stuck) false ;; esac || { echo "$is"; return 1; }; }
 lent() { on n 'find /var/lib/docker/overlay2 -maxdepth 2 -name diff -type l | wc -l'; }
 carried() { on n castoff images list -o json | python3 -c '
 import json, sys
