@@ -3,7 +3,6 @@
 
 use super::{Look, leaks, trial};
 use crate::{
-    formats::containerd::{Effective, Release},
     host::scratch::{self, Scratch},
     model::{CgroupMode, Check, CheckStatus, Facts, Rung, Sourced},
     runtime::attempt::{Bench, Came, OLDEST_KERNEL, Runner, Way, abandon, is_new_enough, tidy},
@@ -117,12 +116,7 @@ fn node_runtime(facts: &Facts, files: &[(String, String)]) -> String {
 
 /// The same by these files, joined with those that stay; nothing where there are none, or containerd could not read them.
 fn planned(facts: &Facts, files: &[(String, String)]) -> Option<String> {
-    let containerd = &facts.containerd;
-    let main = containerd.config_path.as_ref().map_or(trial::CONFIG, |path| path.value.as_str());
-    let release = containerd.version.as_ref().and_then(|version| Release::parse(&version.value));
-    let mut texts = facts.texts.clone();
-    texts.extend(files.iter().cloned());
-    let config = Effective::join(main, release.unwrap_or_default(), &texts).ok().filter(|_| !files.is_empty())?;
+    let config = trial::joined(facts, files).filter(|_| !files.is_empty())?;
     let default = config.default_runtime();
     let default = default.as_ref().map_or("runc", |name| name.value.as_str());
     let handler = config.handlers().into_iter().find(|handler| handler.name == default);

@@ -9,10 +9,10 @@ use super::{
     trial,
 };
 use crate::{
-    formats::containerd::ContainerdConfig,
+    formats::containerd::{ContainerdConfig, Effective},
     host::{Caged, CriPods, DaemonError, Host, ImageStore, Piece, RUNTIME},
     images::canonical,
-    model::{Check, CheckStatus, Rung, mask_text},
+    model::{Check, CheckStatus, Facts, Rung, mask_text},
     runtime::{
         attempt::{OLDEST_KERNEL, Way, is_new_enough},
         workload::{self, Blob, Image},
@@ -117,32 +117,53 @@ struct Candidate {
 
 impl Candidate {
     fn new(look: &Look<'_>, mut files: Vec<(String, String)>, way: Way, handler: &str) -> Self {
-        let facts = look.facts;
-        let path = facts.containerd.config_path.as_ref().map_or(trial::CONFIG, |path| &path.value).to_owned();
-        let main = files.iter().find(|(file, _)| *file == path).map(|(_, text)| text.clone());
-        let main = main.or_else(|| look.host.root.text(&path).ok().flatten()).unwrap_or_default();
-        let config = ContainerdConfig::parse(&main).ok();
-        let sandbox_image = (config.as_ref().and_then(ContainerdConfig::sandbox_image).map(|at| at.value))
-            .or_else(|| facts.containerd.sandbox_image.as_ref().map(|image| image.value.clone()));
-        let snapshotter = (config.as_ref().and_then(ContainerdConfig::snapshotter).map(|at| at.value))
-            .or_else(|| facts.containerd.snapshotter.as_ref().map(|name| name.value.clone()));
+        let containerd = &look.facts.containerd;
+        let joined = trial::joined(look.facts, &files);
+        let sandbox_image =
+            joined.as_ref().and_then(Effective::sandbox_image).or_else(|| containerd.sandbox_image.clone());
+        let snapshotter = joined.as_ref().and_then(Effective::snapshotter).or_else(|| containerd.snapshotter.clone());
         // One more handler changes nothing for the others; without it the rest can still be tried.
-        let more = config.as_ref().and_then(|config| config.with_handler(HANDLER, handler, way.systemd).ok());
+        let more = joined.as_ref().and_then(|joined| with_handler(look.facts, &files, joined, handler, way));
         let has_handler = more.is_some();
-        if let Some(text) = more {
+        if let Some((path, text)) = more {
             files.retain(|(file, _)| *file != path);
             files.push((path, text));
         }
-        let mut cage = trial::cage(look.host, facts, &look.desired.endpoint, files, config.as_ref());
+        let mut cage = trial::cage(look.host, look.facts, &look.desired.endpoint, files, joined.as_ref());
         cage.pods = true;
         cage.empty.push(CNI_STATE.to_owned());
-        Self { program: cage.program.clone(), cage, sandbox_image, snapshotter, has_handler }
+        Self {
+            program: cage.program.clone(),
+            cage,
+            sandbox_image: sandbox_image.map(|image| image.value),
+            snapshotter: snapshotter.map(|name| name.value),
+            has_handler,
+        }
     }
 
     fn special_snapshotter(&self) -> Option<&str> {
         let name = self.snapshotter.as_deref().filter(|name| !name.is_empty())?;
         (!PLAIN_SNAPSHOTTERS.contains(&name)).then_some(name)
     }
+}
+
+/// The file that gets castoff's handler, and its text then: the main one, but on containerd 1.x the last with a table of
+/// CRI's, which is the only one that counts there.
+fn with_handler(
+    facts: &Facts,
+    files: &[(String, String)],
+    joined: &Effective,
+    program: &str,
+    way: Way,
+) -> Option<(String, String)> {
+    let release = joined.release();
+    let main = joined.parts.first().map(|part| part.path.as_str());
+    let path = if release.merges_plugins() { main } else { joined.cri_winner().or(main) };
+    let path = path?;
+    let planned = files.iter().find(|(file, _)| file == path).map(|(_, text)| text);
+    let text = planned.or_else(|| facts.texts.get(path)).map_or("", String::as_str);
+    let config = ContainerdConfig::parse(text).ok()?.beside(joined.schema, release);
+    Some((path.to_owned(), config.with_handler(HANDLER, program, way.systemd).ok()?))
 }
 
 /// A containerd of castoff's own, ended when dropped with all it has started.
@@ -359,46 +380,5 @@ fn clean(look: &Look<'_>, way: Way) -> Check {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::CgroupMode;
-
-    const WAY: Way = Way { mode: CgroupMode::Unified, systemd: true };
-
-    fn check(id: &str, rung: Rung, why: Option<&str>) -> Check {
-        let status = if why.is_some() { CheckStatus::Fail } else { CheckStatus::Pass };
-        Check::new(id, rung, status, why.unwrap_or("fine").to_owned())
-    }
-
-    fn compared(theirs: Option<&str>, ours: Option<&str>, alone: CheckStatus) -> (Check, Check) {
-        let (mut theirs, mut ours) =
-            (check("shadow-pod", Rung::Shadow, theirs), check("handler-pod", Rung::Handler, ours));
-        compare(&mut theirs, &mut ours, alone, WAY);
-        (theirs, ours)
-    }
-
-    #[test]
-    fn whose_fault_a_pod_is() {
-        let (theirs, ours) = compared(Some("x"), None, CheckStatus::Pass);
-        assert!(theirs.detail.starts_with("the handler's table"), "{}", theirs.detail);
-        assert_eq!((theirs.status, ours.status), (CheckStatus::Fail, CheckStatus::Pass));
-        let (theirs, _) = compared(Some("x"), None, CheckStatus::Fail);
-        assert!(theirs.detail.starts_with("the node's runc: ") && theirs.remedy.is_some(), "{}", theirs.detail);
-        let (theirs, ours) = compared(Some("x"), Some("y"), CheckStatus::Pass);
-        assert!(theirs.detail.starts_with("containerd, its configuration or its shim: "), "{}", theirs.detail);
-        assert_eq!(ours.status, CheckStatus::Inconclusive);
-        let (theirs, _) = compared(Some("EOF"), Some("oom_score_adj: permission denied"), CheckStatus::Pass);
-        assert!(theirs.detail.starts_with("a privilege is missing: "), "{}", theirs.detail);
-        let (theirs, ours) = compared(None, Some("y"), CheckStatus::Pass);
-        assert_eq!((theirs.status, ours.status), (CheckStatus::Pass, CheckStatus::Inconclusive));
-    }
-
-    #[test]
-    fn paths_are_told_as_the_daemon_has_them() {
-        assert_eq!(
-            without_tree("/proc/7/root/run/x.sock answered: /proc/self/y"),
-            "/run/x.sock answered: /proc/self/y"
-        );
-        assert_eq!(without_tree("no path"), "no path");
-    }
-}
+#[path = "shadow_tests.rs"]
+mod tests;

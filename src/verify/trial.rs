@@ -5,7 +5,7 @@
 //! the planned ones in their place, and is asked what kubelet would ask. Then it is killed, and the cage is gone.
 
 use crate::{
-    formats::containerd::ContainerdConfig,
+    formats::containerd::{Effective, Release},
     host::{Cage, Caged, Containerd, Cri, CriCgroupDriver, CriStatus, DaemonError, Host, Plugin},
     model::{Action, Facts, Finding, Goal, Plan, Severity, mask_text},
 };
@@ -45,8 +45,8 @@ struct Look<'a> {
     host: &'a Host,
     /// False for a file tree, which another kernel than this one will run.
     live: bool,
-    /// The planned main file, where it can be read.
-    config: Option<&'a ContainerdConfig>,
+    /// What containerd makes of the planned files, where it can read them.
+    config: Option<&'a Effective>,
 }
 
 /// How a trial ended.
@@ -77,9 +77,7 @@ pub fn run(host: &Host, facts: &Facts, plan: &Plan) -> Option<Trial> {
 pub fn try_files(host: &Host, facts: &Facts, endpoint: &str, files: Vec<(String, String)>) -> Trial {
     let began = host.clock.monotonic();
     let config_path = facts.containerd.config_path.as_ref().map_or(CONFIG, |path| &path.value);
-    let main = files.iter().find(|(path, _)| path == config_path).map(|(_, text)| text.clone());
-    let main = main.or_else(|| host.root.text(config_path).ok().flatten()).unwrap_or_default();
-    let config = ContainerdConfig::parse(&main).ok();
+    let config = joined(facts, &files);
     let mut trial = Trial { took: Duration::ZERO, learned: Vec::new(), findings: Vec::new() };
     let cage = cage(host, facts, endpoint, files, config.as_ref());
     let look = Look { host, live: facts.live, config: config.as_ref() };
@@ -92,6 +90,17 @@ pub fn try_files(host: &Host, facts: &Facts, endpoint: &str, files: Vec<(String,
 /// What the plan writes for containerd to read.
 pub(super) fn files_of(facts: &Facts, plan: &Plan) -> Vec<(String, String)> {
     planned(plan, facts.containerd.config_path.as_ref().map_or(CONFIG, |path| &path.value))
+}
+
+/// What containerd makes of its files with these (path and content) in the place of the node's: what is imported wins over
+/// the main file. Nothing where it cannot read them.
+pub(super) fn joined(facts: &Facts, files: &[(String, String)]) -> Option<Effective> {
+    let containerd = &facts.containerd;
+    let main = containerd.config_path.as_ref().map_or(CONFIG, |path| path.value.as_str());
+    let release = containerd.version.as_ref().and_then(|version| Release::parse(&version.value));
+    let mut texts = facts.texts.clone();
+    texts.extend(files.iter().cloned());
+    Effective::join(main, release.unwrap_or_default(), &texts).ok()
 }
 
 fn planned(plan: &Plan, config_path: &str) -> Vec<(String, String)> {
@@ -136,7 +145,7 @@ pub(super) fn cage(
     facts: &Facts,
     endpoint: &str,
     files: Vec<(String, String)>,
-    config: Option<&ContainerdConfig>,
+    config: Option<&Effective>,
 ) -> Cage {
     let command = facts.containerd.command.as_ref().map(|command| command.value.clone()).unwrap_or_default();
     let mut words = command.into_iter();
@@ -145,8 +154,8 @@ pub(super) fn cage(
     let args: Vec<String> = words.collect();
     let mut empty = vec!["/var/lib/containerd".to_owned()];
     empty.extend(facts.containerd.root.as_ref().map(|root| root.value.clone()));
-    empty.extend(config.and_then(ContainerdConfig::root).map(|at| at.value));
-    empty.extend(config.and_then(ContainerdConfig::state).map(|at| at.value));
+    empty.extend(config.and_then(Effective::root).map(|at| at.value));
+    empty.extend(config.and_then(Effective::state).map(|at| at.value));
     for (index, word) in args.iter().enumerate() {
         match word.as_str() {
             "--root" | "--state" => empty.extend(args.get(index + 1).cloned()),
@@ -157,7 +166,7 @@ pub(super) fn cage(
         }
     }
     empty.retain(|dir| dir.starts_with('/') && dir != "/" && !dir.starts_with("/run/"));
-    let conf_dir = config.and_then(ContainerdConfig::cni_conf_dir).map(|at| at.value).filter(|dir| !dir.is_empty());
+    let conf_dir = config.and_then(Effective::cni_conf_dir).map(|at| at.value).filter(|dir| !dir.is_empty());
     Cage {
         root: host.root.dir().to_owned(),
         program,
@@ -229,7 +238,7 @@ fn plugins_verdict(plugins: &[Plugin], look: &Look<'_>) -> Option<Verdict> {
 fn fails(why: &str, look: &Look<'_>) -> Verdict {
     let why = mask_text(why);
     let config = look.config;
-    let snapshotter = config.and_then(ContainerdConfig::snapshotter).map(|at| at.value).unwrap_or_default();
+    let snapshotter = config.and_then(Effective::snapshotter).map(|at| at.value).unwrap_or_default();
     let special = !snapshotter.is_empty() && !PLAIN_SNAPSHOTTERS.contains(&snapshotter.as_str());
     if why.contains("read-only file system") {
         return Verdict::Undecided(format!("it wants to write where a trial must not: {why}"));
@@ -275,7 +284,7 @@ fn answers(look: &Look<'_>, daemon: &dyn Containerd, cri: &dyn Cri, learned: &mu
 }
 
 /// The cgroup driver it would use, from the most telling source there is.
-fn driver(cri: &dyn Cri, status: &CriStatus, config: Option<&ContainerdConfig>, learned: &mut Vec<String>) -> Verdict {
+fn driver(cri: &dyn Cri, status: &CriStatus, config: Option<&Effective>, learned: &mut Vec<String>) -> Verdict {
     let told = cri.cgroup_driver().ok().flatten();
     if let Some(driver) = told {
         let word = if driver == CriCgroupDriver::Systemd { "systemd" } else { "cgroupfs" };
@@ -295,9 +304,8 @@ fn driver(cri: &dyn Cri, status: &CriStatus, config: Option<&ContainerdConfig>, 
         return Verdict::Works;
     }
     // containerd 1.3 and 1.4 show no options of a handler to anybody; what the file says is all there is.
-    let written = config.map(ContainerdConfig::runtimes).unwrap_or_default();
-    let default =
-        config.and_then(ContainerdConfig::default_runtime_name).map_or_else(|| "runc".to_owned(), |at| at.value);
+    let written = config.map(Effective::handlers).unwrap_or_default();
+    let default = config.and_then(Effective::default_runtime).map_or_else(|| "runc".to_owned(), |at| at.value);
     let on = written.iter().any(|h| h.name == default && h.systemd_cgroup.as_ref().is_some_and(|on| on.value));
     if on {
         learned.push(format!("this containerd shows no options; the file has SystemdCgroup = true for {default}"));
