@@ -1,9 +1,6 @@
 //! What a verification may have left.
 
-use super::{
-    suite::{self, NAMESPACE, Unfit},
-    view,
-};
+use super::suite::{self, NAMESPACE, Unfit};
 use crate::{
     host::{CriPods, Host, ImageStore, Lock, Locked, scratch},
     runtime::{
@@ -61,19 +58,22 @@ pub(super) fn cgroups_at_last(host: &Host, way: Way) -> Vec<String> {
     }
 }
 
-/// Everything of castoff's that a daemon still has.
-pub(super) fn in_daemon(cri: &dyn CriPods, images: Option<&dyn ImageStore>, image: &Image) -> Result<Vec<String>> {
+/// Everything of castoff's that a daemon still has; its store with the snapshotter of its pods.
+pub(super) fn in_daemon(
+    cri: &dyn CriPods,
+    images: Option<(&dyn ImageStore, &str)>,
+    image: &Image,
+) -> Result<Vec<String>> {
     let mut left = Vec::new();
     let pods = cri.sandboxes()?.into_iter().filter(|pod| pod.namespace == NAMESPACE);
     left.extend(pods.map(|pod| format!("pod {}", pod.name)));
-    if let Some(store) = images {
+    if let Some((store, snapshotter)) = images {
         let ours = |name: &String| name.starts_with("castoff-verify") || suite::is_spare(name) || name == image.name;
         left.extend(store.leases()?.into_iter().filter(ours).map(|lease| format!("lease {lease}")));
         left.extend(store.names()?.into_iter().filter(ours).map(|name| format!("image {name}")));
-        let snapshotter = view::snapshotter(&view::config(&cri.status(true)?));
         // The one layer of castoff's images, which is not compressed, and what containers wrote above it.
         let layer = &image.layer.digest;
-        let snapshots = store.snapshots(&snapshotter)?.into_iter().filter(|(name, on)| name == layer || on == layer);
+        let snapshots = store.snapshots(snapshotter)?.into_iter().filter(|(name, on)| name == layer || on == layer);
         left.extend(snapshots.map(|(name, _)| format!("snapshot {name}")));
     }
     Ok(left)

@@ -18,6 +18,9 @@ use crate::{
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::path::PathBuf;
 
+/// containerd's own choice (`DefaultSnapshotter`, containerd 1.x and 2.x on Linux).
+const SNAPSHOTTER: &str = "overlayfs";
+
 /// Pods by the runtime behind `endpoint`.
 pub(crate) fn rung(look: &Look<'_>, endpoint: &str, options: &Options) -> Found {
     let tried = options.way(look).and_then(|way| pods(look, endpoint, options, way));
@@ -79,23 +82,33 @@ fn pods(look: &Look<'_>, endpoint: &str, options: &Options, way: Way) -> Result<
         cri.remove_image(image.name)?;
         store.as_ref().map(|store| store.forget(image.name)).transpose()?;
     }
-    checks.push(suite::judged("live-clean", Rung::Live, clean(look, way, &*cri, store.as_deref(), &image)));
+    checks.push(suite::judged("live-clean", Rung::Live, clean(look, endpoint, way, &*cri, store.as_deref(), &image)));
     Ok(Found { checks, bench: figures })
 }
 
 fn clean(
     look: &Look<'_>,
+    endpoint: &str,
     way: Way,
     cri: &dyn CriPods,
     store: Option<&dyn ImageStore>,
     image: &Image,
 ) -> Result<String> {
-    let mut left = leaks::in_daemon(cri, store, image)?;
+    let snapshotter = store.map(|_| snapshotter(look, endpoint, cri)).transpose()?;
+    let mut left = leaks::in_daemon(cri, store.zip(snapshotter.as_deref()), image)?;
     left.extend(leaks::cgroups_at_last(look.host, way));
     if !left.is_empty() {
         bail!("left behind: {}", left.join(", "));
     }
     Ok("no pod, image, snapshot, lease or cgroup is left".to_owned())
+}
+
+/// The snapshotter of the daemon's pods: as it says, else as the node's files do when they are about this daemon.
+fn snapshotter(look: &Look<'_>, endpoint: &str, cri: &dyn CriPods) -> Result<String> {
+    let loaded = view::snapshotter(&view::config(&cri.status(true)?));
+    let ours = same_endpoint(endpoint, &look.desired.endpoint);
+    let named = look.facts.containerd.snapshotter.as_ref().filter(|_| ours).map(|name| name.value.clone());
+    Ok(loaded.or(named).filter(|name| !name.is_empty()).unwrap_or_else(|| SNAPSHOTTER.to_owned()))
 }
 
 /// No pod can run without it, and containerd would ask a registry.
@@ -164,3 +177,7 @@ fn is_there(look: &Look<'_>, endpoint: &str, named: bool) -> Result<()> {
         Err(error) => Err(error).context("the runtime does not answer"),
     }
 }
+
+#[cfg(test)]
+#[path = "live_tests.rs"]
+mod tests;

@@ -61,9 +61,9 @@ pub(super) fn sandbox_image(config: &Value) -> Option<String> {
     config.get("sandboxImage").and_then(Value::as_str).map(str::to_owned)
 }
 
-/// The snapshotter of a loaded configuration; containerd's default where it does not say.
-pub(super) fn snapshotter(config: &Value) -> String {
-    config.pointer("/containerd/snapshotter").and_then(Value::as_str).unwrap_or("overlayfs").to_owned()
+/// The snapshotter of a loaded configuration (1.x; 2.x keeps it with the images).
+pub(super) fn snapshotter(config: &Value) -> Option<String> {
+    config.pointer("/containerd/snapshotter").and_then(Value::as_str).map(str::to_owned)
 }
 
 fn handlers(config: &Value) -> Vec<HandlerView> {

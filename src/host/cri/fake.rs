@@ -1,5 +1,9 @@
 //! A runtime in memory for tests.
 
+#[cfg(test)]
+#[path = "fake_pods.rs"]
+mod pods;
+
 use super::{
     Container, ContainerState, ContainerStatus, Cri, CriApi, CriCgroupDriver, CriImage, CriStatus, CriVersion, Sandbox,
     SandboxStatus,

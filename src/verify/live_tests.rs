@@ -1,0 +1,26 @@
+use super::*;
+use crate::{
+    host::{FakeCri, Faults},
+    model::{Desired, Facts, Goal, Origin, Profile, Sourced},
+};
+
+#[test]
+fn the_snapshotter_is_the_one_of_that_daemon() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = Host::open(dir.path(), &Faults::none()).unwrap();
+    let desired = Desired::resolve(Goal::Containerd, &Profile::default(), &[]).unwrap();
+    let mut facts = Facts::empty(true);
+    let named = |facts: &Facts, endpoint: &str, config: &str| {
+        let cri = FakeCri::new(endpoint, Faults::none());
+        cri.change(|runtime| drop(runtime.status.info.insert("config".to_owned(), config.to_owned())));
+        snapshotter(&Look { host: &host, facts, desired: &desired }, endpoint, &cri).unwrap()
+    };
+    let (here, elsewhere) = (desired.endpoint.as_str(), "unix:///run/other.sock");
+    // As 1.x tells its configuration, and as 2.x does.
+    let (old, new) = (r#"{"containerd":{"snapshotter":"native"}}"#, r#"{"containerd":{"runtimes":{}}}"#);
+    assert_eq!(named(&facts, here, new), "overlayfs");
+    facts.containerd.snapshotter = Some(Sourced::new("zfs".to_owned(), Origin::path("/etc/containerd/config.toml")));
+    assert_eq!(named(&facts, here, new), "zfs");
+    assert_eq!(named(&facts, here, old), "native");
+    assert_eq!(named(&facts, elsewhere, new), "overlayfs");
+}
