@@ -4,10 +4,12 @@
 
 use super::{Look, Verdict};
 use crate::{
-    host::{CgroupLine, Container, ContainerState, DaemonError},
+    formats::containerd::is_runc_shim,
+    host::{CgroupLine, Container, ContainerState, Cri, DaemonError, Sandbox},
     model::CgroupMode,
 };
 use anyhow::{Context as _, Result, ensure};
+use std::collections::BTreeSet;
 
 pub fn running(look: &Look<'_>) -> Result<Verdict> {
     let there: Vec<String> = look
@@ -40,8 +42,13 @@ pub fn running(look: &Look<'_>) -> Result<Verdict> {
 pub fn cgroup(look: &Look<'_>) -> Result<Verdict> {
     let cri = look.host.cri(&look.desired.endpoint)?;
     let unified = look.facts.cgroup.mode.as_ref().is_some_and(|mode| mode.value == CgroupMode::Unified);
-    let (mut right, mut example) = (0, String::new());
+    let elsewhere = behind_other_shims(look, &*cri)?;
+    let (mut right, mut example, mut left_out) = (0, String::new(), 0);
     for container in cri.containers()?.iter().filter(|c| c.state == ContainerState::Running) {
+        if elsewhere.contains(&container.sandbox_id) {
+            left_out += 1;
+            continue;
+        }
         let status = match cri.container_status_verbose(&container.id) {
             // It was removed since the list was made.
             Err(error) if matches!(DaemonError::of(&error), Some(DaemonError::NotFound { .. })) => continue,
@@ -58,11 +65,29 @@ pub fn cgroup(look: &Look<'_>) -> Result<Verdict> {
             Err(error) => return Err(error),
         }
     }
-    Ok(if right == 0 {
-        Verdict::Skip("no container runs on containerd".to_owned())
-    } else {
-        Verdict::Pass(format!("{right} containers in scopes of systemd, such as {example}"))
+    Ok(match (right, left_out) {
+        (0, 0) => Verdict::Skip("no container runs on containerd".to_owned()),
+        (0, _) => Verdict::Skip(format!("all {left_out} containers run behind other shims than runc's")),
+        (_, 0) => Verdict::Pass(format!("{right} containers in scopes of systemd, such as {example}")),
+        _ => Verdict::Pass(format!(
+            "{right} containers in scopes of systemd, such as {example}; {left_out} behind other shims than runc's left out"
+        )),
     })
+}
+
+/// Sandboxes whose handler is not runc's shim, by id. What such a shim calls a container's process is a sandbox's or a virtual
+/// machine's (gVisor's writes the sandbox's pid for each container, Kata's reports its hypervisor), and it puts that where it
+/// likes.
+fn behind_other_shims(look: &Look<'_>, cri: &dyn Cri) -> Result<BTreeSet<String>> {
+    let containerd = &look.facts.containerd;
+    let default = containerd.default_runtime.as_ref().map_or("runc", |name| name.value.as_str());
+    let is_other = |sandbox: &Sandbox| {
+        let name = Some(sandbox.runtime_handler.as_str()).filter(|name| !name.is_empty()).unwrap_or(default);
+        let handler = containerd.handlers.iter().find(|handler| handler.name == name);
+        let shim = handler.and_then(|handler| handler.runtime_type.as_ref()).map_or("", |shim| shim.value.as_str());
+        !is_runc_shim(shim)
+    };
+    Ok(cri.sandboxes()?.into_iter().filter(is_other).map(|sandbox| sandbox.id).collect())
 }
 
 /// Where a container's process is; fails when that is no place of systemd's.

@@ -73,7 +73,8 @@ impl RuntimeHandler {
     }
 }
 
-fn is_runc_shim(shim: &str) -> bool {
+/// Whether a handler of this `runtime_type` runs through a runc shim; an empty one would if it named any.
+pub fn is_runc_shim(shim: &str) -> bool {
     shim.is_empty() || shim.starts_with("io.containerd.runc.") || shim == schema::LEGACY_LINUX
 }
 
