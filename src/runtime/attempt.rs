@@ -331,6 +331,13 @@ pub fn cgroups(host: &Host, way: Way) -> Vec<String> {
     above(host, way).iter().flat_map(|dir| dirs(host, dir)).collect()
 }
 
+/// A cgroup and those below it, the deepest first, which is the order in which they can be taken away.
+pub fn with_those_below(host: &Host, cgroup: &str) -> Vec<String> {
+    let mut all: Vec<String> = dirs(host, cgroup).iter().flat_map(|dir| with_those_below(host, dir)).collect();
+    all.push(cgroup.to_owned());
+    all
+}
+
 /// Takes away the cgroup above those of the containers, unless somebody else's container is in it.
 pub fn tidy(host: &Host, way: Way) {
     if way.systemd && cgroups(host, way).is_empty() {

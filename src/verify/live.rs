@@ -46,6 +46,7 @@ fn pods(look: &Look<'_>, endpoint: &str, options: &Options, way: Way) -> Result<
     let cri = host.doors.pods(endpoint).map_err(|error| suite::Unfit(format!("{error:#}")))?;
     let _alone = leaks::alone(host, way)?;
     sweep(&*cri);
+    leaks::nothing_left(host, way)?;
     let version = cri.version()?;
     let name = version.runtime_name;
     let store = (name == "containerd").then(|| host.doors.images(endpoint)).transpose()?;
@@ -138,6 +139,7 @@ pub(super) fn end(host: &Host, endpoint: &str, way: Way) -> Result<()> {
     }
     let _alone = leaks::alone(host, way)?;
     sweep(&*cri);
+    leaks::cgroups_at_last(host, way);
     let image = workload::probe()?.name;
     let store = host.doors.images(endpoint)?;
     suite::sweep_images(&*cri, &*store);

@@ -54,6 +54,9 @@ pub(crate) fn rungs(look: &Look<'_>, files: &[(String, String)], systemd: bool) 
         Err(error) => return skip(format!("{error:#}")),
     };
     sweep(look, &reference, runc.as_ref());
+    if let Err(error) = leaks::nothing_left(look.host, way) {
+        return skip(format!("{error:#}"));
+    }
     match Scratch::new(SCRATCH) {
         Ok(scratch) => {
             let found = tasks(look, &scratch, (&reference, runc.as_ref(), named.as_str()), way);

@@ -65,7 +65,8 @@ pub(crate) fn rung(look: &Look<'_>, files: Vec<(String, String)>, options: &Opti
     if let Some(snapshotter) = candidate.special_snapshotter() {
         return skip(format!("the snapshotter {snapshotter} needs its own disk, which a trial has not"));
     }
-    let _alone = match leaks::alone(look.host, way) {
+    let turn = leaks::alone(look.host, way).and_then(|held| leaks::nothing_left(look.host, way).map(|()| held));
+    let _alone = match turn {
         Ok(held) => held,
         Err(error) => return Found::just(suite::judged("shadow-starts", Rung::Shadow, Err(error))),
     };

@@ -139,17 +139,7 @@ impl Procs for RealProcs {
     }
 
     fn end_cgroup(&self, dir: &str) {
-        let dir = Path::new(dir);
-        // v1: what is frozen does not die. A runtime that was killed while it set limits leaves it so.
-        let state = dir.join("freezer.state");
-        if state.exists() {
-            let _ = std::fs::write(state, "THAWED");
-        }
-        let pids = std::fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
-        // 0 is how the kernel writes a process of another namespace, and how `kill` is told to kill its caller's group.
-        for pid in pids.lines().filter_map(|pid| pid.parse::<i32>().ok()).filter(|pid| *pid > 1) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-        }
+        end_cgroup(Path::new(dir));
     }
 
     fn namespace(&self, pid: u32, kind: &str) -> Option<String> {
@@ -201,6 +191,25 @@ impl Procs for RealProcs {
         let mut pids: Vec<u32> = numbers.filter(|pid| self.runs(*pid, name)).collect();
         pids.sort_unstable();
         pids
+    }
+}
+
+/// Kills what is in a cgroup, and in those below it: with systemd's driver crun before 1.22 has a container in one of its
+/// own below its scope.
+fn end_cgroup(dir: &Path) {
+    // v1: what is frozen does not die. A runtime that was killed while it set limits leaves it so.
+    let state = dir.join("freezer.state");
+    if state.exists() {
+        let _ = std::fs::write(state, "THAWED");
+    }
+    let pids = std::fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+    // 0 is how the kernel writes a process of another namespace, and how `kill` is told to kill its caller's group.
+    for pid in pids.lines().filter_map(|pid| pid.parse::<i32>().ok()).filter(|pid| *pid > 1) {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    for below in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        end_cgroup(&below.path());
     }
 }
 

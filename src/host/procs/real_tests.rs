@@ -151,3 +151,15 @@ fn proc_is_read_defensively() {
     assert_eq!(procs.pids_of("containerd-shim-runc-v2"), [13], "the zombie has no command line");
     assert_eq!(procs.cmdline(13).unwrap(), ["/usr/bin/containerd-shim-runc-v2", "-namespace", ""]);
 }
+
+#[test]
+fn a_cgroup_is_ended_with_those_below_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let below = dir.path().join("container");
+    std::fs::create_dir(&below).unwrap();
+    std::fs::write(dir.path().join("cgroup.procs"), "").unwrap();
+    let mut child = Command::new("sleep").arg("20").spawn().unwrap();
+    std::fs::write(below.join("cgroup.procs"), format!("{}\n", child.id())).unwrap();
+    procs().end_cgroup(&dir.path().display().to_string());
+    assert_eq!(child.wait().unwrap().signal(), Some(9));
+}
