@@ -242,7 +242,10 @@ fn documents(sim: &Sim, plan: &Plan, report: &RunReport, events: &[Event]) {
     };
     saved("bundle.json", &inspect::bundle::capture(&host, &facts, None, &plans).unwrap().0);
     let gate = verify::Options { extent: verify::Extent::None, ..verify::Options::gate(Level::Node) };
-    saved("verification.json", &verify::run(&sim.host(&Faults::none()), &gate, &desired).unwrap());
+    saved(
+        "verification.json",
+        &verify::run(&sim.host(&Faults::none()), &gate, &desired, &AtomicBool::new(false)).unwrap(),
+    );
     let version = What::Version { api_version: EVENTS_VERSION.to_owned(), tool: TOOL_VERSION.to_owned() };
     let first = Event { time: events[0].time.clone(), run: String::new(), what: version };
     let diagnostic = What::Diagnostic { level: EventLevel::Warning, message: "for example".to_owned(), id: None };

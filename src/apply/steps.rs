@@ -354,7 +354,9 @@ impl Work<'_> {
         if self.plan.desired.skip_checks.iter().any(|id| id == verify::POD_TRIAL) {
             return Ok(None);
         }
-        let checks = verify::between(self.host, &self.plan.desired);
+        let checks = verify::between(self.host, &self.plan.desired, self.interrupt);
+        // It stops where it is then, and what is left out proves nothing.
+        self.check_interrupt()?;
         for check in &checks {
             self.observer.checked(check);
         }
@@ -371,7 +373,8 @@ impl Work<'_> {
         self.steady()?;
         // Pods were tried before kubelet was started.
         let options = verify::Options { extent: verify::Extent::None, ..verify::Options::gate(Level::Node) };
-        let verification = verify::run(self.host, &options, &self.plan.desired)?;
+        // The last word on the node: a signal that comes now cuts nothing short.
+        let verification = verify::run(self.host, &options, &self.plan.desired, &AtomicBool::new(false))?;
         for check in &verification.checks {
             self.observer.checked(check);
         }

@@ -73,7 +73,7 @@ fn pipeline(root: &Path, printer: Printer) -> Result<Exit> {
     printer.data(&report::run_report(&run, look));
 
     say(printer, "castoff verify --level config", "what the files say now");
-    let verification = verify::run(&host, &verify::Options::gate(Level::Config), &desired)?;
+    let verification = verify::run(&host, &verify::Options::gate(Level::Config), &desired, &AtomicBool::new(false))?;
     printer.data(&report::verification(&verification, look));
     ensure!(verification.passed(), "the sample node is not as expected after the migration");
 

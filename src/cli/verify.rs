@@ -14,7 +14,7 @@ use crate::{
     verify,
 };
 use anyhow::{Context as _, Result};
-use std::path::Path;
+use std::{path::Path, sync::atomic::AtomicBool};
 
 /// Looks at the node and compares it with what is wanted.
 pub fn run(args: &VerifyArgs, printer: Printer) -> Result<Exit> {
@@ -31,6 +31,7 @@ pub fn run(args: &VerifyArgs, printer: Printer) -> Result<Exit> {
             (false, true) => verify::Second::Gate,
             (false, false) => verify::Second::OnFailure,
         },
+        turn: verify::Turn::Onlooker,
         systemd_driver: args.cgroup_driver.map(|driver| driver == CgroupDriver::Systemd),
         live: args.live,
         bench: args.bench.then_some(amount),
@@ -38,7 +39,7 @@ pub fn run(args: &VerifyArgs, printer: Printer) -> Result<Exit> {
         endpoint: args.endpoint.clone(),
         assumptions: context.assumptions().clone(),
     };
-    let mut verification = verify::run(&context.host, &options, &context.desired)?;
+    let mut verification = verify::run(&context.host, &options, &context.desired, &AtomicBool::new(false))?;
     if printer.verbose() > 0 && context.host.is_live() {
         let endpoint = args.endpoint.as_deref().unwrap_or(&context.desired.endpoint);
         match verify::view(&context.host, endpoint) {

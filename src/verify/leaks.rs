@@ -1,6 +1,9 @@
 //! What a verification may have left.
 
-use super::suite::{self, NAMESPACE, Unfit};
+use super::{
+    Turn,
+    suite::{self, NAMESPACE, Unfit},
+};
 use crate::{
     host::{CriPods, Host, ImageStore, Lock, Locked, scratch},
     runtime::{
@@ -9,22 +12,25 @@ use crate::{
     },
 };
 use anyhow::{Result, bail};
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 /// Name of the folders of pods by the running daemon.
 pub(super) const LIVE: &str = "live";
 const LIMIT: Duration = Duration::from_secs(10);
+/// How long a run waits for a verification that came before it. All checks through both runtimes take half a minute.
+const PATIENCE: Duration = Duration::from_secs(120);
+const PAUSE: Duration = Duration::from_millis(250);
 
-/// Ends what a verification that was killed has left: the daemon of a cage, its shims, and everything in castoff's
-/// cgroup. Another verification must not be at work, which holds the lock.
+/// Takes the lock of those who run containers and pods, and ends what a verification that was killed has left: the daemon of
+/// a cage, its shims, and everything in castoff's cgroup.
 ///
 /// # Errors
-/// [`Unfit`] when one is.
-pub(super) fn alone(host: &Host, way: Way) -> Result<Lock> {
-    let lock = match Lock::take_for_pods(&host.root, &format!("castoff verify, process {}", host.pid()))? {
-        Locked::Ours(lock) => lock,
-        Locked::Held(who) => bail!(Unfit(format!("another verification is at work: {who}"))),
-    };
+/// [`Unfit`] when it is the turn of others, who are not waited for.
+pub(super) fn alone(host: &Host, way: Way, turn: Turn, interrupt: &AtomicBool) -> Result<Lock> {
+    let lock = in_turn(host, turn, interrupt)?;
     host.procs.end_abandoned_cages();
     for dir in cgroups(host, way) {
         host.procs.end_cgroup(&dir);
@@ -33,6 +39,31 @@ pub(super) fn alone(host: &Host, way: Way) -> Result<Lock> {
         scratch::remove(&dir);
     }
     Ok(lock)
+}
+
+fn in_turn(host: &Host, turn: Turn, interrupt: &AtomicBool) -> Result<Lock> {
+    let began = host.clock.monotonic();
+    loop {
+        let who = match Lock::take_for_pods(&host.root, &format!("castoff verify, process {}", host.pid()))? {
+            Locked::Ours(lock) => {
+                // Looked at with the lock in hand: a run that begins now waits for it.
+                let run = (turn == Turn::Onlooker).then(|| Lock::holder(&host.root)).flatten();
+                let Some(run) = run else { return Ok(lock) };
+                bail!(Unfit(format!("castoff is at work on this node, and this would be in its way: {run}")));
+            }
+            Locked::Held(who) => who,
+        };
+        if turn != Turn::Run {
+            bail!(Unfit(format!("another verification is at work: {who}")));
+        }
+        if interrupt.load(Ordering::Relaxed) {
+            bail!(Unfit("interrupted".to_owned()));
+        }
+        if host.clock.monotonic().saturating_sub(began) >= PATIENCE {
+            bail!("another verification is at work, and has not ended within {} s: {who}", PATIENCE.as_secs());
+        }
+        host.clock.sleep(PAUSE);
+    }
 }
 
 /// Fails when something of an earlier verification is still there. Asked once everybody who knows of it has taken away what

@@ -2,7 +2,7 @@
 //! of a migration, between the start of containerd and that of kubelet.
 
 use super::{
-    Found, Look, Options, bench, leaks, shadow,
+    Found, Look, Options, Turn, bench, leaks, shadow,
     suite::{self, Bed, Place},
     view,
 };
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 use anyhow::{Context as _, Result, anyhow, bail};
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::atomic::AtomicBool};
 
 /// containerd's own choice (`DefaultSnapshotter`, containerd 1.x and 2.x on Linux).
 const SNAPSHOTTER: &str = "overlayfs";
@@ -44,7 +44,7 @@ pub(crate) fn not_beside_kubelet() -> Check {
 fn pods(look: &Look<'_>, endpoint: &str, options: &Options, way: Way) -> Result<Found> {
     let host = look.host;
     let cri = host.doors.pods(endpoint).map_err(|error| suite::Unfit(format!("{error:#}")))?;
-    let _alone = leaks::alone(host, way)?;
+    let _alone = leaks::alone(host, way, options.turn, look.interrupt)?;
     sweep(&*cri);
     leaks::nothing_left(host, way)?;
     let version = cri.version()?;
@@ -137,7 +137,7 @@ pub(super) fn end(host: &Host, endpoint: &str, way: Way) -> Result<()> {
         // Nobody is there who could have any.
         return Ok(());
     }
-    let _alone = leaks::alone(host, way)?;
+    let _alone = leaks::alone(host, way, Turn::AtOnce, &AtomicBool::new(false))?;
     sweep(&*cri);
     leaks::cgroups_at_last(host, way);
     let image = workload::probe()?.name;

@@ -9,11 +9,12 @@ fn the_snapshotter_is_the_one_of_that_daemon() {
     let dir = tempfile::tempdir().unwrap();
     let host = Host::open(dir.path(), &Faults::none()).unwrap();
     let desired = Desired::resolve(Goal::Containerd, &Profile::default(), &[]).unwrap();
-    let mut facts = Facts::empty(true);
+    let (mut facts, interrupt) = (Facts::empty(true), AtomicBool::new(false));
     let named = |facts: &Facts, endpoint: &str, config: &str| {
         let cri = FakeCri::new(endpoint, Faults::none());
         cri.change(|runtime| drop(runtime.status.info.insert("config".to_owned(), config.to_owned())));
-        snapshotter(&Look { host: &host, facts, desired: &desired }, endpoint, &cri).unwrap()
+        let look = Look { host: &host, facts, desired: &desired, interrupt: &interrupt };
+        snapshotter(&look, endpoint, &cri).unwrap()
     };
     let (here, elsewhere) = (desired.endpoint.as_str(), "unix:///run/other.sock");
     // As 1.x tells its configuration, and as 2.x does.

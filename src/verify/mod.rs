@@ -24,6 +24,7 @@ use crate::{
     runtime::attempt::Way,
 };
 use anyhow::Result;
+use std::sync::atomic::AtomicBool;
 
 /// What a check found: evidence when as expected, else what is wrong, or why it cannot be looked at here.
 pub(crate) enum Verdict {
@@ -37,6 +38,8 @@ pub(crate) struct Look<'a> {
     pub host: &'a Host,
     pub facts: &'a Facts,
     pub desired: &'a Desired,
+    /// Set by the first SIGINT or SIGTERM: then nothing more is begun, and what was begun is taken away.
+    pub interrupt: &'a AtomicBool,
 }
 
 type Probe = (&'static str, Level, fn(&Look<'_>) -> Result<Verdict>);
@@ -87,6 +90,17 @@ pub enum Second {
     Full,
 }
 
+/// Whose turn it is where several castoffs want to run containers and pods on one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It only looks on: it leaves them out while a run is at work, or a verification that came before.
+    Onlooker,
+    /// It is part of a run, which decides by them: a verification that came before is waited for.
+    Run,
+    /// It is part of a run that goes on without them.
+    AtOnce,
+}
+
 /// How a node is looked at.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -98,6 +112,8 @@ pub struct Options {
     pub live: bool,
     /// How much is tried with another program in runc's place.
     pub second: Second,
+    /// Whose turn it is.
+    pub turn: Turn,
     /// Whether systemd makes cgroups; by default it does where it runs.
     pub systemd_driver: Option<bool>,
     /// Benchmarks besides, so many.
@@ -111,13 +127,14 @@ pub struct Options {
 }
 
 impl Options {
-    /// What decides about a migration.
+    /// What decides about a migration, as part of a run.
     pub fn gate(level: Level) -> Self {
         Self {
             level,
             extent: Extent::Gate,
             live: false,
             second: Second::OnFailure,
+            turn: Turn::Run,
             systemd_driver: None,
             bench: None,
             handler: None,
@@ -160,10 +177,10 @@ impl Options {
 ///
 /// # Errors
 /// Never for a node that is not as expected: that is a failed check.
-pub fn run(host: &Host, options: &Options, desired: &Desired) -> Result<Verification> {
+pub fn run(host: &Host, options: &Options, desired: &Desired, interrupt: &AtomicBool) -> Result<Verification> {
     let level = options.level;
     let facts = inspect::inspect(host, &options.assumptions, &desired.endpoint);
-    let look = Look { host, facts: &facts, desired };
+    let look = Look { host, facts: &facts, desired, interrupt };
     let probes = match desired.goal {
         Goal::Containerd => ON_CONTAINERD,
         Goal::CgroupDriver => ON_DOCKER,
@@ -178,7 +195,8 @@ pub fn run(host: &Host, options: &Options, desired: &Desired) -> Result<Verifica
         let these = probes.iter().filter(|(_, needs, _)| *needs == at);
         checks.extend(these.map(|probe| ask(&look, probe)));
         if at == Level::Runtime && facts.kubelet.installed {
-            checks.extend(reference::rungs(&look, &[], options.systemd(host)));
+            let tried = reference::rungs(&look, &[], options);
+            checks.extend(tried.unwrap_or_else(|error| reference::left_out(&format!("{error:#}"))));
         }
         if at == Level::Cri
             && desired.goal == Goal::Containerd
@@ -226,11 +244,18 @@ fn alone(checks: &[Check]) -> CheckStatus {
 
 /// What must hold before a plan's first step: castoff's runtime, the node's, and pods by the planned configuration.
 /// Nothing on the node is changed.
-pub fn before(host: &Host, facts: &Facts, plan: &Plan) -> Vec<Check> {
-    let look = Look { host, facts, desired: &plan.desired };
+pub fn before(host: &Host, facts: &Facts, plan: &Plan, interrupt: &AtomicBool) -> Vec<Check> {
+    let look = Look { host, facts, desired: &plan.desired, interrupt };
     let options = Options::gate(Level::Cri);
     let files = if plan.goal == Goal::Containerd { trial::files_of(facts, plan) } else { Vec::new() };
-    let mut checks = reference::rungs(&look, &files, options.systemd(host));
+    let mut checks = match reference::rungs(&look, &files, &options) {
+        Ok(checks) => checks,
+        // The other rung would only wait as long again.
+        Err(error) => {
+            let check = suite::judged("reference-runs", Rung::Reference, Err(error));
+            return vec![check.with(&[], "try again when it has ended")];
+        }
+    };
     if plan.goal == Goal::Containerd {
         let found = shadow::rung(&look, files, &options, alone(&checks));
         checks.extend(found.checks);
@@ -247,10 +272,10 @@ pub fn end_trial(host: &Host, desired: &Desired) {
     }
 }
 
-/// Pods by the node's new runtime, while kubelet is stopped.
-pub fn between(host: &Host, desired: &Desired) -> Vec<Check> {
+/// Pods by the node's new runtime, while kubelet is stopped. After a signal not all of them are tried.
+pub fn between(host: &Host, desired: &Desired, interrupt: &AtomicBool) -> Vec<Check> {
     let facts = inspect::inspect(host, &Assumptions::default(), &desired.endpoint);
-    let look = Look { host, facts: &facts, desired };
+    let look = Look { host, facts: &facts, desired, interrupt };
     if !live::kubelet_is_away(&look) {
         return vec![live::not_beside_kubelet()];
     }

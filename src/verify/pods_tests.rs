@@ -6,6 +6,7 @@ use crate::{
     },
     model::{Desired, Facts, Goal, HandlerFacts, Origin, Profile, Sourced},
 };
+use std::sync::atomic::AtomicBool;
 
 const POD: &str = "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-podab.slice";
 
@@ -124,7 +125,7 @@ fn judged_with(
     facts.containerd.handlers = shims.map(handler).into();
     facts.containerd.default_runtime = (!default.is_empty()).then(|| Sourced::new(default.to_owned(), origin()));
     let desired = Desired::resolve(Goal::Containerd, &Profile::default(), &[]).unwrap();
-    cgroup(&Look { host: &host, facts: &facts, desired: &desired })
+    cgroup(&Look { host: &host, facts: &facts, desired: &desired, interrupt: &AtomicBool::new(false) })
 }
 
 #[test]

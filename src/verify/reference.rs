@@ -1,7 +1,7 @@
 //! Rungs 1 and 2: the same containers through castoff's own runtime and through the node's. Where both fail it is the
 //! kernel, its cgroups or a privilege; where only the node's does, it is that runtime.
 
-use super::{Look, leaks, trial};
+use super::{Look, Options, leaks, suite::Unfit, trial};
 use crate::{
     host::scratch::{self, Scratch},
     model::{CgroupMode, Check, CheckStatus, Facts, Rung, Sourced},
@@ -20,51 +20,53 @@ const TASKS: [Task; 2] = [
     ("reference-confines", "runc-confines", |bench| bench.confines()),
 ];
 
-/// Both rungs. `files` (path and content) stand in the place of the node's.
-pub(crate) fn rungs(look: &Look<'_>, files: &[(String, String)], systemd: bool) -> Vec<Check> {
-    let skip = |why: String| {
-        TASKS
-            .iter()
-            .flat_map(|(reference, runc, _)| {
-                [
-                    Check::new(reference, Rung::Reference, CheckStatus::Skip, why.clone()),
-                    Check::new(runc, Rung::Runc, CheckStatus::Skip, why.clone()),
-                ]
-            })
-            .collect()
+/// Both rungs, left out for a reason.
+pub(crate) fn left_out(why: &str) -> Vec<Check> {
+    let both = |(reference, runc, _): &Task| {
+        let skip = |id: &str, rung| Check::new(id, rung, CheckStatus::Skip, why.to_owned());
+        [skip(reference, Rung::Reference), skip(runc, Rung::Runc)]
     };
+    TASKS.iter().flat_map(both).collect()
+}
+
+/// Both rungs. `files` (path and content) stand in the place of the node's.
+///
+/// # Errors
+/// When it was waited for others in vain.
+pub(crate) fn rungs(look: &Look<'_>, files: &[(String, String)], options: &Options) -> Result<Vec<Check>> {
     if !look.host.is_live() {
-        return skip("a file tree does not run".to_owned());
+        return Ok(left_out("a file tree does not run"));
     }
     if !look.host.kernel.is_root() {
-        return skip("only root can run a container".to_owned());
+        return Ok(left_out("only root can run a container"));
     }
     let reference = Runner::reference();
     if look.host.procs.find(&reference.program).is_none() {
-        return skip("castoff cannot run itself here".to_owned());
+        return Ok(left_out("castoff cannot run itself here"));
     }
     let Some(mode) = look.facts.cgroup.mode.as_ref().map(|mode| mode.value) else {
-        return skip("the kernel's cgroups are not known".to_owned());
+        return Ok(left_out("the kernel's cgroups are not known"));
     };
-    let way = Way { mode, systemd };
+    let way = Way { mode, systemd: options.systemd(look.host) };
     let named = node_runtime(look.facts, files);
     let runc = look.host.procs.find(&named).map(|_| Runner::other(&named));
-    let _alone = match leaks::alone(look.host, way) {
+    let _alone = match leaks::alone(look.host, way, options.turn, look.interrupt) {
         Ok(held) => held,
-        Err(error) => return skip(format!("{error:#}")),
+        Err(error) if error.is::<Unfit>() => return Ok(left_out(&format!("{error:#}"))),
+        Err(error) => return Err(error),
     };
     sweep(look, &reference, runc.as_ref());
     if let Err(error) = leaks::nothing_left(look.host, way) {
-        return skip(format!("{error:#}"));
+        return Ok(left_out(&format!("{error:#}")));
     }
-    match Scratch::new(SCRATCH) {
+    Ok(match Scratch::new(SCRATCH) {
         Ok(scratch) => {
             let found = tasks(look, &scratch, (&reference, runc.as_ref(), named.as_str()), way);
             tidy(look.host, way);
             found
         }
-        Err(error) => skip(format!("{error:#}")),
-    }
+        Err(error) => left_out(&format!("{error:#}")),
+    })
 }
 
 /// What a verification that was killed has left.

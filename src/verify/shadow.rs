@@ -65,8 +65,8 @@ pub(crate) fn rung(look: &Look<'_>, files: Vec<(String, String)>, options: &Opti
     if let Some(snapshotter) = candidate.special_snapshotter() {
         return skip(format!("the snapshotter {snapshotter} needs its own disk, which a trial has not"));
     }
-    let turn = leaks::alone(look.host, way).and_then(|held| leaks::nothing_left(look.host, way).map(|()| held));
-    let _alone = match turn {
+    let turn = leaks::alone(look.host, way, options.turn, look.interrupt);
+    let _alone = match turn.and_then(|held| leaks::nothing_left(look.host, way).map(|()| held)) {
         Ok(held) => held,
         Err(error) => return Found::just(suite::judged("shadow-starts", Rung::Shadow, Err(error))),
     };

@@ -3,6 +3,7 @@ use crate::{
     host::Faults,
     model::{CgroupMode, Desired, Goal, Origin, Profile, Sourced},
 };
+use std::sync::atomic::AtomicBool;
 
 const WAY: Way = Way { mode: CgroupMode::Unified, systemd: true };
 
@@ -50,7 +51,8 @@ fn candidate(version: &str, main: &str, import: &str) -> (Candidate, Vec<String>
     let main = format!("imports = ['/etc/containerd/conf.d/*.toml']\n{main}");
     facts.texts = [(trial::CONFIG, main.as_str()), (IMPORT, import)].map(|(p, t)| (p.to_owned(), t.to_owned())).into();
     let desired = Desired::resolve(Goal::Containerd, &Profile::default(), &[]).unwrap();
-    let look = Look { host: &host, facts: &facts, desired: &desired };
+    let interrupt = AtomicBool::new(false);
+    let look = Look { host: &host, facts: &facts, desired: &desired, interrupt: &interrupt };
     let tried = Candidate::new(&look, Vec::new(), WAY, RUNTIME);
     let handlers = trial::joined(&facts, &tried.cage.files).unwrap().handlers();
     (tried, handlers.into_iter().map(|handler| handler.name).collect())

@@ -15,7 +15,7 @@ use crate::{
     verify,
 };
 use anyhow::Result;
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::atomic::AtomicBool};
 
 /// How the module was called, beside its options.
 #[derive(Clone, Copy, Debug)]
@@ -178,8 +178,9 @@ fn migrated(
 
 fn verified(context: &Context, level: Level, answer: &mut Answer) -> Result<()> {
     answer.node(&context.facts());
-    let options = verify::Options { assumptions: context.assumptions().clone(), ..verify::Options::gate(level) };
-    let verification = verify::run(&context.host, &options, &context.desired)?;
+    let (assumptions, turn) = (context.assumptions().clone(), verify::Turn::Onlooker);
+    let options = verify::Options { assumptions, turn, ..verify::Options::gate(level) };
+    let verification = verify::run(&context.host, &options, &context.desired, &AtomicBool::new(false))?;
     answer.set("verification", &verification);
     let failures: Vec<&Check> = verification.failures().collect();
     if !failures.is_empty() {
