@@ -72,8 +72,8 @@ pub const MEANINGS: &[(Exit, &str)] = &[
     (Exit::NOT_ROOT, "Not root; the node is unchanged."),
     (
         Exit::INTERRUPTED,
-        "Interrupted by SIGINT or SIGTERM and taken back, or cancelled at a question. After a second signal the run is \
-         left dirty.",
+        "Interrupted by SIGINT or SIGTERM and taken back, or cancelled at a question; what `verify` ran is ended and taken \
+         away. After a second signal the run is left dirty.",
     ),
 ];
 

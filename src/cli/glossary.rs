@@ -435,7 +435,7 @@ const EXITS: &[Word] = &[
     word(
         "130",
         "interrupted, and taken back",
-        "By SIGINT or SIGTERM, or cancelled at a question. After a second signal the run is left as it is: \
+        "By SIGINT or SIGTERM, or cancelled at a question. `verify` takes its containers and pods away. After a second signal the run is left as it is: \
          `castoff resume` or `castoff rollback`.",
     ),
 ];

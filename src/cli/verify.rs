@@ -7,14 +7,14 @@ use super::{
 };
 use crate::{
     apply::Store,
-    host::user_files,
+    host::{user_files, watch_signals},
     model::{CgroupDriver, Level, Verification},
     report,
     ui::Printer,
     verify,
 };
 use anyhow::{Context as _, Result};
-use std::{path::Path, sync::atomic::AtomicBool};
+use std::{path::Path, sync::atomic::Ordering};
 
 /// Looks at the node and compares it with what is wanted.
 pub fn run(args: &VerifyArgs, printer: Printer) -> Result<Exit> {
@@ -39,7 +39,12 @@ pub fn run(args: &VerifyArgs, printer: Printer) -> Result<Exit> {
         endpoint: args.endpoint.clone(),
         assumptions: context.assumptions().clone(),
     };
-    let mut verification = verify::run(&context.host, &options, &context.desired, &AtomicBool::new(false))?;
+    let interrupt = watch_signals()?;
+    let mut verification = verify::run(&context.host, &options, &context.desired, &interrupt)?;
+    if interrupt.load(Ordering::Relaxed) {
+        printer.insist(&cut_short(&verification));
+        return Ok(Exit::INTERRUPTED);
+    }
     if printer.verbose() > 0 && context.host.is_live() {
         let endpoint = args.endpoint.as_deref().unwrap_or(&context.desired.endpoint);
         match verify::view(&context.host, endpoint) {
@@ -62,6 +67,19 @@ pub fn run(args: &VerifyArgs, printer: Printer) -> Result<Exit> {
         printer.say("hint: scripts want `--detailed-exitcode`: 2 when the node is not as expected");
         Exit::OK
     })
+}
+
+/// What is told of a verification that a signal has ended: what became of what it ran.
+pub(super) fn cut_short(verification: &Verification) -> String {
+    let left: Vec<&str> = verification
+        .failures()
+        .filter(|check| check.id.ends_with("-clean"))
+        .map(|check| check.detail.as_str())
+        .collect();
+    match left.as_slice() {
+        [] => "Interrupted. The containers and pods it ran are ended and taken away.".to_owned(),
+        left => format!("Interrupted. The next verification ends what it ran: {}", left.join("; ")),
+    }
 }
 
 /// Refuses what only a node that runs can do.

@@ -2,13 +2,13 @@
 
 use super::{
     Options,
-    suite::{self, Bed},
+    suite::{self, Bed, Unfit},
 };
 use crate::{
     host::{Order, PodSpec, scratch},
     model::{Benchmark, Check, Datapoint, Rung},
 };
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use std::time::Duration;
 
 /// How much is measured.
@@ -37,6 +37,9 @@ pub(crate) fn run(bed: &Bed<'_>, amount: Amount, runtime: &str) -> Result<Vec<Be
     all.push(empty("image-listing", runtime, &LISTING, amount));
     let mut done = 0;
     while done < amount.samples {
+        if bed.is_interrupted() {
+            bail!(Unfit("interrupted".to_owned()));
+        }
         let count = amount.parallel.clamp(1, amount.samples - done);
         let [pods, containers, scratch, listing] = all.as_mut_slice() else { break };
         pods.datapoints.extend(batch(bed, done, count, pod_sample)?);

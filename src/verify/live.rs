@@ -73,7 +73,7 @@ fn pods(look: &Look<'_>, endpoint: &str, options: &Options, way: Way) -> Result<
         node_pid: 1,
         private: false,
     };
-    let bed = Bed::new(host, &*cri, place, 0);
+    let bed = Bed::new(host, &*cri, place, 0, look.interrupt);
     let mut checks = suite::run(&bed, options.cases(), "live-", Rung::Live);
     let runtime = format!("{name} {}", version.runtime_version);
     let (figures, failed) = bench::figures(&bed, options, &runtime, "live-bench", Rung::Live);

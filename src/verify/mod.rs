@@ -24,7 +24,7 @@ use crate::{
     runtime::attempt::Way,
 };
 use anyhow::Result;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a check found: evidence when as expected, else what is wrong, or why it cannot be looked at here.
 pub(crate) enum Verdict {
@@ -40,6 +40,12 @@ pub(crate) struct Look<'a> {
     pub desired: &'a Desired,
     /// Set by the first SIGINT or SIGTERM: then nothing more is begun, and what was begun is taken away.
     pub interrupt: &'a AtomicBool,
+}
+
+impl Look<'_> {
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupt.load(Ordering::Relaxed)
+    }
 }
 
 type Probe = (&'static str, Level, fn(&Look<'_>) -> Result<Verdict>);
@@ -173,7 +179,7 @@ impl Options {
     }
 }
 
-/// Looks at the node and compares it with what is desired.
+/// Looks at the node and compares it with what is desired. After a signal it ends early, with what it has by then.
 ///
 /// # Errors
 /// Never for a node that is not as expected: that is a failed check.
@@ -192,6 +198,9 @@ pub fn run(host: &Host, options: &Options, desired: &Desired, interrupt: &Atomic
         return Ok(document(&facts, level, found.checks, found.bench));
     }
     for at in [Level::Config, Level::Runtime, Level::Cri, Level::Node].into_iter().filter(|at| *at <= level) {
+        if look.is_interrupted() {
+            break;
+        }
         let these = probes.iter().filter(|(_, needs, _)| *needs == at);
         checks.extend(these.map(|probe| ask(&look, probe)));
         if at == Level::Runtime && facts.kubelet.installed {
@@ -284,6 +293,9 @@ pub fn between(host: &Host, desired: &Desired, interrupt: &AtomicBool) -> Vec<Ch
 
 /// Pods by the node's own runtime, where that may be.
 fn live_pods(look: &Look<'_>, options: &Options) -> Found {
+    if look.is_interrupted() {
+        return Found::default();
+    }
     // A file tree is told from a node that kubelet is busy on by the rung itself.
     if look.host.is_live() && !options.live && !live::kubelet_is_away(look) {
         return Found::just(live::not_beside_kubelet());

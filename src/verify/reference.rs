@@ -89,6 +89,9 @@ fn tasks(
     let release = look.host.kernel.release().unwrap_or_default();
     let mut found = Vec::new();
     for (reference_id, runc_id, task) in TASKS {
+        if look.is_interrupted() {
+            break;
+        }
         let timed = |runner: &Runner| {
             let began = look.host.clock.monotonic();
             let came = task(&mut Bench::new(look.host, scratch, runner.clone(), way));

@@ -209,6 +209,9 @@ impl Shadow {
                 let words = trial::last_words(&self.caged.words());
                 bail!("containerd gave up: {}", if words.is_empty() { how } else { words });
             }
+            if look.is_interrupted() {
+                bail!(Unfit("interrupted".to_owned()));
+            }
             if matches!(DaemonError::of(&error), Some(DaemonError::Unimplemented { .. })) {
                 let daemon = look.host.doors.containerd(&format!("unix://{}", self.caged.socket()))?;
                 bail!(
@@ -278,7 +281,7 @@ impl Shadow {
         found: &mut Found,
     ) -> Vec<Check> {
         let bed = match self.place(handler, way) {
-            Ok(place) => Bed::new(look.host, &*self.cri, place, 0),
+            Ok(place) => Bed::new(look.host, &*self.cri, place, 0, look.interrupt),
             Err(error) => return vec![suite::judged(&format!("{prefix}pod"), rung, Err(error))],
         };
         let cases = if rung == Rung::Handler && options.second != Second::Full { suite::GATE } else { options.cases() };

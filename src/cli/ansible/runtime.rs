@@ -8,6 +8,7 @@ use crate::{
         args::{ChangeArgs, GoalArg, NodeArgs, RunFormat, time_to_keep},
         context::{Context, Trying, plan_from},
         exit::{Exit, Usage},
+        verify::cut_short,
     },
     host::watch_signals,
     model::{Check, Level, Outcome, Plan, RunState, RunSummary},
@@ -15,7 +16,7 @@ use crate::{
     verify,
 };
 use anyhow::Result;
-use std::{path::PathBuf, sync::atomic::AtomicBool};
+use std::{path::PathBuf, sync::atomic::Ordering};
 
 /// How the module was called, beside its options.
 #[derive(Clone, Copy, Debug)]
@@ -180,7 +181,12 @@ fn verified(context: &Context, level: Level, answer: &mut Answer) -> Result<()> 
     answer.node(&context.facts());
     let (assumptions, turn) = (context.assumptions().clone(), verify::Turn::Onlooker);
     let options = verify::Options { assumptions, turn, ..verify::Options::gate(level) };
-    let verification = verify::run(&context.host, &options, &context.desired, &AtomicBool::new(false))?;
+    let interrupt = watch_signals()?;
+    let verification = verify::run(&context.host, &options, &context.desired, &interrupt)?;
+    if interrupt.load(Ordering::Relaxed) {
+        answer.fail(&cut_short(&verification), Exit::INTERRUPTED);
+        return Ok(());
+    }
     answer.set("verification", &verification);
     let failures: Vec<&Check> = verification.failures().collect();
     if !failures.is_empty() {

@@ -183,7 +183,7 @@ pub const WORDS: &[Words] = &[
             ("castoff verify --endpoint unix:///run/crio/crio.sock", "another runtime"),
             ("castoff verify --level cri --quick --bench -o json", "measure pods and containers"),
         ],
-        codes: &[0, 1, 2, 64],
+        codes: &[0, 1, 2, 64, 130],
         files: &[PROFILE],
         see: &["castoff-bench-compare(8)", "castoff-plan(8)"],
     },

@@ -10,6 +10,7 @@ use std::{
     cell::{Cell, RefCell},
     path::{Path, PathBuf},
     rc::Rc,
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -66,10 +67,27 @@ pub(crate) struct Place {
 
 impl Place {
     /// Does something here through a client of its own, if there can be one.
-    pub(crate) fn with_own_client(self, number: usize, work: impl Fn(&Bed<'_>)) {
+    pub(crate) fn with_own_client(self, number: usize, interrupt: &AtomicBool, work: impl Fn(&Bed<'_>)) {
         let Ok(host) = Host::open(Path::new("/"), &Faults::none()) else { return };
         let Ok(cri) = host.doors.pods(&self.endpoint) else { return };
-        work(&Bed::new(&host, &*cri, self, number));
+        work(&Bed::new(&host, &*cri, self, number, interrupt));
+    }
+}
+
+#[cfg(test)]
+impl Place {
+    /// A folder, for a runtime in memory.
+    pub(crate) fn in_folder(tree: &Path) -> Self {
+        Self {
+            endpoint: "unix:///run/fake.sock".to_owned(),
+            image: "castoff.invalid/probe:test".to_owned(),
+            handler: String::new(),
+            way: Way { mode: crate::model::CgroupMode::Unified, systemd: false },
+            tree: tree.to_owned(),
+            dir: "/castoff-verify".to_owned(),
+            node_pid: 1,
+            private: true,
+        }
     }
 }
 
@@ -78,6 +96,8 @@ pub(crate) struct Bed<'a> {
     pub(crate) host: &'a Host,
     pub(crate) cri: &'a dyn CriPods,
     pub(crate) place: Place,
+    /// Set by the first SIGINT or SIGTERM.
+    pub(crate) interrupt: &'a AtomicBool,
     number: usize,
     count: Cell<u32>,
     /// A pod in the node's network that checks share.
@@ -86,8 +106,18 @@ pub(crate) struct Bed<'a> {
 
 impl<'a> Bed<'a> {
     /// One of several who work at a place; each has a number.
-    pub(crate) fn new(host: &'a Host, cri: &'a dyn CriPods, place: Place, number: usize) -> Self {
-        Self { host, cri, place, number, count: Cell::new(0), common: RefCell::new(None) }
+    pub(crate) fn new(
+        host: &'a Host,
+        cri: &'a dyn CriPods,
+        place: Place,
+        number: usize,
+        interrupt: &'a AtomicBool,
+    ) -> Self {
+        Self { host, cri, place, interrupt, number, count: Cell::new(0), common: RefCell::new(None) }
+    }
+
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.interrupt.load(Ordering::Relaxed)
     }
 
     /// A pod as castoff wants it, in the node's network.

@@ -86,9 +86,10 @@ pub(crate) const FULL: &[Case] = &[
 /// Checks that wait more than they work are done at the same time.
 const WORKERS: usize = 4;
 
-/// Runs checks, with `prefix` before their names. Without a pod nothing else can be tried, and nothing else is told.
+/// Runs checks, with `prefix` before their names. Without a pod nothing else can be tried, and nothing else is told. After a
+/// signal none is begun.
 pub(crate) fn run(bed: &Bed<'_>, cases: &[Case], prefix: &str, rung: Rung) -> Vec<Check> {
-    let Some((first, rest)) = cases.split_first() else { return Vec::new() };
+    let Some((first, rest)) = cases.split_first().filter(|_| !bed.is_interrupted()) else { return Vec::new() };
     let first = one(bed, first, prefix, rung);
     if first.status != CheckStatus::Pass {
         return vec![first];
@@ -96,7 +97,9 @@ pub(crate) fn run(bed: &Bed<'_>, cases: &[Case], prefix: &str, rung: Rung) -> Ve
     let next = AtomicUsize::new(0);
     let found = Mutex::new(Vec::new());
     let work = |bed: &Bed<'_>| {
-        while let Some((index, case)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, rest.get(i)?)))
+        while !bed.is_interrupted()
+            && let Some((index, case)) =
+                Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, rest.get(i)?)))
         {
             let check = one(bed, case, prefix, rung);
             found.lock().unwrap_or_else(PoisonError::into_inner).push((index, check));
@@ -105,9 +108,9 @@ pub(crate) fn run(bed: &Bed<'_>, cases: &[Case], prefix: &str, rung: Rung) -> Ve
     let helpers = if rest.len() < 2 * WORKERS { 0 } else { WORKERS - 1 };
     thread::scope(|scope| {
         for number in 1..=helpers {
-            let place = bed.place.clone();
+            let (place, interrupt) = (bed.place.clone(), bed.interrupt);
             // A client and its connection belong to one thread. Without a helper the others do its work.
-            scope.spawn(move || place.with_own_client(number, work));
+            scope.spawn(move || place.with_own_client(number, interrupt, work));
         }
         work(bed);
     });
@@ -138,7 +141,8 @@ pub(crate) fn judged(id: &str, rung: Rung, done: Result<String>) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
+    use crate::host::{FakeCri, Faults, Host};
+    use std::{collections::BTreeSet, sync::atomic::AtomicBool};
 
     #[test]
     fn every_check_has_a_name_of_its_own_and_the_gate_is_part_of_the_whole() {
@@ -146,6 +150,25 @@ mod tests {
         assert_eq!(all.len(), FULL.len());
         assert!(GATE.iter().all(|(id, _)| all.contains(id)));
         assert_eq!(FULL[0].0, "pod");
+    }
+
+    #[test]
+    fn nothing_is_begun_after_a_signal() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = Host::open(dir.path(), &Faults::none()).unwrap();
+        let (cri, interrupt) = (FakeCri::new("/run/fake.sock", Faults::none()), AtomicBool::new(false));
+        let bed = Bed::new(&host, &cri, Place::in_folder(dir.path()), 0, &interrupt);
+        let cases: [Case; 3] = [
+            ("pod", |_| Ok(String::new())),
+            ("signal", |bed| {
+                bed.interrupt.store(true, Ordering::Relaxed);
+                Ok(String::new())
+            }),
+            ("late", |_| Ok(String::new())),
+        ];
+        let ran = || run(&bed, &cases, "x-", Rung::Shadow).into_iter().map(|check| check.id).collect::<Vec<_>>();
+        assert_eq!(ran(), ["x-pod", "x-signal"]);
+        assert!(ran().is_empty());
     }
 
     #[test]
