@@ -60,10 +60,12 @@ fn take_in(files: &[PathBuf]) -> Fleet {
     let share = files.len().div_ceil(threads).max(1);
     let mut all = Fleet::default();
     thread::scope(|scope| {
-        let parts: Vec<_> = files.chunks(share).map(|part| (part, scope.spawn(|| take_in_part(part)))).collect();
+        let start = |part| thread::Builder::new().spawn_scoped(scope, move || take_in_part(part));
+        let parts: Vec<_> = files.chunks(share).map(|part| (part, start(part))).collect();
         for (part, thread) in parts {
-            // A part whose thread is lost is taken in here: nothing is left out in silence.
-            all.absorb(thread.join().unwrap_or_else(|_| take_in_part(part)));
+            // A part whose thread is lost, or never was, is taken in here: nothing is left out in silence.
+            let taken = thread.ok().and_then(|thread| thread.join().ok());
+            all.absorb(taken.unwrap_or_else(|| take_in_part(part)));
         }
     });
     all

@@ -1,4 +1,5 @@
 //! A gRPC server of a hundred lines: enough of HTTP/2 to answer unary calls in the order of a script.
+#![allow(clippy::disallowed_methods, reason = "its servers are threads")]
 
 use super::*;
 use std::{

@@ -1,4 +1,5 @@
 //! Against servers on real sockets that answer what a daemon may answer, and what it should not.
+#![allow(clippy::disallowed_methods, reason = "its servers are threads")]
 
 use super::*;
 use std::{

@@ -77,6 +77,7 @@ impl TestBus {
     }
 
     /// Puts a systemd on the bus; it serves until the bus ends.
+    #[allow(clippy::disallowed_methods)] // in a thread of its own
     fn systemd(&self, order: Order) {
         let (socket, (ready, is_ready)) = (self.socket(), mpsc::channel());
         thread::spawn(move || {

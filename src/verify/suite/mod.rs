@@ -109,8 +109,10 @@ pub(crate) fn run(bed: &Bed<'_>, cases: &[Case], prefix: &str, rung: Rung) -> Ve
     thread::scope(|scope| {
         for number in 1..=helpers {
             let (place, interrupt) = (bed.place.clone(), bed.interrupt);
-            // A client and its connection belong to one thread. Without a helper the others do its work.
-            scope.spawn(move || place.with_own_client(number, interrupt, work));
+            let help = move || place.with_own_client(number, interrupt, work);
+            // A client and its connection belong to one thread. Without a helper, or where the machine has no thread left for
+            // one, the others do its work.
+            let _ = thread::Builder::new().spawn_scoped(scope, help);
         }
         work(bed);
     });
