@@ -9,7 +9,7 @@ use super::{
 use crate::{
     host::{CriPods, DaemonError, Host, ImageStore, scratch::Scratch},
     images::canonical,
-    model::{Check, CheckStatus, Rung, same_endpoint},
+    model::{Benchmark, Check, CheckStatus, Rung, same_endpoint},
     runtime::{
         attempt::Way,
         workload::{self, Image},
@@ -76,7 +76,7 @@ fn pods(look: &Look<'_>, endpoint: &str, options: &Options, way: Way) -> Result<
     let bed = Bed::new(host, &*cri, place, 0, look.interrupt);
     let mut checks = suite::run(&bed, options.cases(), "live-", Rung::Live);
     let runtime = format!("{name} {}", version.runtime_version);
-    let (figures, failed) = bench::figures(&bed, options, &runtime, "live-bench", Rung::Live);
+    let (figures, failed) = measured(&bed, options, &runtime);
     checks.extend(failed);
     drop(bed);
     if store.is_some() {
@@ -85,6 +85,15 @@ fn pods(look: &Look<'_>, endpoint: &str, options: &Options, way: Way) -> Result<
     }
     checks.push(suite::judged("live-clean", Rung::Live, clean(look, endpoint, way, &*cri, store.as_deref(), &image)));
     Ok(Found { checks, bench: figures })
+}
+
+/// The benchmarks. Where one fails, nobody knows the ids of what the others of its batch have made.
+fn measured(bed: &Bed<'_>, options: &Options, runtime: &str) -> (Vec<Benchmark>, Option<Check>) {
+    let (figures, failed) = bench::figures(bed, options, runtime, "live-bench", Rung::Live);
+    if failed.is_some() {
+        sweep(bed.cri);
+    }
+    (figures, failed)
 }
 
 fn clean(
@@ -147,7 +156,7 @@ pub(super) fn end(host: &Host, endpoint: &str, way: Way) -> Result<()> {
     store.forget(image)
 }
 
-/// Takes away the pods of a verification that was killed.
+/// Takes away the pods of all verifications: of one that was killed, or of this one.
 fn sweep(cri: &dyn CriPods) {
     for pod in cri.sandboxes().unwrap_or_default().iter().filter(|pod| pod.namespace == suite::NAMESPACE) {
         let _ = cri.stop_sandbox(&pod.id);

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
-    host::{FakeCri, Faults},
-    model::{Desired, Facts, Goal, Origin, Profile, Sourced},
+    host::{Cri as _, FakeCri, Faults},
+    model::{Desired, Facts, Goal, Level, Origin, Profile, Sourced},
 };
 
 #[test]
@@ -24,4 +24,18 @@ fn the_snapshotter_is_the_one_of_that_daemon() {
     assert_eq!(named(&facts, here, new), "zfs");
     assert_eq!(named(&facts, here, old), "native");
     assert_eq!(named(&facts, elsewhere, new), "overlayfs");
+}
+
+#[test]
+fn a_batch_of_which_one_fails_leaves_no_pod() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = Host::open(dir.path(), &Faults::none()).unwrap();
+    let (cri, interrupt) = (FakeCri::new("/run/fake.sock", Faults::nth(3)), AtomicBool::new(false));
+    let bed = Bed::new(&host, &cri, Place::in_folder(dir.path()), 0, &interrupt);
+    let amount = bench::Amount { samples: 5, parallel: 5 };
+    let options = Options { bench: Some(amount), ..Options::gate(Level::Cri) };
+    let (figures, failed) = measured(&bed, &options, "fake 1");
+    assert!(figures.is_empty() && failed.is_some_and(|check| check.status == CheckStatus::Fail));
+    assert_eq!(cri.calls().iter().filter(|call| call.starts_with("run-sandbox")).count(), 4);
+    assert!(cri.sandboxes().unwrap().is_empty());
 }
