@@ -164,7 +164,8 @@ impl Node {
 }
 
 fn job<'a>(host: &'a Host, images: &'a [String], options: &'a CarryOptions) -> Job<'a> {
-    Job { host, images, source: SOURCE, from_containerd: false, root: ROOT, options, run: "r", sandbox: None }
+    let (from_containerd, snapshotter, sandbox) = (false, None, None);
+    Job { host, images, source: SOURCE, from_containerd, snapshotter, root: ROOT, options, run: "r", sandbox }
 }
 
 fn walk(dir: &Path, all: &mut BTreeMap<String, String>) {
@@ -377,7 +378,8 @@ fn images_that_docker_keeps_in_containerd_are_known_by_dockers_ids() {
     let (id, targets) = lay_in_containerd(&node);
     let host = node.host(&Faults::none());
     let needs = BTreeMap::from([(targets[1].clone(), vec!["pod default/web".to_owned()])]);
-    let places = Places { source: "", from_containerd: true, root: ROOT, socket: "", mode: CarryMode::Copy };
+    let (from_containerd, snapshotter, mode) = (true, None, CarryMode::Copy);
+    let places = Places { source: "", from_containerd, snapshotter, root: ROOT, socket: "", mode };
     let seen = castoff::images::list(&host, places, &[], &needs).unwrap();
     let listed: Vec<(&str, bool)> =
         seen.images.iter().map(|image| (image.id.as_str(), !image.needed_by.is_empty())).collect();

@@ -21,12 +21,22 @@ struct Import<'a> {
 
 impl<'a> Import<'a> {
     fn of(host: &'a Host, run: &'a str, action: &'a Action) -> Result<Self> {
-        let Action::ImportImages { images, bytes, root, new_root, source, from_containerd, sandbox, options } = action
+        let Action::ImportImages {
+            images,
+            bytes,
+            root,
+            new_root,
+            source,
+            from_containerd,
+            snapshotter,
+            sandbox,
+            options,
+        } = action
         else {
             bail!("no step that carries images")
         };
-        let from_containerd = *from_containerd;
-        let job = Job { host, images, source, from_containerd, root, options, run, sandbox: sandbox.as_deref() };
+        let (from_containerd, snapshotter, sandbox) = (*from_containerd, snapshotter.as_deref(), sandbox.as_deref());
+        let job = Job { host, images, source, from_containerd, snapshotter, root, options, run, sandbox };
         Ok(Self { images, bytes: *bytes, root, new_root: *new_root, source, job })
     }
 }
@@ -179,7 +189,7 @@ fn stream(
     let store =
         if import.source.is_empty() && !import.job.from_containerd { None } else { host.doors.layers(socket).ok() };
     let before = store.as_ref().map(|store| store.names()).transpose()?.unwrap_or_default();
-    carried.bytes += images::stream(host, socket, names, timeout, moved)?;
+    carried.bytes += images::stream(host, socket, names, import.job.snapshotter, timeout, moved)?;
     if let Some(store) = store {
         let planned = |name: &ImageName| names.iter().any(|image| images::canonical(image) == name.name);
         let there: Vec<ImageName> = store.names()?.into_iter().filter(planned).collect();

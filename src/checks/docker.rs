@@ -69,6 +69,17 @@ pub const CHECKS: &[CheckInfo] = &[
         run: None,
     },
     CheckInfo {
+        id: "runtime-snapshotter",
+        severity: Severity::Warn,
+        summary: "runtimes of another snapshotter cannot use carried images",
+        explanation: "Docker's layers are like those of containerd's snapshotter overlayfs alone, and what is carried by layers has \
+            archives only where Docker kept them. A runtime handler with a `snapshotter` of its own (kata with devmapper, say) \
+            unpacks archives, so its pods start only once their images were pulled again. With `carry = \"stream\"` in the \
+            profile images come with their archives. Where it is the default snapshotter, or that of the default runtime, castoff \
+            does so by itself.",
+        run: None,
+    },
+    CheckInfo {
         id: "docker-unit-not-maskable",
         severity: Severity::Warn,
         summary: "a real unit file of Docker is in the way of masking it",

@@ -17,7 +17,7 @@ fn room(facts: &Facts) -> Option<(u64, &crate::model::DiskFacts)> {
     let used: BTreeSet<&str> = used.map(|container| container.image_id.as_str()).collect();
     let images = facts.docker.images.iter().filter(|image| used.contains(image.id.as_str()));
     let disk = facts.node.disk(DiskUse::Containerd)?;
-    let copies = match (facts.docker.layer_root(), facts.node.disk(DiskUse::Docker)) {
+    let copies = match (facts.docker_layers(), facts.node.disk(DiskUse::Docker)) {
         // On one file system layers change hands, or share their blocks.
         (Some(_), Some(docker)) if (&docker.source, &docker.fs_type) == (&disk.source, &disk.fs_type) => 0,
         (Some(_), _) => 1,

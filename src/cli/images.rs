@@ -30,14 +30,16 @@ pub fn list(args: &ImagesListArgs, printer: Printer) -> Result<Exit> {
 
 fn look(context: &Context, facts: &Facts, mode: CarryMode) -> Result<Images> {
     let mut source = plan::docker_layers(facts);
-    if source.is_empty() && !context.host.is_live() {
+    let snapshotter = facts.containerd.other_snapshotter();
+    if source.is_empty() && snapshotter.is_none() && !context.host.is_live() {
         // Nobody says which driver it is; the directories do.
         let root = facts.docker.data_root.as_ref().map_or("/var/lib/docker", |root| root.value.as_str());
         root.clone_into(&mut source);
     }
     let root = facts.containerd.root.as_ref().map_or(plan::CONTAINERD_ROOT, |root| root.value.as_str());
     let from_containerd = plan::keeps_in_containerd(facts);
-    let places = Places { source: &source, from_containerd, root, socket: context.desired.socket(), mode };
+    let (snapshotter, socket) = (snapshotter.as_deref(), context.desired.socket());
+    let places = Places { source: &source, from_containerd, snapshotter, root, socket, mode };
     let listed: Vec<images::Listed> =
         facts.docker.images.iter().map(|image| (image.id.clone(), image.tags.clone(), image.size)).collect();
     let needs = plan::needs(facts, context.desired.sandbox_image.as_deref());

@@ -6,7 +6,7 @@ use super::{
     manifests::Documents,
     moby::Moby,
     source::Source,
-    ways::Terrain,
+    ways::{Terrain, no_layers},
 };
 use crate::{
     host::{Cloning, Host, LayerPlace, LayerStore, NotPlain},
@@ -35,6 +35,8 @@ pub struct Job<'a> {
     pub source: &'a str,
     /// True when Docker keeps its images in containerd's store.
     pub from_containerd: bool,
+    /// CRI's snapshotter, where layers cannot be carried to it.
+    pub snapshotter: Option<&'a str>,
     /// containerd's root.
     pub root: &'a str,
     /// How.
@@ -148,10 +150,11 @@ impl<'a> Job<'a> {
         let wanted = self.options.mode;
         let all = |why: &str| self.images.iter().map(|name| (name.clone(), why.to_owned())).collect();
         let Some(docker) = docker else {
+            let why = no_layers(self.snapshotter);
             if !matches!(wanted, CarryMode::Auto | CarryMode::Stream) {
-                bail!("images cannot be carried by `{wanted}`: Docker does not keep them as directories of overlay2");
+                bail!("images cannot be carried by `{wanted}`: {why}");
             }
-            let streamed = all("Docker does not keep its images as directories of overlay2");
+            let streamed = all(&why);
             return Ok(Sorted { streamed, ..Sorted::default() });
         };
         if wanted == CarryMode::Stream {

@@ -6,7 +6,7 @@ use super::{
     docker_store::{DockerStore, Image},
     moby::Moby,
     source::Source,
-    ways::{Terrain, seconds},
+    ways::{Terrain, no_layers, seconds},
 };
 use crate::{
     host::{Host, ImageName, LayerStore},
@@ -22,6 +22,8 @@ pub struct Places<'a> {
     pub source: &'a str,
     /// True when Docker keeps its images in containerd's store.
     pub from_containerd: bool,
+    /// CRI's snapshotter, where layers cannot be carried to it.
+    pub snapshotter: Option<&'a str>,
     /// containerd's root.
     pub root: &'a str,
     /// containerd's socket.
@@ -65,7 +67,10 @@ pub fn list(
         _ => Some(Box::new(DockerStore::open(host, places.source)?) as Box<dyn Source>),
     };
     match &docker {
-        None => images.extend(listed.iter().map(|image| by_stream(image, &names, needs))),
+        None => {
+            let why = no_layers(places.snapshotter);
+            images.extend(listed.iter().map(|image| by_stream(image, &why, &names, needs)));
+        }
         Some(docker) => {
             let docker = &**docker;
             let terrain = Terrain::of(host, docker, places.root);
@@ -91,7 +96,12 @@ pub fn list(
     })
 }
 
-fn by_stream((id, tags, bytes): &Listed, names: &[ImageName], needs: &BTreeMap<String, Vec<String>>) -> CarryImage {
+fn by_stream(
+    (id, tags, bytes): &Listed,
+    why: &str,
+    names: &[ImageName],
+    needs: &BTreeMap<String, Vec<String>>,
+) -> CarryImage {
     let known = |name: &String| names.iter().any(|there| there.name == canonical(name));
     // An import takes the archive's bytes and as many again for the layers (measured on a 2 GB image).
     #[allow(clippy::cast_precision_loss)] // An estimate.
@@ -105,7 +115,7 @@ fn by_stream((id, tags, bytes): &Listed, names: &[ImageName], needs: &BTreeMap<S
         needed_by: needs.get(id).cloned().unwrap_or_default(),
         carried: !tags.is_empty() && tags.iter().all(known),
         way: CarryMode::Stream,
-        why: "Docker does not keep its images as directories of overlay2".to_owned(),
+        why: why.to_owned(),
         cost,
         manifest: ManifestSource::Made,
     }

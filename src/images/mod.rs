@@ -44,7 +44,8 @@ pub fn check_room(host: &Host, containerd_root: &str, bytes: u64) -> Result<()> 
     Ok(())
 }
 
-/// Carries `images` (names as Docker knows them) into the containerd behind `socket`, and checks that each is there.
+/// Carries `images` (names as Docker knows them) into the containerd behind `socket`, and checks that each is there. For CRI's
+/// `snapshotter`, where that is another than `ctr` unpacks to, they are left packed: CRI unpacks what it needs.
 ///
 /// # Errors
 /// When Docker or containerd refuses, or an image cannot be found afterwards.
@@ -52,6 +53,7 @@ pub fn stream(
     host: &Host,
     socket: &str,
     images: &[String],
+    snapshotter: Option<&str>,
     timeout: Duration,
     moved: &mut dyn FnMut(u64),
 ) -> Result<u64> {
@@ -63,7 +65,9 @@ pub fn stream(
         bytes = host.engine.save(images, &mut Counting { sink, bytes: 0, moved })?;
         Ok(bytes)
     };
-    let import = ["--address", socket, "--namespace", NAMESPACE, "images", "import", "-"];
+    let mut import = vec!["--address", socket, "--namespace", NAMESPACE, "images", "import"];
+    import.extend(snapshotter.map(|_| "--no-unpack"));
+    import.push("-");
     host.procs
         .pipe_into("ctr", &import, &mut feed, timeout)
         .and_then(|ran| ran.ok("ctr images import"))
@@ -206,6 +210,27 @@ mod tests {
         check_room(&host(200_000_000), "/var/lib/containerd", 100_000_000).unwrap();
         let error = check_room(&host(199_000_000), "/var/lib/containerd", 100_000_000).unwrap_err().to_string();
         assert_eq!(error, "/var/lib/containerd has room for 199 MB, and the images need about 200 MB there");
+    }
+
+    #[test]
+    fn archives_for_another_snapshotter_are_left_packed() {
+        for (snapshotter, import) in [(None, "import -"), (Some("`native`"), "import --no-unpack -")] {
+            let dir = tempfile::tempdir().unwrap();
+            let procs = FakeProcs::new(Faults::none()).answer("ctr", 0, "docker.io/library/a:1\n", "");
+            let host = Host::from_parts(Parts {
+                root: Root::open(dir.path(), Faults::none()).unwrap(),
+                units: Some(Box::new(FakeUnits::new(Faults::none()))),
+                engine: Box::new(FakeEngine::new("/run/docker.sock", Faults::none())),
+                procs: Box::new(procs.clone()),
+                kernel: Box::new(RealKernel),
+                clock: Box::new(FakeClock::new()),
+                doors: Box::new(Closed),
+                live: true,
+            });
+            let limit = Duration::from_secs(1);
+            let _ = stream(&host, "/s", &["a:1".to_owned()], snapshotter, limit, &mut |_| ());
+            assert_eq!(procs.calls()[0], format!("ctr --address /s --namespace k8s.io images {import} <"));
+        }
     }
 
     #[test]

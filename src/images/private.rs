@@ -135,7 +135,7 @@ mod tests {
         // Whether the fake engine has the image does not matter here: the second containerd ends either way.
         let images = ["a:1".to_owned()];
         let _ = with_containerd(&host, "/data/containerd", second, second, |socket| {
-            super::super::stream(&host, socket, &images, second, &mut |_| ())
+            super::super::stream(&host, socket, &images, None, second, &mut |_| ())
         });
         let calls = procs.calls();
         assert!(calls[0].starts_with("systemd-run --quiet --unit=castoff-import.service "), "{calls:?}");

@@ -7,6 +7,16 @@ use anyhow::{Result, bail};
 /// Where containerd's snapshotter `overlayfs` keeps layers, below its root (containerd, every release since 1.0).
 pub const SNAPSHOTS: &str = "io.containerd.snapshotter.v1.overlayfs/snapshots";
 
+/// Why nothing can be carried by layers; `snapshotter` is CRI's, where that is the reason.
+pub fn no_layers(snapshotter: Option<&str>) -> String {
+    match snapshotter {
+        Some(name) => {
+            format!("CRI's snapshotter is {name}, and Docker's layers fit `overlayfs` below containerd's root")
+        }
+        None => "Docker does not keep its images as directories of overlay2".to_owned(),
+    }
+}
+
 /// What the file systems allow between Docker's layers and containerd's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terrain {

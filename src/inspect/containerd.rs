@@ -108,6 +108,7 @@ fn from_config(files: &mut Files<'_>, path: &str, endpoint: &str, containerd: &m
     containerd.required_plugins = config.required_plugins();
     containerd.sandbox_image = config.sandbox_image();
     containerd.snapshotter = config.snapshotter();
+    containerd.overlayfs_root = config.overlayfs_root();
     containerd.state = config.state();
     containerd.registry_config_path = config.registry_config_path();
     containerd.cni_bin_dir = config.cni_bin_dirs().into_iter().next();
@@ -126,12 +127,13 @@ fn from_config(files: &mut Files<'_>, path: &str, endpoint: &str, containerd: &m
     containerd.systemd_cgroup = Some(driver.unwrap_or_else(|| Sourced::new(false, default())));
     containerd.handlers = handlers
         .into_iter()
-        .map(|Handler { name, origin, runtime_type, binary_name, systemd_cgroup }| HandlerFacts {
+        .map(|Handler { name, origin, runtime_type, binary_name, systemd_cgroup, snapshotter }| HandlerFacts {
             name,
             origin,
             runtime_type,
             binary_name,
             systemd_cgroup,
+            snapshotter,
         })
         .collect();
 }

@@ -108,6 +108,9 @@ pub enum Action {
         /// True when Docker keeps its images in containerd's store.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         from_containerd: bool,
+        /// CRI's snapshotter, where layers cannot be carried to it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        snapshotter: Option<String>,
         /// The image of sandboxes.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sandbox: Option<String>,

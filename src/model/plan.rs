@@ -209,18 +209,19 @@ impl Plan {
                 Action::WriteFile { path, before, after, .. } => {
                     Action::WriteFile { path, before, after, diff: String::new(), content: None }
                 }
-                Action::ImportImages { root, new_root, source, from_containerd, sandbox, options, .. } => {
-                    Action::ImportImages {
-                        images: Vec::new(),
-                        bytes: 0,
-                        root,
-                        new_root,
-                        source,
-                        from_containerd,
-                        sandbox,
-                        options,
-                    }
-                }
+                Action::ImportImages {
+                    root, new_root, source, from_containerd, snapshotter, sandbox, options, ..
+                } => Action::ImportImages {
+                    images: Vec::new(),
+                    bytes: 0,
+                    root,
+                    new_root,
+                    source,
+                    from_containerd,
+                    snapshotter,
+                    sandbox,
+                    options,
+                },
                 // Every write to the cluster makes another one.
                 Action::AwaitEtcd { metrics, .. } => Action::AwaitEtcd { metrics, revision: None },
                 // A pod may be Ready now and then.

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::formats::containerd::{Literal, Place, Setting};
 use crate::model::{
-    Action, CarryMode, Change, Desired, DockerImage, Facts, ImagePolicy, Plan, Risk, Severity, UndoKind,
+    Action, CarryMode, Change, Desired, DockerImage, Facts, Finding, ImagePolicy, Plan, Risk, Severity, UndoKind,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,12 +48,32 @@ pub fn import(draft: &mut Draft<'_>) {
     };
     let images = wanted.iter().flat_map(names).collect();
     let bytes = wanted.iter().map(|image| image.size).sum();
+    if layered {
+        other_snapshotters(draft);
+    }
     if !source.is_empty() {
         // What is carried has no archives of its layers; with this setting no containerd will ever miss them (open
         // changes of containerd, #13658 and #13890, would pull such images again without it).
         draft.containerd.push(Setting { place: Place::DiscardUnpackedLayers, value: Some(Literal::Bool(true)) });
     }
     step(draft, images, bytes, source);
+}
+
+/// Handlers of another snapshotter unpack archives, and what is carried by layers mostly has none.
+fn other_snapshotters(draft: &mut Draft<'_>) {
+    let handlers: Vec<_> = draft.facts.containerd.handlers_of_other_snapshotters().collect();
+    let [first, ..] = handlers.as_slice() else { return };
+    let names: Vec<&str> = handlers.iter().map(|handler| handler.name.as_str()).collect();
+    draft.findings.push(
+        Finding::new(
+            "runtime-snapshotter",
+            Severity::Warn,
+            "runtimes of another snapshotter cannot use carried images",
+        )
+        .cause(format!("layers come to overlayfs, and these have a snapshotter of their own: {}", names.join(", ")))
+        .fix("where pods name such a runtime, set `carry = \"stream\"` in the profile, or have a registry ready")
+        .at(first.snapshotter.as_ref().map_or_else(|| first.origin.clone(), |name| name.origin.clone())),
+    );
 }
 
 fn step(draft: &mut Draft<'_>, mut images: Vec<String>, bytes: u64, source: String) {
@@ -85,6 +105,7 @@ fn step(draft: &mut Draft<'_>, mut images: Vec<String>, bytes: u64, source: Stri
             new_root,
             source,
             from_containerd,
+            snapshotter: facts.containerd.other_snapshotter(),
             sandbox: draft.desired.sandbox_image.clone().or_else(|| sandbox_flag(facts).map(str::to_owned)),
             options: draft.desired.carry.clone(),
         },
@@ -140,14 +161,12 @@ pub fn needs(facts: &Facts, sandbox: Option<&str>) -> BTreeMap<String, Vec<Strin
 
 /// Docker's data root where its layers can be carried; else empty.
 pub fn docker_layers(facts: &Facts) -> String {
-    facts.docker.layer_root().unwrap_or_default().to_owned()
+    facts.docker_layers().unwrap_or_default().to_owned()
 }
 
 /// True when Docker keeps its images in the store of the containerd that CRI will be served by.
 pub fn keeps_in_containerd(facts: &Facts) -> bool {
-    let docker = &facts.docker;
-    let own = docker.managed_containerd.as_ref().is_some_and(|own| own.value);
-    docker.image_store.as_ref().is_some_and(|store| store.value) && !own && docker.userns_remap.is_none()
+    facts.shares_containerd()
 }
 
 fn sandbox_flag(facts: &Facts) -> Option<&str> {
@@ -166,15 +185,18 @@ pub fn familiar(name: &str) -> String {
 mod tests {
     use super::{Draft, Options, familiar, import};
     use crate::model::{
-        Action, CarryMode, Desired, DockerContainer, DockerImage, Facts, Goal, ImagePolicy, Origin, Profile, Sourced,
+        Action, CarryMode, Desired, DockerContainer, DockerImage, Facts, Goal, HandlerFacts, ImagePolicy, Origin,
+        Profile, Sourced,
     };
 
-    /// What is planned to come of a tagged image, one that a pod was pinned to by digest, and one that nobody wants; and the ids
-    /// that are warned about.
-    fn planned(driver: &str, policy: ImagePolicy, mode: CarryMode) -> (Vec<String>, String) {
+    fn sourced(text: &str) -> Option<Sourced<String>> {
+        (!text.is_empty()).then(|| Sourced::new(text.to_owned(), Origin::path("/test")))
+    }
+
+    /// A tagged image, one that a pod was pinned to by digest, and one that nobody wants.
+    fn node(driver: &str) -> Facts {
         let mut facts = Facts::empty(true);
         facts.docker.running = true;
-        let sourced = |text: &str| Some(Sourced::new(text.to_owned(), Origin::path("/test")));
         match driver {
             "containerd" => facts.docker.image_store = Some(Sourced::new(true, Origin::path("/test"))),
             driver => facts.docker.storage_driver = sourced(driver),
@@ -192,8 +214,18 @@ mod tests {
         }))
         .unwrap();
         facts.docker.containers.push(container);
+        facts
+    }
+
+    fn wishes(policy: ImagePolicy, mode: CarryMode) -> Desired {
         let mut desired = Desired::resolve(Goal::Containerd, &Profile::default(), &[]).unwrap();
         (desired.images, desired.carry.mode) = (policy, mode);
+        desired
+    }
+
+    /// What is planned to come along, and the ids that are warned about.
+    fn planned(driver: &str, policy: ImagePolicy, mode: CarryMode) -> (Vec<String>, String) {
+        let (facts, desired) = (node(driver), wishes(policy, mode));
         let mut draft = Draft::new(&facts, &desired, Options::default());
         import(&mut draft);
         let plan = super::finish(draft);
@@ -220,6 +252,46 @@ mod tests {
             let (planned, said) = planned(driver, policy, mode);
             assert_eq!(planned, images, "{driver}, {policy:?}, {mode}");
             assert_eq!(said, warned, "{driver}, {policy:?}, {mode}");
+        }
+    }
+
+    #[test]
+    fn layers_go_only_where_cri_looks_for_them() {
+        for (default, handler, elsewhere, other) in [
+            ("", ("runc", ""), "", None),
+            ("overlayfs", ("runc", "overlayfs"), "", None),
+            ("native", ("runc", ""), "", Some("`native`")),
+            ("", ("runc", "zfs"), "", Some("`zfs`")),
+            ("", ("kata", "devmapper"), "", None),
+            ("", ("runc", ""), "/data/layers", Some("`overlayfs` in /data/layers")),
+        ] {
+            for driver in ["overlay2", "containerd"] {
+                let (mut facts, desired) = (node(driver), wishes(ImagePolicy::All, CarryMode::Auto));
+                facts.containerd.snapshotter = sourced(default);
+                facts.containerd.overlayfs_root = sourced(elsewhere);
+                facts.containerd.handlers = vec![HandlerFacts {
+                    name: handler.0.to_owned(),
+                    origin: Origin::path("/test"),
+                    runtime_type: None,
+                    binary_name: None,
+                    systemd_cgroup: None,
+                    snapshotter: sourced(handler.1),
+                }];
+                let mut draft = Draft::new(&facts, &desired, Options::default());
+                import(&mut draft);
+                let without_archives = !draft.containerd.is_empty();
+                let plan = super::finish(draft);
+                let what = format!("{driver}, {default}, {handler:?}, {elsewhere}");
+                let action = plan.steps.into_iter().map(|step| step.action).next();
+                let Some(Action::ImportImages { source, from_containerd, snapshotter, .. }) = action else {
+                    panic!("{what}")
+                };
+                assert_eq!(snapshotter.as_deref(), other, "{what}");
+                assert_eq!(!source.is_empty() || from_containerd, other.is_none(), "{what}");
+                assert_eq!(without_archives, !source.is_empty(), "{what}");
+                let warned = plan.findings.iter().any(|finding| finding.id == "runtime-snapshotter");
+                assert_eq!(warned, handler.0 == "kata", "{what}");
+            }
         }
     }
 

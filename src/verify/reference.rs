@@ -304,6 +304,7 @@ mod tests {
             runtime_type: None,
             binary_name: Some(Sourced::new("/gone/runc".to_owned(), Origin::path(trial::CONFIG))),
             systemd_cgroup: None,
+            snapshotter: None,
         }];
         assert_eq!(node_runtime(&facts, &[]), "/gone/runc");
         // Docker's `default-runtime`, carried over; and a plan without the program that is gone.

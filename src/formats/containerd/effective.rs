@@ -60,6 +60,8 @@ pub struct Handler {
     pub binary_name: Option<Sourced<String>>,
     /// Whether runc talks to systemd.
     pub systemd_cgroup: Option<Sourced<bool>>,
+    /// The snapshotter of its containers, where that is another one (1.7 and later).
+    pub snapshotter: Option<Sourced<String>>,
 }
 
 impl Handler {

@@ -121,6 +121,18 @@ fn what_a_release_does_not_read_is_named() {
     );
     assert_eq!(join("2.3.4", &[(MAIN, v1)]).sandbox_image().unwrap().value, "p");
 
+    let own = format!("version = 2\n[{R1}.containerd.runtimes.kata]\nsnapshotter = \"devmapper\"\n");
+    for release in ["1.7.24", "2.1.9", "2.3.4"] {
+        let kata = join(release, &[(MAIN, &own)]).handlers().remove(0);
+        assert_eq!(kata.snapshotter.unwrap().value, "devmapper", "{release}");
+        for plugin in ["'io.containerd.snapshotter.v1.overlayfs'", "overlayfs"] {
+            let version = if plugin == "overlayfs" { 1 } else { 2 };
+            let moved = format!("version = {version}\n[plugins.{plugin}]\nroot_path = '/data/layers'\n");
+            let read = join(release, &[(MAIN, &moved)]).overlayfs_root();
+            assert_eq!(read.map(|root| root.value).as_deref(), Some("/data/layers"), "{release} {plugin}");
+        }
+    }
+
     let no_runtimes = format!("version = 2\n[{R1}.containerd]\nsnapshotter = \"zfs\"\n");
     assert_eq!(join("1.7.24", &[(MAIN, &no_runtimes)]).snapshotter().unwrap().value, "zfs");
     let lost = join("2.1.9", &[(MAIN, &no_runtimes)]);

@@ -44,6 +44,9 @@ pub struct ContainerdFacts {
     /// The default snapshotter, where a file names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshotter: Option<Sourced<String>>,
+    /// Where the snapshotter `overlayfs` keeps layers, when a file names another place than containerd's root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlayfs_root: Option<Sourced<String>>,
     /// Sockets and task state, where a file names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<Sourced<String>>,
@@ -80,4 +83,39 @@ pub struct HandlerFacts {
     pub binary_name: Option<Sourced<String>>,
     /// Whether it uses systemd's cgroup driver.
     pub systemd_cgroup: Option<Sourced<bool>>,
+    /// The snapshotter of its containers, where a file names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshotter: Option<Sourced<String>>,
+}
+
+impl HandlerFacts {
+    fn other_snapshotter(&self) -> Option<&str> {
+        self.snapshotter.as_ref().and_then(other)
+    }
+}
+
+/// A snapshotter whose layers are not like Docker's.
+fn other(name: &Sourced<String>) -> Option<&str> {
+    Some(name.value.as_str()).filter(|name| !matches!(*name, "" | "overlayfs"))
+}
+
+impl ContainerdFacts {
+    /// The snapshotter by which CRI makes containers, where that is not `overlayfs` below containerd's root: of layers that
+    /// were put there it would know nothing.
+    pub fn other_snapshotter(&self) -> Option<String> {
+        let own = self.handlers.iter().find(|handler| handler.name == self.default_handler());
+        let own = own.and_then(HandlerFacts::other_snapshotter);
+        let name = own.or_else(|| self.snapshotter.as_ref().and_then(other)).map(|name| format!("`{name}`"));
+        name.or_else(|| self.overlayfs_root.as_ref().map(|root| format!("`overlayfs` in {}", root.value)))
+    }
+
+    /// Handlers, apart from the default one, whose containers are made by another snapshotter.
+    pub fn handlers_of_other_snapshotters(&self) -> impl Iterator<Item = &HandlerFacts> {
+        let default = self.default_handler();
+        self.handlers.iter().filter(move |handler| handler.name != default && handler.other_snapshotter().is_some())
+    }
+
+    fn default_handler(&self) -> &str {
+        self.default_runtime.as_ref().map_or("runc", |name| name.value.as_str())
+    }
 }

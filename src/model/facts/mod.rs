@@ -131,6 +131,19 @@ impl Facts {
         matches!(runtime, Some(RuntimeKind::Dockershim | RuntimeKind::CriDockerd))
     }
 
+    /// Docker's data root, where CRI can use its layers as they are.
+    pub fn docker_layers(&self) -> Option<&str> {
+        self.docker.layer_root().filter(|_| self.containerd.other_snapshotter().is_none())
+    }
+
+    /// True when Docker keeps its images in the store of the containerd that CRI will be served by, and CRI can use their layers.
+    pub fn shares_containerd(&self) -> bool {
+        let docker = &self.docker;
+        let own = docker.managed_containerd.as_ref().is_some_and(|own| own.value);
+        let stored = docker.image_store.as_ref().is_some_and(|store| store.value);
+        stored && !own && docker.userns_remap.is_none() && self.containerd.other_snapshotter().is_none()
+    }
+
     /// True when kubelet's configuration points to containerd, and Docker still runs pods or containerd cannot: a
     /// migration stopped half-way.
     pub fn is_half_migrated(&self) -> bool {

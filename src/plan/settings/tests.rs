@@ -84,6 +84,7 @@ fn a_handler_of_nvidias_own_file_stays_and_its_default_counts() {
         runtime_type: None,
         binary_name: Some(Sourced::new("/usr/bin/nvidia-container-runtime".into(), import.clone())),
         systemd_cgroup: None,
+        snapshotter: None,
     }];
     facts.containerd.default_runtime = Some(Sourced::new("nvidia".into(), import.clone()));
     let same = outcome(&facts);

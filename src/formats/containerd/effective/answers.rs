@@ -70,6 +70,7 @@ impl Effective {
             runtime_type: self.text(&at(&["runtime_type"])),
             binary_name: self.text(&at(&["options", "BinaryName"])),
             systemd_cgroup: bool(at(&["options", "SystemdCgroup"])),
+            snapshotter: self.text(&at(&["snapshotter"])),
         }
     }
 
@@ -87,6 +88,12 @@ impl Effective {
     /// The default snapshotter.
     pub fn snapshotter(&self) -> Option<Sourced<String>> {
         self.text(&Self::places().snapshotter())
+    }
+
+    /// Where the snapshotter `overlayfs` keeps layers, when that is not below containerd's root.
+    pub fn overlayfs_root(&self) -> Option<Sourced<String>> {
+        let root = self.text(&["plugins", "io.containerd.snapshotter.v1.overlayfs", "root_path"]);
+        root.filter(|root| !root.value.is_empty())
     }
 
     /// Directories of CNI plugins.
