@@ -308,6 +308,20 @@ fn damage_is_found_before_anything_is_lent() {
 }
 
 #[test]
+fn nothing_is_lent_to_where_it_would_not_be_taken_back_from() {
+    let node = Node::new();
+    let (before, options) = (node.docker(), options(CarryMode::Adopt));
+    let host = node.host(&Faults::none());
+    // The running containerd has another root than its configuration says.
+    let job = Job { root: "/data/containerd", ..job(&host, &node.images, &options) };
+    let docker = job.docker("").unwrap().unwrap();
+    let sorted = job.sort(Some(&*docker)).unwrap();
+    let error = job.carry_layers(&*docker, &sorted, &node.daemon, &mut |_| Ok(())).unwrap_err();
+    assert!(format!("{error:#}").contains("it is not lent"), "{error:#}");
+    assert_eq!(node.docker(), before);
+}
+
+#[test]
 fn a_tampered_journal_moves_nothing() {
     let node = Node::new();
     let host = node.host(&Faults::none());

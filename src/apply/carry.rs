@@ -2,7 +2,7 @@
 
 use super::steps::Work;
 use crate::{
-    host::{Host, ImageName},
+    host::{Host, ImageName, Plugin},
     images::{self, Carried, Job, Loan, Said, Source},
     model::{Action, CarryMode, Undo},
 };
@@ -51,6 +51,7 @@ pub fn prepare(work: &Work<'_>, action: &Action) -> Result<Undo> {
     let had = if import.new_root {
         None
     } else {
+        expect_root(work, import.root)?;
         let store = work.host.doors.layers(work.plan.desired.socket())?;
         Some(store.names()?.into_iter().map(|name| name.name).collect())
     };
@@ -243,14 +244,34 @@ pub fn give_back(work: &Work<'_>, undo: &Undo) -> Result<()> {
         .with_context(|| format!("cannot tell containerd that the layers below {root} are Docker's again"))
 }
 
+/// What is carried to another place than the plan says would not be found again by who takes it back.
+fn expect_root(work: &Work<'_>, root: &str) -> Result<()> {
+    match layers_of(work.host, &work.plan.desired.endpoint) {
+        Ok(Some(dir)) if !is_in(&dir, root) => bail!(
+            "the running containerd keeps its layers in {dir}, and by its configuration they were below {root}; once it was \
+             restarted, plan again"
+        ),
+        _ => Ok(()),
+    }
+}
+
 /// Whether the running containerd is the one that keeps its data in `root`.
 fn serves(host: &Host, endpoint: &str, root: &str, new_root: bool) -> bool {
-    let Ok(plugins) = host.doors.containerd(endpoint).and_then(|daemon| daemon.plugins()) else { return false };
-    let snapshotter =
-        plugins.iter().find(|plugin| plugin.kind == "io.containerd.snapshotter.v1" && plugin.id == "overlayfs");
-    match snapshotter.and_then(|plugin| plugin.exports.get("root")) {
-        Some(exported) => exported.starts_with(root.trim_end_matches('/')),
+    match layers_of(host, endpoint) {
+        Err(_) => false,
+        Ok(Some(dir)) => is_in(&dir, root),
         // It does not tell where; it has the root that its configuration had before, or has now.
-        None => !new_root,
+        Ok(None) => !new_root,
     }
+}
+
+fn is_in(dir: &str, root: &str) -> bool {
+    dir.starts_with(&format!("{}/", root.trim_end_matches('/')))
+}
+
+/// Where the running containerd keeps its layers, when it tells.
+fn layers_of(host: &Host, endpoint: &str) -> Result<Option<String>> {
+    let plugins = host.doors.containerd(endpoint)?.plugins()?;
+    let is_overlayfs = |plugin: &Plugin| plugin.kind == "io.containerd.snapshotter.v1" && plugin.id == "overlayfs";
+    Ok(plugins.into_iter().find(is_overlayfs).and_then(|mut plugin| plugin.exports.remove("root")))
 }

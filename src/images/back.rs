@@ -2,7 +2,7 @@
 
 use super::{
     canonical,
-    carry::{LEASE_PREFIX, is_begun, is_view, snapshots_dir},
+    carry::{LEASE_PREFIX, is_begun, is_layer_below, is_view, snapshots_dir},
     manifests::{RUN_LABEL, parts_of},
 };
 use crate::{
@@ -46,13 +46,13 @@ impl Loan<'_> {
     /// # Errors
     /// When a layer is nowhere, or a directory is named that no layer of Docker's is in.
     pub fn return_layers(&self, host: &Host, needed: &BTreeSet<String>) -> Result<usize> {
-        let snapshots = snapshots_dir(self.root);
         let mut returned = 0;
         for LentLayer { dir, chain } in self.layers {
             self.expect_layer(dir)?;
             if let LayerPlace::Lent(to) = host.root.layer_place(dir)
-                && !(to.starts_with(&format!("{snapshots}/")) && to.ends_with("/fs"))
+                && !is_layer_below(self.root, &to)
             {
+                let snapshots = snapshots_dir(self.root);
                 bail!("{dir} is a link to {to}, which is none of containerd's layers in {snapshots}");
             }
             if is_removed(host, dir) {

@@ -359,6 +359,9 @@ impl<'a> Job<'a> {
         let (key, lease) = (format!("{KEY_PREFIX}{}", layer.chain_id), self.lease());
         let root = &self.host.root;
         let to = store.begin_layer(&key, below, &layer.chain_id, &lease)?;
+        if way == CarryMode::Adopt && !is_layer_below(self.root, &to) {
+            bail!("containerd would keep it in {to}, and not below {}: it is not lent", snapshots_dir(self.root));
+        }
         let bytes = match (way, root.layer_place(&layer.dir)) {
             // What was lent to a containerd that is gone, or to this very layer before a power cut.
             (CarryMode::Adopt, LayerPlace::Lent(at)) if at != to => {
@@ -444,6 +447,11 @@ pub fn is_begun(key: &str) -> bool {
 /// True for a layer that castoff only looked at.
 pub fn is_view(key: &str) -> bool {
     key.starts_with(VIEW_PREFIX)
+}
+
+/// Whether a directory may be one of containerd's layers: what is lent goes there, and nothing is taken back from elsewhere.
+pub(super) fn is_layer_below(containerd_root: &str, dir: &str) -> bool {
+    dir.starts_with(&format!("{}/", snapshots_dir(containerd_root))) && dir.ends_with("/fs")
 }
 
 /// The directory of containerd's layers below its root.

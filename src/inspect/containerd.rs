@@ -11,7 +11,7 @@ use crate::{
         package_db,
     },
     host::{DaemonError, Host},
-    model::{Assumptions, ContainerdFacts, Facts, HandlerFacts, Origin, Sourced},
+    model::{Assumptions, ContainerdFacts, Facts, HandlerFacts, Origin, OriginKind, Sourced},
 };
 use std::time::Duration;
 
@@ -38,6 +38,7 @@ pub fn probe(host: &Host, assumptions: &Assumptions, endpoint: &str, files: &mut
         containerd.version = assumed.or_else(of_binary).or(containerd.version);
         let path = config_path(&service);
         from_config(files, &path.value, endpoint, &mut containerd);
+        from_flags(&service, &mut containerd);
         containerd.config_path = Some(path);
         containerd.command = service.words.first().map(|word| {
             let words = service.words.iter().map(|word| word.text.clone()).collect();
@@ -50,21 +51,44 @@ pub fn probe(host: &Host, assumptions: &Assumptions, endpoint: &str, files: &mut
     facts.containerd = containerd;
 }
 
-/// Go's flag package, which reads containerd's command line, takes one dash or two before either name and the value behind
-/// `=` or as the next word; the last one counts.
 fn config_path(service: &Service) -> Sourced<String> {
+    flag(service, &["c", "config"]).unwrap_or_else(|| Sourced::new(CONFIG.to_owned(), Origin::default_of("containerd")))
+}
+
+/// What the command line says wins over every file (containerd `cmd/containerd/command/main.go`, applyFlags; every release).
+fn from_flags(service: &Service, containerd: &mut ContainerdFacts) {
+    let path = |names: &[&str]| {
+        let found = flag(service, names).filter(|path| path.value.starts_with('/'))?;
+        let detail = names.last().map(|name| format!("--{name}"));
+        let origin = Origin { kind: OriginKind::Flag, detail, ..found.origin };
+        Some(Sourced::new(found.value, origin))
+    };
+    if let Some(root) = path(&["root"]) {
+        containerd.root = Some(root);
+    }
+    if let Some(state) = path(&["state"]) {
+        containerd.state = Some(state);
+    }
+    if let Some(address) = path(&["a", "address"]) {
+        containerd.endpoint = Some(address.map(|path| format!("unix://{path}")));
+    }
+}
+
+/// A flag's value. Go's flag package, which reads containerd's command line, takes one dash or two before either name and the
+/// value behind `=` or as the next word; the last one counts.
+fn flag(service: &Service, names: &[&str]) -> Option<Sourced<String>> {
     let mut found = None;
     let mut words = service.words.iter();
     while let Some(word) = words.next() {
         let Some(flag) = word.text.strip_prefix("--").or_else(|| word.text.strip_prefix('-')) else { continue };
         let (name, value) = flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value)));
-        if matches!(name, "c" | "config")
+        if names.contains(&name)
             && let Some(value) = value.or_else(|| words.next().map(|next| next.text.as_str()))
         {
             found = Some(Sourced::new(value.to_owned(), word.origin.clone()));
         }
     }
-    found.unwrap_or_else(|| Sourced::new(CONFIG.to_owned(), Origin::default_of("containerd")))
+    found
 }
 
 /// The version the installed binary gives; the running daemon may be older until it is restarted.
@@ -214,6 +238,36 @@ mod tests {
     use super::*;
     use crate::formats::service::Word;
 
+    fn started_as(command: &str) -> Service {
+        let origin = Origin::unit("/etc/systemd/system/containerd.service", Some(3));
+        let word = |text: &str| Word { text: text.to_owned(), origin: origin.clone(), variable: None, at: 0, inner: 0 };
+        Service { words: command.split(' ').map(word).collect(), ..Service::default() }
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_file() {
+        let read = |command: &str| {
+            let mut facts = ContainerdFacts {
+                root: Some(Sourced::new("/in/file".to_owned(), Origin::file(CONFIG, 2))),
+                ..ContainerdFacts::default()
+            };
+            from_flags(&started_as(command), &mut facts);
+            facts
+        };
+        let said = read("containerd --root /data/containerd -state=/data/run -a /run/x.sock");
+        assert_eq!(
+            said.root.unwrap().to_string(),
+            "/data/containerd (--root in /etc/systemd/system/containerd.service:3)"
+        );
+        assert_eq!(said.state.unwrap().value, "/data/run");
+        assert_eq!(said.endpoint.unwrap().value, "unix:///run/x.sock");
+        for nothing in ["containerd", "containerd --root=", "containerd --rootless /x --address"] {
+            let facts = read(nothing);
+            assert_eq!(facts.root.unwrap().value, "/in/file", "{nothing}");
+            assert!(facts.state.is_none() && facts.endpoint.is_none(), "{nothing}");
+        }
+    }
+
     #[test]
     fn the_configuration_is_named_in_every_spelling() {
         for (command, path) in [
@@ -227,11 +281,7 @@ mod tests {
             ("containerd --config /a.toml --config=/c.toml", "/c.toml"),
             ("containerd --configs=/c.toml ---c=/c.toml c=/c.toml", CONFIG),
         ] {
-            let origin = Origin::unit("/etc/systemd/system/containerd.service", Some(3));
-            let word =
-                |text: &str| Word { text: text.to_owned(), origin: origin.clone(), variable: None, at: 0, inner: 0 };
-            let words = command.split(' ').map(word).collect();
-            assert_eq!(config_path(&Service { words, ..Service::default() }).value, path, "{command}");
+            assert_eq!(config_path(&started_as(command)).value, path, "{command}");
         }
     }
 }

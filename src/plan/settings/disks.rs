@@ -6,7 +6,7 @@
 use super::{Carried, Draft, Judged, PUBLIC, drop_in, limits, path_of, values};
 use crate::{
     formats::containerd::{Literal, Place},
-    model::{DiskFacts, DiskUse, Finding, Severity, Verdict},
+    model::{DiskFacts, DiskUse, Finding, OriginKind, Severity, Verdict},
 };
 
 const DEFAULT_ROOT: &str = "/var/lib/containerd";
@@ -70,6 +70,9 @@ fn new_root(draft: &Draft<'_>, docker: &DiskFacts) -> Result<String, String> {
     if let Some(holds) = around.containerd_holds_data.as_ref().filter(|holds| holds.value) {
         let place = holds.origin.path.as_deref().unwrap_or(DEFAULT_ROOT);
         return Err(format!("containerd holds data already ({place}), which a new root would leave behind"));
+    }
+    if draft.facts.containerd.root.as_ref().is_some_and(|root| root.origin.kind == OriginKind::Flag) {
+        return Err("containerd's command line names its root, which wins over every file".to_owned());
     }
     if docker.mount_point == *data {
         return Err(format!("the disk is mounted at Docker's own directory {data}: what is inside goes with Docker"));

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    model::{Desired, DockerSetting, Goal, HandlerFacts, Profile, Secret, ServiceFacts, Severity},
+    model::{Desired, DiskFacts, DiskUse, DockerSetting, Goal, HandlerFacts, Profile, Secret, ServiceFacts, Severity},
     plan::Options,
 };
 use serde_json::{Value, json};
@@ -104,6 +104,30 @@ fn a_default_runtime_that_nobody_defines_is_not_written() {
     assert!(nowhere.containerd.is_empty());
     assert_eq!(nowhere.findings[0].0, "runtime-not-carried");
     assert_eq!(outcome(&facts(&[("default-runtime", json!("runc"))])).verdict("default-runtime"), Verdict::Equal);
+}
+
+#[test]
+fn a_root_that_the_command_line_names_is_not_written_to_a_file() {
+    let mut facts = facts(&[("data-root", json!("/data/docker"))]);
+    let disk = |of, path: &str, mount_point: &str| DiskFacts {
+        of,
+        path: path.to_owned(),
+        target: None,
+        mount_point: mount_point.to_owned(),
+        source: format!("/dev{mount_point}"),
+        fs_type: "ext4".to_owned(),
+        total_bytes: None,
+        free_bytes: None,
+        total_inodes: None,
+        free_inodes: None,
+        origin: Origin::kernel("/proc/self/mountinfo"),
+    };
+    facts.node.disks =
+        vec![disk(DiskUse::Docker, "/data/docker", "/data"), disk(DiskUse::Containerd, "/var/lib/containerd", "/")];
+    assert_eq!(outcome(&facts).verdict("data-root"), Verdict::Carried);
+    let origin = Origin::flag("--root", "/lib/systemd/system/containerd.service", Some(7));
+    facts.containerd.root = Some(Sourced::new("/var/lib/containerd".to_owned(), origin));
+    assert_eq!(outcome(&facts).verdict("data-root"), Verdict::Manual);
 }
 
 #[test]
