@@ -18,8 +18,12 @@ fn room(facts: &Facts) -> Option<(u64, &crate::model::DiskFacts)> {
     let images = facts.docker.images.iter().filter(|image| used.contains(image.id.as_str()));
     let disk = facts.node.disk(DiskUse::Containerd)?;
     let copies = match (facts.docker_layers(), facts.node.disk(DiskUse::Docker)) {
+        // Archives are shared, and layers are copied where the file system cannot share their blocks.
+        _ if facts.shares_containerd() => 1,
         // On one file system layers change hands, or share their blocks.
-        (Some(_), Some(docker)) if (&docker.source, &docker.fs_type) == (&disk.source, &disk.fs_type) => 0,
+        (Some(_), Some(docker)) if (&docker.source, &docker.fs_type) == (&disk.source, &disk.fs_type) => {
+            u64::from(docker.apart)
+        }
         (Some(_), _) => 1,
         (None, _) => STREAMED,
     };

@@ -32,6 +32,41 @@ pub fn mountinfo(text: &str) -> Vec<Mount> {
     text.lines().enumerate().filter_map(mount).collect()
 }
 
+/// A mount that shows two paths of one file system, however they are reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Where it is mounted.
+    pub point: String,
+    /// The two paths, below that.
+    pub below: [String; 2],
+}
+
+/// The mounts of `/proc/PID/mountinfo` that show both paths; none where they are on different file systems.
+pub fn views(text: &str, a: &str, b: &str) -> Vec<View> {
+    let mount = |line: &'_ str| {
+        let mut fields = line.split(' ').skip(2);
+        let device = fields.next()?.to_owned();
+        Some((device, unescape(fields.next()?), without_last_slash(&unescape(fields.next()?))))
+    };
+    let mounts: Vec<(String, String, String)> = text.lines().filter_map(mount).collect();
+    let rest = |path: &str, dir: &str| path.strip_prefix(dir.trim_end_matches('/')).unwrap_or_default().to_owned();
+    // Where in its file system a path is. Of several mounts at one place the last one hides the others.
+    let inside = |path: &str| {
+        let over = mounts.iter().filter(|(_, _, point)| is_below(path, point)).max_by_key(|(_, _, point)| point.len());
+        over.map(|(device, root, point)| (device, format!("{}{}", root.trim_end_matches('/'), rest(path, point))))
+    };
+    let (Some((device, a)), Some((other, b))) = (inside(a), inside(b)) else { return Vec::new() };
+    let shows_both = |(of, root, _): &&(String, String, String)| {
+        of == device && of == other && is_below(&a, root) && is_below(&b, root)
+    };
+    let below = |path: &str, root: &str| rest(path, root).trim_start_matches('/').to_owned();
+    let view = |(_, root, point): &(String, String, String)| View {
+        point: point.clone(),
+        below: [below(&a, root), below(&b, root)],
+    };
+    mounts.iter().filter(shows_both).map(view).collect()
+}
+
 /// Reads `/etc/fstab` (fstab(5)). Swap and entries without a mount point are left out.
 pub fn fstab(text: &str) -> Vec<Mount> {
     let mount = |(index, line): (usize, &str)| {
@@ -141,6 +176,25 @@ mod tests {
     }
 
     #[test]
+    fn what_one_mount_shows_together() {
+        let text = "24 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
+            40 24 8:17 / /data rw - ext4 /dev/sdb1 rw\n\
+            41 24 8:17 /docker /var/lib/docker rw - ext4 /dev/sdb1 rw\n\
+            42 24 8:17 /c\\040d /var/lib/containerd rw - ext4 /dev/sdb1 rw\n\
+            43 24 8:1 /srv/x /srv/x rw - ext4 /dev/sda1 rw\n";
+        let seen = |a: &str, b: &str| {
+            let found = views(text, a, b).into_iter();
+            found.map(|View { point, below: [a, b] }| format!("{point}: {a}, {b}")).collect::<Vec<_>>()
+        };
+        assert_eq!(seen("/var/lib/docker/overlay2", "/var/lib/containerd"), ["/data: docker/overlay2, c d"]);
+        assert_eq!(seen("/srv/x/y", "/srv/z"), ["/: srv/x/y, srv/z"], "what is mounted on itself");
+        assert_eq!(seen("/var/lib/docker", "/var/lib/docker"), ["/data: docker, docker", "/var/lib/docker: , "]);
+        assert!(seen("/var/lib/docker", "/srv").is_empty(), "two file systems");
+        let without = text.replace("40 24 8:17 / /data rw - ext4 /dev/sdb1 rw\n", "");
+        assert!(views(&without, "/var/lib/docker", "/var/lib/containerd").is_empty());
+    }
+
+    #[test]
     fn an_administrators_table() {
         let mounts = fstab(
             "# /etc/fstab\n\nUUID=1 / ext4 defaults 0 1\n/dev/sdb1\t/var/lib/docker/  xfs noatime 0 2\nUUID=2 none swap sw 0 0\nUUID=3 swap swap sw 0 0\nLABEL=x /mnt/a\\040b ext4\nbroken\nUUID=4 // ext4\n",
@@ -168,7 +222,7 @@ mod tests {
         #[test]
         fn no_table_breaks_it(text in "\\PC*", odd in "[0-9 /\\\\\\n-]{0,60}") {
             for text in [&text, &odd] {
-                let _ = (mountinfo(text), fstab(text), mount_unit(text), swap(text));
+                let _ = (mountinfo(text), fstab(text), mount_unit(text), swap(text), views(text, "/a", "/"));
             }
         }
     }

@@ -47,8 +47,23 @@ pub fn probe(host: &Host, files: &mut Files<'_>, facts: &mut Facts) {
             free_bytes: space.map(|space| space.free_bytes),
             total_inodes: space.map(|space| space.total_inodes),
             free_inodes: space.map(|space| space.free_inodes),
+            apart: false,
             origin,
         });
+    }
+    if host.is_live() {
+        apart(host, facts);
+    }
+}
+
+/// Whether Docker's directory and containerd's are seen together anywhere.
+fn apart(host: &Host, facts: &mut Facts) {
+    let place = |of| facts.node.disk(of).map(|disk| disk.target.clone().unwrap_or_else(|| disk.path.clone()));
+    let (Some(docker), Some(containerd)) = (place(DiskUse::Docker), place(DiskUse::Containerd)) else { return };
+    let Ok(Some(table)) = host.root.text(MOUNTINFO) else { return };
+    let apart = mounts::views(&table, &docker, &containerd).is_empty();
+    for disk in facts.node.disks.iter_mut().filter(|disk| disk.of == DiskUse::Docker) {
+        disk.apart = apart;
     }
 }
 

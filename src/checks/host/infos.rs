@@ -10,8 +10,10 @@ pub const CHECKS: &[CheckInfo] = &[
         severity: Severity::Block,
         summary: "there is too little room for the images of this node's pods",
         explanation: "Where Docker's layers and containerd's are on one file system, nothing is copied and no room needed. On \
-            different ones each layer is copied, and where Docker's layers cannot be used as they are (another storage driver, \
-            userns-remap), images go through `docker save`, which takes twice what Docker reports. Make room, put \
+            different ones each layer is copied, and also where two mounts of one file system show them and none shows both. \
+            With containerd's image store layers are copied unless the file system shares blocks (reflink), and then the block \
+            may be skipped. Where Docker's layers cannot be used as they are (another storage driver, userns-remap, another \
+            snapshotter of CRI's), images go through `docker save`, which takes twice what Docker reports. Make room, put \
             containerd's root beside Docker's or on a bigger disk, or leave the images behind and pull them again.",
         run: Some(super::no_room_for_images),
     },

@@ -37,6 +37,7 @@ fn with_disk(free: u64, fs_type: &str) -> Facts {
         free_bytes: Some(free),
         total_inodes: None,
         free_inodes: None,
+        apart: false,
         origin: Origin::kernel("/proc/self/mountinfo"),
     }];
     facts
@@ -61,8 +62,16 @@ fn room_has_two_borders() {
     let docker = crate::model::DiskFacts { of: DiskUse::Docker, ..facts.node.disks[0].clone() };
     facts.node.disks.push(docker);
     assert!(no_room_for_images(&facts).is_empty(), "layers change hands on one file system");
-    facts.node.disks[1].source = "/dev/sdb1".to_owned();
+    facts.node.disks[1].apart = true;
+    assert_eq!(no_room_for_images(&facts).len(), 1, "but not where no mount shows both");
+    (facts.node.disks[1].apart, facts.node.disks[1].source) = (false, "/dev/sdb1".to_owned());
     assert_eq!(no_room_for_images(&facts).len(), 1, "and are copied between two");
+    let mut facts = with_disk(1_500_000_000, "ext4");
+    assert_eq!(no_room_for_images(&facts).len(), 1, "an import takes the size twice");
+    facts.docker.image_store = Some(Sourced::new(true, Origin::default_of("dockerd")));
+    assert!(no_room_for_images(&facts).is_empty(), "with containerd's store archives are shared");
+    facts.node.disks[0].free_bytes = Some(900_000_000);
+    assert_eq!(no_room_for_images(&facts).len(), 1, "and layers are not");
     assert!(containerd_filesystem(&with_disk(0, "xfs")).is_empty());
     assert_eq!(containerd_filesystem(&with_disk(0, "nfs4"))[0].severity, Severity::Block);
 }

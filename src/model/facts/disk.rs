@@ -60,6 +60,9 @@ pub struct DiskFacts {
     /// Inodes that are free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub free_inodes: Option<u64>,
+    /// True for Docker's where no mount shows both its directory and containerd's: nothing can change hands between them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub apart: bool,
     /// The table that says so.
     pub origin: Origin,
 }

@@ -120,6 +120,7 @@ fn a_root_that_the_command_line_names_is_not_written_to_a_file() {
         free_bytes: None,
         total_inodes: None,
         free_inodes: None,
+        apart: false,
         origin: Origin::kernel("/proc/self/mountinfo"),
     };
     facts.node.disks =
