@@ -22,7 +22,7 @@ pub fn no_layers(snapshotter: Option<&str>) -> String {
 pub struct Terrain {
     one_file_system: bool,
     reflink: bool,
-    exchange: bool,
+    joined: bool,
     lends: bool,
 }
 
@@ -36,7 +36,7 @@ impl Terrain {
             one_file_system,
             reflink: one_file_system && host.root.can_reflink(&layers, &snapshots),
             lends: source.lends(),
-            exchange: one_file_system && source.lends() && host.root.can_exchange(&layers, &snapshots),
+            joined: one_file_system && host.root.can_exchange(&layers, &snapshots),
         }
     }
 
@@ -44,10 +44,13 @@ impl Terrain {
     pub const fn best(self) -> (CarryMode, &'static str) {
         match self {
             Self { reflink: true, .. } => (CarryMode::Reflink, "the file system shares blocks between files"),
-            Self { exchange: true, .. } => (CarryMode::Adopt, "Docker and containerd are on one file system"),
-            Self { one_file_system: true, lends: true, .. } => {
-                (CarryMode::Copy, "one file system, but the mounts on it cannot be looked below (before Linux 5.2)")
+            Self { joined: true, lends: true, .. } => {
+                (CarryMode::Adopt, "Docker and containerd are on one file system")
             }
+            Self { one_file_system: true, lends: true, .. } => (
+                CarryMode::Copy,
+                "one file system, but no mount shows both Docker's layers and containerd's, or Linux is older than 5.2",
+            ),
             Self { lends: false, .. } => {
                 (CarryMode::Copy, "Docker's layers are in containerd's store, and the file system shares no blocks")
             }
@@ -63,8 +66,8 @@ impl Terrain {
         let possible = match wanted {
             CarryMode::Auto => return Ok(self.best()),
             CarryMode::Reflink => self.reflink,
-            CarryMode::Adopt => self.exchange,
-            CarryMode::Hardlink => self.one_file_system,
+            CarryMode::Adopt => self.joined && self.lends,
+            CarryMode::Hardlink => self.joined,
             CarryMode::Copy | CarryMode::Stream => true,
         };
         if possible {
@@ -75,6 +78,8 @@ impl Terrain {
             "images cannot be carried by `{wanted}` here: {}; `{best}` works ({why})",
             match wanted {
                 CarryMode::Reflink => "the file systems share no blocks between Docker's files and containerd's",
+                CarryMode::Adopt if !self.lends => "two namespaces of containerd's cannot share a directory",
+                _ if self.one_file_system => "no mount shows both Docker's layers and containerd's",
                 _ => "Docker's layers and containerd's are not on one file system",
             }
         )

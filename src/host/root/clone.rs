@@ -75,9 +75,7 @@ impl Root {
                 .then(|| Bridge::over(&from, &to))
                 .transpose()?;
             let (source, target) = match &bridge {
-                Some(bridge) => {
-                    (open_dir(&bridge.tree, bridge.below(&from)?)?, open_dir(&bridge.tree, bridge.below(&to)?)?)
-                }
+                Some(Bridge { tree, below: [from, to] }) => (open_dir(tree, from)?, open_dir(tree, to)?),
                 None => (open_dir(CWD, &from)?, open_dir(CWD, &to)?),
             };
             tree(source, target, how)

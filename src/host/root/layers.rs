@@ -2,6 +2,7 @@
 //! Layers of images as directories that are lent by exchange. Both sides belong to daemons that run as root.
 
 use super::{Cloning, EntryKind, Root};
+use crate::formats::mounts::{View, views};
 use anyhow::{Context as _, Result, bail};
 use rustix::{
     fs::{self as sys, AtFlags, CWD, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps},
@@ -125,9 +126,8 @@ impl Root {
             let (x, y) = (self.outside(a), self.outside(b));
             match sys::renameat_with(CWD, &x, CWD, &y, RenameFlags::EXCHANGE) {
                 Err(Errno::XDEV) => {
-                    let bridge = Bridge::over(&x, &y).with_context(what)?;
-                    let (x, y) = (bridge.below(&x)?, bridge.below(&y)?);
-                    sys::renameat_with(&bridge.tree, x, &bridge.tree, y, RenameFlags::EXCHANGE).with_context(what)
+                    let Bridge { tree, below: [x, y] } = Bridge::over(&x, &y).with_context(what)?;
+                    sys::renameat_with(&tree, &x, &tree, &y, RenameFlags::EXCHANGE).with_context(what)
                 }
                 done => done.with_context(what),
             }
@@ -155,13 +155,13 @@ impl Root {
         matches!((device(a), device(b)), (Ok(a), Ok(b)) if a == b)
     }
 
-    /// Whether an exchange between the two would be one step on one file system. Nothing is written.
+    /// Whether an exchange between what is in the two would be one step on one file system. Nothing is written.
     pub fn can_exchange(&self, a: &str, b: &str) -> bool {
         let (a, b) = (self.outside(a), self.outside(b));
         let same = mount_id(&a).and_then(|x| Ok(x == mount_id(&b)?));
         match same {
             Ok(true) => true,
-            Ok(false) => Bridge::over(&a, &b).is_ok_and(|bridge| bridge.below(&a).is_ok() && bridge.below(&b).is_ok()),
+            Ok(false) => Bridge::over(&a.join("entry"), &b.join("entry")).is_ok(),
             Err(_) => false,
         }
     }
@@ -185,32 +185,54 @@ impl Root {
 /// One file system as it is below the mounts on it: what is mounted on itself is only one place there.
 pub(super) struct Bridge {
     pub(super) tree: OwnedFd,
-    top: PathBuf,
+    /// The two entries, below that.
+    pub(super) below: [PathBuf; 2],
 }
 
 impl Bridge {
-    /// Over the directory that both paths are below.
+    /// Between two entries whose directories are there: over the directory that both are below, else over any mount of
+    /// their file system that shows both.
     pub(super) fn over(a: &Path, b: &Path) -> Result<Self> {
+        // Links on the way are resolved: one of them could lead out of the bridge.
+        let (a, b) = (resolved(a)?, resolved(b)?);
         let common: PathBuf = a.components().zip(b.components()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect();
-        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-        // Linux 5.2; older ones say ENOSYS.
-        let tree = open_tree(CWD, &common, flags)
-            .with_context(|| format!("cannot look below the mounts on {}", common.display()))?;
-        Ok(Self { tree, top: common })
+        let below = [a.strip_prefix(&common)?.to_owned(), b.strip_prefix(&common)?.to_owned()];
+        let nearest = Self::on(&common, below, [&a, &b]);
+        if nearest.is_ok() {
+            return nearest;
+        }
+        let table = std::fs::read_to_string("/proc/thread-self/mountinfo").unwrap_or_default();
+        let views = a.to_str().zip(b.to_str()).map(|(a, b)| views(&table, a, b)).unwrap_or_default();
+        let on = |view: View| Self::on(Path::new(&view.point), view.below.map(PathBuf::from), [&a, &b]).ok();
+        views.into_iter().find_map(on).map_or(nearest, Ok)
     }
 
-    /// A path seen through the bridge, when it is the same place.
-    pub(super) fn below<'p>(&self, path: &'p Path) -> Result<&'p Path> {
-        let relative = path.strip_prefix(&self.top).context("a path outside the bridge")?;
-        let (dir, visible) = (relative.parent().unwrap_or(Path::new("")), path.parent().unwrap_or(Path::new("/")));
-        let through =
-            sys::statat(&self.tree, if dir.as_os_str().is_empty() { Path::new(".") } else { dir }, AtFlags::empty());
-        let (through, seen) = (through?, sys::stat(visible)?);
-        if (through.st_dev, through.st_ino) != (seen.st_dev, seen.st_ino) {
-            bail!("{} is on another file system than {}", path.display(), self.top.display());
+    /// Over what is mounted on `top`, when the entries are the same places there.
+    fn on(top: &Path, below: [PathBuf; 2], seen: [&Path; 2]) -> Result<Self> {
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        // Linux 5.2; older ones say ENOSYS.
+        let tree =
+            open_tree(CWD, top, flags).with_context(|| format!("cannot look below the mounts on {}", top.display()))?;
+        if sys::fstatvfs(&tree)?.f_flag.contains(sys::StatVfsMountFlags::RDONLY) {
+            bail!("{} is mounted read-only", top.display());
         }
-        Ok(relative)
+        for (below, seen) in below.iter().zip(seen) {
+            let dir = below.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let (through, visible) =
+                (sys::statat(&tree, dir, AtFlags::empty())?, sys::stat(seen.parent().unwrap_or(Path::new("/")))?);
+            if (through.st_dev, through.st_ino) != (visible.st_dev, visible.st_ino) {
+                bail!("{} is on another file system than {}", seen.display(), top.display());
+            }
+        }
+        Ok(Self { tree, below })
     }
+}
+
+/// The path of an entry that need not be there, in a directory that is.
+fn resolved(path: &Path) -> Result<PathBuf> {
+    let (dir, name) = path.parent().zip(path.file_name()).context("a path without a name")?;
+    let dir = dir.canonicalize().with_context(|| format!("cannot look at {}", dir.display()))?;
+    Ok(dir.join(name))
 }
 
 pub(super) fn mount_id(path: &Path) -> Result<u64> {
@@ -233,5 +255,62 @@ pub(super) fn times(stat: &Stat) -> Timestamps {
     Timestamps {
         last_access: spec(stat.st_atime, stat.st_atime_nsec),
         last_modification: spec(stat.st_mtime, stat.st_mtime_nsec),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Faults;
+    use nix::{
+        mount::{MntFlags, MsFlags, mount, umount2},
+        sched::{CloneFlags, unshare},
+    };
+    use std::{fs, thread};
+
+    const NONE: Option<&str> = None;
+
+    /// One file system, of which two directories are mounted where Docker and containerd have their data; in mounts of this
+    /// thread alone.
+    fn bind(dir: &Path) -> nix::Result<()> {
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)?;
+        let disk = dir.join("disk");
+        fs::create_dir(&disk).unwrap();
+        mount(Some("tmpfs"), &disk, Some("tmpfs"), MsFlags::empty(), NONE)?;
+        for (name, inside) in [("docker", "x/diff"), ("containerd", "y/fs")] {
+            fs::create_dir_all(disk.join(name).join(inside)).unwrap();
+            let point = dir.join("var/lib").join(name);
+            fs::create_dir_all(&point).unwrap();
+            mount(Some(&disk.join(name)), &point, NONE, MsFlags::MS_BIND, NONE)?;
+        }
+        fs::write(disk.join("docker/x/diff/file"), "text").unwrap();
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_mounted_in_two_places_changes_hands_where_a_third_shows_both() {
+        let temporary = tempfile::tempdir().unwrap();
+        let dir = temporary.path().canonicalize().unwrap();
+        let tried = thread::spawn(move || {
+            if bind(&dir).is_err() {
+                // Not root, or no namespaces here.
+                return;
+            }
+            let root = Root::open(&dir, Faults::none()).unwrap();
+            let (docker, containerd) = ("/var/lib/docker", "/var/lib/containerd");
+            let (from, to) = ("/var/lib/docker/x/diff", "/var/lib/containerd/y/fs");
+            assert!(root.on_one_file_system(docker, containerd) && root.can_exchange(docker, containerd));
+            root.lend_layer(from, to).unwrap();
+            assert_eq!(root.layer_place(from), LayerPlace::Lent(to.to_owned()));
+            assert_eq!(fs::read(dir.join("var/lib/containerd/y/fs/file")).unwrap(), b"text");
+            assert!(root.take_layer_back(from).unwrap());
+            umount2(&dir.join("disk"), MntFlags::MNT_DETACH).unwrap();
+            assert!(root.on_one_file_system(docker, containerd) && !root.can_exchange(docker, containerd));
+            let error = format!("{:#}", root.lend_layer(from, to).unwrap_err());
+            assert!(error.contains("cannot exchange"), "{error}");
+            assert_eq!(root.layer_place(from), LayerPlace::Here);
+        });
+        tried.join().unwrap();
     }
 }
