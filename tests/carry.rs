@@ -348,6 +348,17 @@ fn a_tampered_journal_moves_nothing() {
 }
 
 #[test]
+fn only_what_has_a_name_is_streamed() {
+    let node = Node::new();
+    let host = node.host(&Faults::none());
+    let id = DockerStore::open(&host, SOURCE).unwrap().id_of("two:1").unwrap();
+    let (images, options) = (["one:1".to_owned(), id.clone()], options(CarryMode::Stream));
+    let sorted = job(&host, &images, &options).sort(None).unwrap();
+    let names = |list: &[(String, String)]| list.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    assert_eq!((names(&sorted.streamed), names(&sorted.nameless)), (vec!["one:1".to_owned()], vec![id]));
+}
+
+#[test]
 fn a_name_that_means_something_else_is_left() {
     let node = Node::new();
     let other =

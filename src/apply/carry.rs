@@ -78,6 +78,9 @@ pub fn act(work: &mut Work<'_>, action: &Action) -> Result<Option<String>> {
             work.observer.warn(&format!("{name} goes through `docker save`: {why}"));
         }
     }
+    for (name, why) in &sorted.nameless {
+        work.observer.warn(&format!("{name} is left out: it has no tag, and would go through `docker save` ({why})"));
+    }
     if !streamed.is_empty() {
         let bytes =
             if streamed.len() == import.images.len() { import.bytes } else { size_of(docker.as_deref(), &streamed) };

@@ -65,7 +65,9 @@ pub const CHECKS: &[CheckInfo] = &[
         severity: Severity::Warn,
         summary: "pods use images that have no tag and cannot be carried by name",
         explanation: "Docker knows these images only by id, and they would go through `docker save`. Such an archive has \
-            no name in it, so containerd could not find them again. They are left to be pulled; tag them first (`docker tag ID NAME`) if no registry has them.",
+            no name in it, so containerd could not find them again. They are left to be pulled; tag them first (`docker tag ID \
+            NAME`) if no registry has them. A layer that only its mount understands may send an image that way in the run \
+            itself, which says so then.",
         run: None,
     },
     CheckInfo {

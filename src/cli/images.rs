@@ -73,6 +73,10 @@ pub fn carry(args: &CarryArgs, printer: Printer) -> Result<Exit> {
     let mut plan = plan::carry(&facts, &context.desired, &wanted);
     plan.findings.extend(apply::obstacles(&context.host, &plan));
     refuse_blocked(&plan, &args.change, printer)?;
+    // A question shows them with the plan.
+    if !plan.findings.is_empty() && (args.change.yes || plan.is_empty()) {
+        printer.insist(&report::findings(&plan.findings, &[], printer.look()));
+    }
     if plan.is_empty() {
         return nothing_to_do(&plan, &args.change, printer);
     }

@@ -9,6 +9,7 @@ use super::{
     ways::{Terrain, no_layers},
 };
 use crate::{
+    formats::docker_images::is_digest,
     host::{Cloning, Host, LayerPlace, LayerStore, NotPlain},
     model::{CarryMode, CarryOptions, Comparing, LentLayer, ManifestSource},
 };
@@ -110,6 +111,8 @@ pub struct Sorted {
     pub way: CarryMode,
     /// By `docker save`, each with the reason.
     pub streamed: Vec<(String, String)>,
+    /// Those that would go that way and have no name, which what comes of it could be found by.
+    pub nameless: Vec<(String, String)>,
 }
 
 /// How it goes; who hears it may stop it there.
@@ -142,7 +145,9 @@ impl<'a> Job<'a> {
     /// # Errors
     /// When a way is asked for that is not possible, or Docker's store is damaged.
     pub fn sort(&self, docker: Option<&dyn Source>) -> Result<Sorted> {
-        self.sort_by(docker, true)
+        let mut sorted = self.sort_by(docker, true)?;
+        (sorted.nameless, sorted.streamed) = sorted.streamed.into_iter().partition(|(name, _)| is_digest(name));
+        Ok(sorted)
     }
 
     /// With `check` the files of every layer are looked at.

@@ -115,10 +115,16 @@ fn by_stream(
         needed_by: needs.get(id).cloned().unwrap_or_default(),
         carried: !tags.is_empty() && tags.iter().all(known),
         way: CarryMode::Stream,
-        why: why.to_owned(),
+        why: reason(why, CarryMode::Stream, tags),
         cost,
         manifest: ManifestSource::Made,
     }
+}
+
+/// The reason for a way, and what comes of it for an image without a tag.
+fn reason(why: &str, way: CarryMode, tags: &[String]) -> String {
+    let left = if way == CarryMode::Stream && tags.is_empty() { "; it has no tag and is left out" } else { "" };
+    format!("{why}{left}")
 }
 
 struct Look<'a> {
@@ -162,7 +168,7 @@ impl Look<'_> {
             needed_by: self.needs.get(&image.docker_id).cloned().unwrap_or_default(),
             carried: named && has_layers,
             way,
-            why: why.to_owned(),
+            why: reason(why, way, &image.names.tags),
             cost: cost(way, image, entries),
             manifest,
         })

@@ -27,20 +27,11 @@ pub fn import(draft: &mut Draft<'_>) {
     let (mut wanted, nameless): (Vec<&DockerImage>, Vec<&DockerImage>) =
         facts.docker.images.iter().filter(comes).partition(|image| !image.tags.is_empty());
     let source = docker_layers(facts);
-    // Layers can be carried without a name; what `docker save` writes of an id cannot be found again.
-    let layered = !source.is_empty() || keeps_in_containerd(facts);
-    if layered && draft.desired.carry.mode != CarryMode::Stream {
+    if by_layers(draft) {
         wanted.extend(nameless);
-    } else if !nameless.is_empty() {
-        let ids: Vec<&str> = nameless.iter().map(|image| image.id.as_str()).collect();
-        draft.find(
-            "images-without-name",
-            Severity::Warn,
-            "pods use images that have no tag and cannot be carried by name",
-            &ids.join(", "),
-            "tag them with `docker tag ID NAME`, or have a registry ready",
-            "/var/lib/docker",
-        );
+        other_snapshotters(draft);
+    } else {
+        leave_out(draft, &nameless.iter().map(|image| image.id.as_str()).collect::<Vec<_>>());
     }
     let names = |image: &&DockerImage| match image.tags.as_slice() {
         [] => vec![image.id.clone()],
@@ -48,15 +39,32 @@ pub fn import(draft: &mut Draft<'_>) {
     };
     let images = wanted.iter().flat_map(names).collect();
     let bytes = wanted.iter().map(|image| image.size).sum();
-    if layered {
-        other_snapshotters(draft);
-    }
     if !source.is_empty() {
         // What is carried has no archives of its layers; with this setting no containerd will ever miss them (open
         // changes of containerd, #13658 and #13890, would pull such images again without it).
         draft.containerd.push(Setting { place: Place::DiscardUnpackedLayers, value: Some(Literal::Bool(true)) });
     }
     step(draft, images, bytes, source);
+}
+
+/// Layers can be carried without a name; what `docker save` writes of an id cannot be found again.
+fn by_layers(draft: &Draft<'_>) -> bool {
+    let facts = draft.facts;
+    draft.desired.carry.mode != CarryMode::Stream && (facts.docker_layers().is_some() || facts.shares_containerd())
+}
+
+fn leave_out(draft: &mut Draft<'_>, nameless: &[&str]) {
+    if nameless.is_empty() {
+        return;
+    }
+    draft.find(
+        "images-without-name",
+        Severity::Warn,
+        "pods use images that have no tag and cannot be carried by name",
+        &nameless.join(", "),
+        "tag them with `docker tag ID NAME`, or have a registry ready",
+        "/var/lib/docker",
+    );
 }
 
 /// Handlers of another snapshotter unpack archives, and what is carried by layers mostly has none.
@@ -115,16 +123,23 @@ fn step(draft: &mut Draft<'_>, mut images: Vec<String>, bytes: u64, source: Stri
 /// Makes the plan that carries these images and does nothing else.
 pub fn carry(facts: &Facts, desired: &Desired, images: &[String]) -> Plan {
     let mut draft = Draft::new(facts, desired, Options::default());
+    let layered = by_layers(&draft);
+    let (images, nameless): (Vec<String>, Vec<String>) =
+        images.iter().cloned().partition(|name| layered || !name.starts_with("sha256:"));
+    leave_out(&mut draft, &nameless.iter().map(String::as_str).collect::<Vec<_>>());
+    if layered {
+        other_snapshotters(&mut draft);
+    }
     let wanted: BTreeSet<String> = images.iter().map(|name| familiar(name)).collect();
     let is_wanted = |image: &&DockerImage| {
         images.contains(&image.id) || image.tags.iter().any(|tag| wanted.contains(&familiar(tag)))
     };
     let bytes = facts.docker.images.iter().filter(is_wanted).map(|image| image.size).sum();
     let source = docker_layers(facts);
-    step(&mut draft, images.to_vec(), bytes, source);
+    step(&mut draft, images, bytes, source);
     let mut plan = finish(draft);
     // What else is notable about the node does not matter here.
-    plan.findings.clear();
+    plan.findings.retain(|finding| matches!(finding.id.as_str(), "images-without-name" | "runtime-snapshotter"));
     plan.verdicts.clear();
     plan
 }
@@ -183,9 +198,9 @@ pub fn familiar(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Draft, Options, familiar, import};
+    use super::{Draft, Options, carry, familiar, import};
     use crate::model::{
-        Action, CarryMode, Desired, DockerContainer, DockerImage, Facts, Goal, HandlerFacts, ImagePolicy, Origin,
+        Action, CarryMode, Desired, DockerContainer, DockerImage, Facts, Goal, HandlerFacts, ImagePolicy, Origin, Plan,
         Profile, Sourced,
     };
 
@@ -229,12 +244,35 @@ mod tests {
         let mut draft = Draft::new(&facts, &desired, Options::default());
         import(&mut draft);
         let plan = super::finish(draft);
-        let images = plan.steps.into_iter().find_map(|step| match step.action {
-            Action::ImportImages { images, .. } => Some(images),
+        (images_of(&plan), left_out(&plan))
+    }
+
+    fn images_of(plan: &Plan) -> Vec<String> {
+        let images = plan.steps.iter().find_map(|step| match &step.action {
+            Action::ImportImages { images, .. } => Some(images.clone()),
             _ => None,
         });
-        let warned = plan.findings.into_iter().find(|finding| finding.id == "images-without-name");
-        (images.unwrap_or_default(), warned.map(|finding| finding.cause).unwrap_or_default())
+        images.unwrap_or_default()
+    }
+
+    fn left_out(plan: &Plan) -> String {
+        let warned = plan.findings.iter().find(|finding| finding.id == "images-without-name");
+        warned.map(|finding| finding.cause.clone()).unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_asked_for_by_its_id_comes_by_layers_alone() {
+        for (driver, mode, comes) in [
+            ("overlay2", CarryMode::Auto, true),
+            ("containerd", CarryMode::Copy, true),
+            ("overlay2", CarryMode::Stream, false),
+            ("btrfs", CarryMode::Auto, false),
+        ] {
+            let asked = ["sha256:pinned".to_owned(), "web:1".to_owned()];
+            let plan = carry(&node(driver), &wishes(ImagePolicy::Needed, mode), &asked);
+            assert_eq!(images_of(&plan), if comes { &asked[..] } else { &asked[1..] }, "{driver}, {mode}");
+            assert_eq!(left_out(&plan), if comes { "" } else { "sha256:pinned" }, "{driver}, {mode}");
+        }
     }
 
     #[test]
