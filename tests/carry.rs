@@ -427,6 +427,31 @@ fn images_that_docker_keeps_in_containerd_are_known_by_dockers_ids() {
 }
 
 #[test]
+fn of_several_platforms_that_are_here_the_nodes_is_carried() {
+    let node = Node::new();
+    let (id, [ours, _]) = lay_in_containerd(&node);
+    let docker = node.daemon.of_docker();
+    let put = |text: &str| {
+        docker.put_blob(&sha(text.as_bytes()), text.as_bytes(), castoff::host::Labels::new(), "").unwrap();
+        sha(text.as_bytes())
+    };
+    let rootfs = serde_json::json!({ "type": "layers", "diff_ids": [sha(b"another layer")] });
+    let foreign = put(&serde_json::json!({ "architecture": "mips", "os": "linux", "rootfs": rootfs }).to_string());
+    let theirs = put(&castoff::formats::image_manifest::made((&foreign, 1), &[(sha(b"x"), 1)]));
+    let here = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let child = |digest: &str, architecture: &str| serde_json::json!({"digest": digest, "size": 1, "platform": {"os": "linux", "architecture": architecture}});
+    let children = [child(&theirs, "mips"), child(&ours, here)];
+    let index = put(&serde_json::json!({ "schemaVersion": 2, "manifests": children }).to_string());
+    let (host, options) = (node.host(&Faults::none()), CarryOptions::default());
+    let job = Job { source: "", from_containerd: true, ..job(&host, &[], &options) };
+    assert_eq!(job.docker("").unwrap().unwrap().image(&index).unwrap().id, id);
+}
+
+#[test]
 fn only_containers_on_lent_layers_keep_them() {
     let node = Node::new();
     let (before, options) = (node.docker(), options(CarryMode::Adopt));

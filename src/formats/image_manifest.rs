@@ -18,6 +18,17 @@ const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 /// A layer as a plain tar archive.
 const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 
+/// What a manifest is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Platform {
+    /// Go's word for it: `amd64`.
+    #[serde(default)]
+    pub architecture: String,
+    /// `linux`.
+    #[serde(default)]
+    pub os: String,
+}
+
 /// A blob as others name it. The order of the fields is containerd's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -30,6 +41,16 @@ pub struct Descriptor {
     /// Bytes.
     #[serde(default)]
     pub size: u64,
+    /// What it is for, where an index says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+}
+
+impl Descriptor {
+    /// Whether it is for Linux on this very architecture.
+    pub fn is_for(&self, architecture: &str) -> bool {
+        self.platform.as_ref().is_some_and(|platform| platform.os == "linux" && platform.architecture == architecture)
+    }
 }
 
 /// What a document about an image is.
@@ -106,6 +127,7 @@ pub fn made(config: (&str, u64), layers: &[(String, u64)]) -> String {
         media_type: media_type.to_owned(),
         digest: digest.to_owned(),
         size,
+        platform: None,
     };
     let manifest = Manifest {
         schema_version: 2,

@@ -341,6 +341,13 @@ impl<'a> Job<'a> {
         }
         carried.bytes += bytes;
         documents.write(image, store, &lease, with_archives)?;
+        if documents.passed_over {
+            carried.notes.push(format!(
+                "the registry's list of platforms would lead this node's containerd elsewhere than to {}; its names lead to its \
+                 manifest",
+                image.shown()
+            ));
+        }
         self.give_names(image, &documents, store, carried)?;
         if documents.source == ManifestSource::Made {
             carried.made += 1;

@@ -35,6 +35,8 @@ pub struct Documents {
     manifest: Blob,
     /// What the registry serves under the tag, where that is a list of platforms.
     index: Option<(Blob, usize)>,
+    /// There is such a list, and by it containerd would find another manifest here, or none.
+    pub passed_over: bool,
     /// Archives of the layers, as the manifest names them.
     layers: Vec<Descriptor>,
     /// Where they come from.
@@ -78,7 +80,7 @@ impl Documents {
         Self::read(manifest, index.map(Vec::as_slice)).map(Some)
     }
 
-    /// The registry's own manifest, and the index that it was found by.
+    /// The registry's own manifest, and the index that it was found by, unless that leads elsewhere on this machine.
     ///
     /// # Errors
     /// When they are none, or do not belong together.
@@ -95,17 +97,17 @@ impl Documents {
             bytes: bytes.to_owned(),
         };
         let manifest = blob(media_type, manifest);
-        let index = match index {
-            None => None,
-            Some(bytes) => match parse(bytes)? {
-                Document::Index { media_type, manifests } => {
-                    let at = manifests.iter().position(|child| child.digest == manifest.digest);
-                    Some((blob(media_type, bytes), at.context("an index that does not name its manifest")?))
-                }
-                Document::Manifest { .. } => bail!("a manifest in an index's place"),
-            },
-        };
-        Ok(Self { manifest, index, layers, source: ManifestSource::Kept })
+        let (mut found, mut passed_over) = (None, false);
+        if let Some(bytes) = index {
+            let Document::Index { media_type, manifests } = parse(bytes)? else {
+                bail!("a manifest in an index's place")
+            };
+            let at = manifests.iter().position(|child| child.digest == manifest.digest);
+            let at = at.context("an index that does not name its manifest")?;
+            passed_over = !is_taken(&manifests, at);
+            found = (!passed_over).then(|| (blob(media_type, bytes), at));
+        }
+        Ok(Self { manifest, index: found, passed_over, layers, source: ManifestSource::Kept })
     }
 
     /// Archives of the layers, as the manifest names them.
@@ -181,6 +183,23 @@ impl Documents {
     }
 }
 
+/// The machine's architecture in Go's words.
+pub(super) fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        "powerpc64" => "ppc64le",
+        other => other,
+    }
+}
+
+/// Whether containerd takes this child of an index, which it does with the best of those that fit its platform and with no other,
+/// here or not (containerd `images/image.go`, Manifest). The only one for this very machine is that.
+fn is_taken(manifests: &[Descriptor], at: usize) -> bool {
+    manifests.iter().enumerate().all(|(number, child)| child.is_for(architecture()) == (number == at))
+}
+
 /// The names by id of images that have others.
 ///
 /// # Errors
@@ -238,4 +257,46 @@ fn sources(image: &Image) -> Vec<(String, String)> {
         Some((format!("containerd.io/distribution.source.{host}"), repository.to_owned()))
     };
     image.names.digests.iter().filter_map(source).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::docker_images::Names;
+    use serde_json::json;
+
+    #[test]
+    fn names_lead_where_containerd_finds_the_manifest() {
+        let (here, config) = (architecture(), format!("sha256:{}", "a".repeat(64)));
+        let manifest = made((&config, 5), &[(format!("sha256:{}", "b".repeat(64)), 9)]);
+        let (digest, other) = (Digest::of(manifest.as_bytes()).to_string(), format!("sha256:{}", "c".repeat(64)));
+        let (digest, other) = (digest.as_str(), other.as_str());
+        let names = Names { tags: vec!["a:1".to_owned()], digests: vec![format!("a@{other}")] };
+        let image = Image { id: config.clone(), docker_id: config, names, config: Vec::new(), layers: Vec::new() };
+        for (children, through_index) in [
+            (vec![(digest, here), (other, "unknown")], true),
+            (vec![(other, "mips"), (digest, here)], true),
+            // Pulled for another platform.
+            (vec![(digest, "mips"), (other, here)], false),
+            (vec![(digest, "mips")], false),
+            // Which variant fits better is containerd's own business.
+            (vec![(digest, here), (other, here)], false),
+            (vec![(digest, "")], false),
+        ] {
+            let child = |(digest, architecture): &(&str, &str)| json!({"digest": digest, "size": 1, "platform": {"os": "linux", "architecture": architecture}});
+            let list: Vec<_> = children.iter().map(child).collect();
+            let index = json!({"schemaVersion": 2, "manifests": list}).to_string();
+            let documents = Documents::read(manifest.as_bytes(), Some(index.as_bytes())).unwrap();
+            assert_eq!(documents.passed_over, !through_index, "{children:?}");
+            let index = Digest::of(index.as_bytes()).to_string();
+            let target = |wanted: &str| {
+                let names = documents.names(&image, "r", false);
+                names.into_iter().find(|name| name.name == wanted).unwrap().target
+            };
+            let expected = if through_index { index.as_str() } else { digest };
+            assert_eq!(target("docker.io/library/a:1"), expected, "{children:?}");
+            assert_eq!(target(&image.id), expected, "{children:?}");
+            assert_eq!(target(&format!("docker.io/library/a@{other}")), digest, "{children:?}");
+        }
+    }
 }

@@ -5,7 +5,7 @@
 use super::{
     canonical,
     docker_store::{Image, Layer},
-    manifests::Documents,
+    manifests::{Documents, architecture},
     source::Source,
 };
 use crate::{
@@ -52,7 +52,7 @@ impl Moby {
         Ok(Some((bytes, document)))
     }
 
-    /// The manifest whose configuration is here: of several platforms Docker pulls one.
+    /// The manifest whose configuration is here: of several platforms Docker pulls one, and where it has more, the node's counts.
     fn find_parts(&self, target: &str) -> Result<Found> {
         let (bytes, document) = self.document(target)?.with_context(|| format!("the blob {target} is not there"))?;
         match document {
@@ -61,7 +61,8 @@ impl Moby {
                     self.store.blob(&config.digest)?.with_context(|| format!("{} is not there", config.digest))?;
                 Ok(Found { index: None, manifest: bytes, layers, config: (config.digest, read) })
             }
-            Document::Index { manifests, .. } => {
+            Document::Index { mut manifests, .. } => {
+                manifests.sort_by_key(|child| !child.is_for(architecture()));
                 for child in &manifests {
                     let Some((manifest, Document::Manifest { config, layers, .. })) = self.document(&child.digest)?
                     else {
