@@ -1,7 +1,10 @@
 //! Findings about the host around the runtimes: room, packages, leftovers, and what changes for its operators.
 
 use super::{matrix, on_docker};
-use crate::model::{DiskUse, Facts, Finding, RuntimeKind, Severity};
+use crate::{
+    formats::kubelet_fields,
+    model::{DiskFacts, DiskUse, Facts, Finding, RuntimeKind, Severity},
+};
 use std::collections::BTreeSet;
 
 mod infos;
@@ -12,7 +15,7 @@ pub use infos::CHECKS;
 const STREAMED: u64 = 2;
 
 /// What carrying the images of the node's pods needs, and the disk it needs it on.
-fn room(facts: &Facts) -> Option<(u64, &crate::model::DiskFacts)> {
+fn room(facts: &Facts) -> Option<(u64, &DiskFacts)> {
     let used = facts.docker.containers.iter().filter(|container| container.kubernetes);
     let used: BTreeSet<&str> = used.map(|container| container.image_id.as_str()).collect();
     let images = facts.docker.images.iter().filter(|image| used.contains(image.id.as_str()));
@@ -55,18 +58,32 @@ pub fn no_room_for_images(facts: &Facts) -> Vec<Finding> {
 pub fn disk_pressure(facts: &Facts) -> Vec<Finding> {
     let Some((needed, disk)) = room(facts) else { return Vec::new() };
     let (Some(free), Some(total)) = (disk.free_bytes, disk.total_bytes) else { return Vec::new() };
-    // kubelet's default of `imagefs.available` is 15 %.
+    let Some(threshold) = evicts_below(facts, disk, total) else { return Vec::new() };
     let left = free.saturating_sub(needed);
-    if free < needed || left / 15 >= total / 100 {
+    if free < needed || left >= threshold {
         return Vec::new();
     }
     let summary = format!("{} will be so full that kubelet evicts pods", disk.mount_point);
     vec![
         Finding::new("disk-pressure", Severity::Warn, summary)
-            .cause(format!("about {} MB of {} MB stay free beside Docker's images", megabytes(left), megabytes(total)))
+            .cause(format!(
+                "about {} MB of {} MB stay free beside Docker's images, and kubelet evicts below {} MB",
+                megabytes(left),
+                megabytes(total),
+                megabytes(threshold)
+            ))
             .fix("make room before (`docker image prune`); Docker's own images stay until you remove them")
             .at(disk.origin.clone()),
     ]
+}
+
+/// The free bytes of the disk of images below which kubelet evicts pods. Where `evictionHard` is set at all, what it does not name has no
+/// threshold (kubelet's `config/v1beta1/types.go`, EvictionHard).
+fn evicts_below(facts: &Facts, disk: &DiskFacts, total: u64) -> Option<u64> {
+    let Some(set) = facts.kubelet.setting("evictionHard") else { return kubelet_fields::threshold("15%", total) };
+    let is_nodefs = facts.node.disk(DiskUse::Kubelet).is_some_and(|kubelet| kubelet.is_same_disk(disk));
+    let signals = ["imagefs.available", "nodefs.available"].into_iter().take(1 + usize::from(is_nodefs));
+    signals.filter_map(|signal| kubelet_fields::threshold(set.value.get(signal)?.as_str()?, total)).max()
 }
 
 /// kubelet's default of `imageGCHighThresholdPercent` (kubelet reference, every release).
@@ -79,15 +96,18 @@ pub fn images_collected(facts: &Facts) -> Vec<Finding> {
     let (Some(free), Some(total)) = (disk.free_bytes, disk.total_bytes) else { return Vec::new() };
     let setting = facts.kubelet.setting("imageGCHighThresholdPercent");
     let above = setting.and_then(|setting| setting.value.as_u64()).unwrap_or(COLLECT_ABOVE);
-    // 100 switches it off.
-    let used = total.saturating_sub(free).saturating_mul(100).checked_div(total).unwrap_or_default();
-    if above >= 100 || used < above {
+    let needed = room(facts).map_or(0, |(needed, _)| needed);
+    let left = free.saturating_sub(needed);
+    let used = total.saturating_sub(left).saturating_mul(100).checked_div(total).unwrap_or_default();
+    // 100 switches it off; and what does not fit is not carried.
+    if above >= 100 || used < above || free < needed {
         return Vec::new();
     }
-    let summary = format!("{} is so full that kubelet collects images", disk.mount_point);
+    let is = if needed > 0 { "will be" } else { "is" };
+    let summary = format!("{} {is} so full that kubelet collects images", disk.mount_point);
     vec![
         Finding::new("images-collected", Severity::Warn, summary)
-            .cause(format!("it is {used} % full, and kubelet removes images that no pod uses above {above} %"))
+            .cause(format!("it {is} {used} % full, and kubelet removes images that no pod uses above {above} %"))
             .fix(
                 "make room before, raise imageGCHighThresholdPercent for the time being, or remove Docker's copy soon \
                  (`castoff cleanup`)",

@@ -159,11 +159,63 @@ pub fn merge(base: &mut Option<Value>, patch: &Value) {
     }
 }
 
+/// Bytes of a threshold as `evictionHard` has it: a quantity, or a share of `total`. Nothing for one that switches itself off, or is
+/// written in powers of ten (kubelet `pkg/kubelet/eviction/helpers.go`, parseThresholdStatement; apimachinery `resource.Quantity`).
+pub fn threshold(text: &str, total: u64) -> Option<u64> {
+    const UNITS: [(&str, u128); 10] = [
+        ("Ki", 1 << 10),
+        ("Mi", 1 << 20),
+        ("Gi", 1 << 30),
+        ("Ti", 1 << 40),
+        ("Pi", 1 << 50),
+        ("k", 1_000),
+        ("M", 1_000_000),
+        ("G", 1_000_000_000),
+        ("T", 1_000_000_000_000),
+        ("P", 1_000_000_000_000_000),
+    ];
+    let bytes = match text.strip_suffix('%') {
+        Some("0" | "100") => return None,
+        Some(percent) => u128::from(total).checked_mul(thousandths(percent)?)? / 100_000,
+        None => {
+            let scaled = UNITS.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(*unit)?, *bytes)));
+            let (number, bytes) = scaled.unwrap_or((text, 1));
+            thousandths(number)?.checked_mul(bytes)? / 1000
+        }
+    };
+    u64::try_from(bytes).ok()
+}
+
+/// `1.5` → 1500.
+fn thousandths(number: &str) -> Option<u128> {
+    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+    let part = format!("{part:0<3}");
+    u128::from(whole.parse::<u64>().ok()?).checked_mul(1000)?.checked_add(part.get(..3)?.parse().ok()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn thresholds_are_shares_or_quantities() {
+        for (text, bytes) in [
+            ("15%", Some(3_000)),
+            ("12.5%", Some(2_500)),
+            ("10Gi", Some(10 << 30)),
+            ("1.5k", Some(1_500)),
+            ("500M", Some(500_000_000)),
+            ("77", Some(77)),
+            ("0%", None),
+            ("1e9", None),
+            ("-5%", None),
+            ("", None),
+        ] {
+            assert_eq!(threshold(text, 20_000), bytes, "{text}");
+        }
+    }
 
     #[test]
     fn fields_and_flags_are_named_once() {

@@ -5,7 +5,7 @@ use super::{
     style::{CAUTION, DIM, GOOD, paint},
     table::{bytes, counted, pad, seconds, wrap},
 };
-use crate::model::{CarryImage, Images, ManifestSource};
+use crate::model::{CarryImage, CarryMode, Images, ManifestSource};
 
 /// How much of an id is shown; `docker images` shows as much.
 const ID: usize = 12;
@@ -87,8 +87,14 @@ fn one(image: &CarryImage, look: Look) -> String {
             counted(usize::try_from(cost.inodes).unwrap_or(usize::MAX), "inode"),
             image.why
         ));
+        // By `docker save` archives come along, and Docker's daemon alone says nothing of digests.
+        let nowhere = image.digests.is_empty() && image.way != CarryMode::Stream;
         lines.push(match image.manifest {
             ManifestSource::Kept => "the registry's manifest is there: its digests stay the same".to_owned(),
+            ManifestSource::Made if nowhere => {
+                "a manifest is made, and no registry is known to have the image; `--with-blobs` keeps it exportable"
+                    .to_owned()
+            }
             ManifestSource::Made => {
                 "a manifest is made: a pull with `Always` fetches the registry's, and no layer".to_owned()
             }
@@ -103,7 +109,7 @@ fn one(image: &CarryImage, look: Look) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{CarryCost, CarryMode};
+    use crate::model::CarryCost;
 
     #[test]
     fn an_image_with_its_way_and_cost() {
@@ -139,5 +145,14 @@ mod tests {
         );
         assert!(text.contains("adopt: about 0.3 s, 24.0 kB of disk, 6 inodes; one file system"), "{text}");
         assert!(text.contains("not seen: containerd's images: refused"), "{text}");
+        for (digests, way, told) in [
+            (vec![], CarryMode::Adopt, "no registry is known to have the image; `--with-blobs`"),
+            (vec!["nginx@sha256:00".to_owned()], CarryMode::Adopt, "a pull with `Always` fetches the registry's"),
+            (vec![], CarryMode::Stream, "a pull with `Always` fetches the registry's"),
+        ] {
+            let images = vec![CarryImage { digests, way, manifest: ManifestSource::Made, ..all.images[0].clone() }];
+            let text = super::images(&Images { images, ..all.clone() }, Look::plain());
+            assert!(anstream::adapter::strip_str(&text).to_string().replace("\n      ", " ").contains(told), "{text}");
+        }
     }
 }

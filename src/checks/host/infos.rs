@@ -21,8 +21,9 @@ pub const CHECKS: &[CheckInfo] = &[
         id: "disk-pressure",
         severity: Severity::Warn,
         summary: "the disk will be so full that kubelet evicts pods",
-        explanation: "kubelet collects images and evicts pods when less than 15 % of the image file system is free. Until \
-            Docker's images are removed the disk holds both stores. Prune what no pod uses before the migration.",
+        explanation: "kubelet evicts pods when less of the image file system is free than `imagefs.available` of evictionHard says, 15 % \
+            where that is not set (and where kubelet's own directory is on it, than `nodefs.available` says). Until Docker's images \
+            are removed the disk holds both stores. Prune what no pod uses before the migration.",
         run: Some(super::disk_pressure),
     },
     CheckInfo {
@@ -30,8 +31,8 @@ pub const CHECKS: &[CheckInfo] = &[
         severity: Severity::Warn,
         summary: "the disk is so full that kubelet collects images",
         explanation: "Above imageGCHighThresholdPercent (85 unless set) kubelet removes images that no pod uses, the oldest \
-            first. Images that came along count with their full size although they share the disk with Docker's, and \
-            removing them frees nothing while Docker's copy is there, so kubelet may go on until none is left but those in \
+            first. What will be copied is reckoned with. Images that came along count with their full size although they share \
+            the disk with Docker's, and removing them frees nothing while Docker's copy is there, so kubelet may go on until none is left but those in \
             use. Nothing that runs is harmed; what is missing later is pulled again.",
         run: Some(super::images_collected),
     },

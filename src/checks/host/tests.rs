@@ -55,7 +55,22 @@ fn room_has_two_borders() {
     assert_eq!(id(4_900_000_000), ["disk-pressure"]);
     assert!(id(5_100_000_000).is_empty(), "15 % of 20 GB and the images");
     let collected = |free| images_collected(&with_disk(free, "ext4")).len();
-    assert_eq!((collected(3_000_000_000), collected(3_300_000_000)), (1, 0), "85 % of 20 GB");
+    assert_eq!((collected(5_000_000_000), collected(5_300_000_000)), (1, 0), "85 % of 20 GB, with the images");
+    assert_eq!(collected(1_900_000_000), 0, "what does not fit is not carried");
+    let evicts = |free, thresholds: serde_json::Value| {
+        let mut facts = with_disk(free, "ext4");
+        let origin = Origin::path("/var/lib/kubelet/config.yaml");
+        facts.kubelet.settings = vec![KubeletSetting { key: "evictionHard".to_owned(), value: thresholds, origin }];
+        let kubelet = DiskFacts { of: DiskUse::Kubelet, ..facts.node.disks[0].clone() };
+        facts.node.disks.push(kubelet);
+        disk_pressure(&facts).len()
+    };
+    let set = |signal: &str, value: &str| serde_json::json!({ signal: value });
+    assert_eq!(evicts(4_000_000_000, set("imagefs.available", "1Gi")), 0);
+    assert_eq!(evicts(3_000_000_000, set("imagefs.available", "1Gi")), 1);
+    assert_eq!(evicts(7_000_000_000, set("imagefs.available", "30%")), 1);
+    assert_eq!(evicts(7_000_000_000, set("nodefs.available", "30%")), 1, "it is the same disk");
+    assert_eq!(evicts(2_100_000_000, set("memory.available", "100Mi")), 0, "the rest has no threshold then");
     let mut facts = with_disk(1, "ext4");
     let driver = Sourced::new("overlay2".to_owned(), Origin::default_of("dockerd"));
     facts.docker.storage_driver = Some(driver);
