@@ -169,6 +169,25 @@ fn a_cleanup_removes_only_what_is_still_as_it_was_shown() {
 }
 
 #[test]
+fn a_cleanup_knows_where_a_docker_with_userns_remap_has_its_data() {
+    let node = Sim::new();
+    apply(&node, &plan_of(&node), &none()).unwrap();
+    let host = set_right(&node);
+    let mut facts = fixture::facts_for(&host, &node.assumptions(), &node.desired());
+    let remapped = "/var/lib/docker/100000.100000";
+    let origin = castoff::model::Origin::path("/etc/docker/daemon.json");
+    facts.docker.remapped_root = Some(castoff::model::Sourced::new(remapped.to_owned(), origin));
+    let look = || engine::leftovers(&host, &facts, node.desired().socket(), "/var/lib/containerd").unwrap();
+    assert_eq!(look().root.as_deref(), Some("/var/lib/docker"), "it never started with it");
+    for dir in ["containers", "image"] {
+        tree::make_dir(node.root(), &format!("{remapped}/{dir}"));
+    }
+    let left = look();
+    assert_eq!(left.root.as_deref(), Some(remapped));
+    assert!(left.obstacles.is_empty(), "{left:?}");
+}
+
+#[test]
 fn a_cleanup_knows_a_docker_that_kept_its_images_in_containerd() {
     let node = Sim::new();
     for dir in ["containers", "buildkit", "volumes"] {

@@ -64,7 +64,10 @@ struct Mark {
 /// # Errors
 /// When Docker's directory cannot be read.
 pub fn leftovers(host: &Host, facts: &Facts, socket: &str, containerd_root: &str) -> Result<Leftovers> {
-    let named = facts.docker.data_root.as_ref().map_or("/var/lib/docker", |root| root.value.as_str());
+    let data = facts.docker.data_root.as_ref().map_or("/var/lib/docker", |root| root.value.as_str());
+    // With userns-remap all of it is in a directory below.
+    let remapped = facts.docker.remapped_root.as_ref().map(|root| root.value.as_str());
+    let named = remapped.filter(|root| host.root.kind(root) == Some(EntryKind::Dir)).unwrap_or(data);
     // A link to another disk stays; what it leads to is Docker's.
     let root = &host.root.target(named).unwrap_or_else(|| named.to_owned());
     let mut left = Leftovers::default();

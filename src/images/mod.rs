@@ -122,15 +122,18 @@ fn names(host: &Host, socket: &str) -> Result<Vec<String>> {
     Ok(ran.text().lines().map(|line| line.trim().to_owned()).collect())
 }
 
-/// A name as containerd stores it: with registry and tag (`nginx` → `docker.io/library/nginx:latest`).
+/// A name as containerd stores it: with registry and tag (`nginx` → `docker.io/library/nginx:latest`). What has capitals is a
+/// registry, because a repository has none (distribution/reference `normalize.go`, splitDockerDomain).
 pub fn canonical(name: &str) -> String {
-    let (first, rest) = name.split_once('/').unwrap_or(("", name));
-    let is_host = first.contains(['.', ':']) || first == "localhost";
-    let full = match (is_host, first) {
-        (true, _) => name.to_owned(),
-        (false, "") => format!("docker.io/library/{rest}"),
-        (false, _) => format!("docker.io/{name}"),
+    const HUB: &str = "docker.io";
+    let is_host = |first: &str| first.contains(['.', ':']) || first == "localhost" || first.to_lowercase() != first;
+    let (host, rest) = match name.split_once('/') {
+        Some((HUB | "index.docker.io", rest)) => (HUB, rest),
+        Some((first, rest)) if is_host(first) => (first, rest),
+        _ => (HUB, name),
     };
+    let library = if host == HUB && !rest.contains('/') { "library/" } else { "" };
+    let full = format!("{host}/{library}{rest}");
     let tagged = full.rsplit('/').next().is_some_and(|last| last.contains([':', '@']));
     if tagged { full } else { format!("{full}:latest") }
 }
@@ -243,6 +246,11 @@ mod tests {
             ("localhost/a", "localhost/a:latest"),
             ("localhost:5000/a/b:1", "localhost:5000/a/b:1"),
             ("castoff.test/web:1", "castoff.test/web:1"),
+            ("MYREG/app:1", "MYREG/app:1"),
+            ("MYREG/team/app", "MYREG/team/app:latest"),
+            ("docker.io/nginx", "docker.io/library/nginx:latest"),
+            ("index.docker.io/bitnami/redis:7", "docker.io/bitnami/redis:7"),
+            ("docker.io/library/nginx:1", "docker.io/library/nginx:1"),
         ] {
             assert_eq!(canonical(docker), containerd);
         }
