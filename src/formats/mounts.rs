@@ -43,7 +43,7 @@ pub struct View {
 
 /// The mounts of `/proc/PID/mountinfo` that show both paths; none where they are on different file systems.
 pub fn views(text: &str, a: &str, b: &str) -> Vec<View> {
-    let mount = |line: &'_ str| {
+    let mount = |line: &str| {
         let mut fields = line.split(' ').skip(2);
         let device = fields.next()?.to_owned();
         Some((device, unescape(fields.next()?), without_last_slash(&unescape(fields.next()?))))

@@ -131,7 +131,7 @@ fn from_config(files: &mut Files<'_>, path: &str, endpoint: &str, containerd: &m
     containerd.disabled_plugins = config.disabled_plugins();
     containerd.required_plugins = config.required_plugins();
     containerd.sandbox_image = config.sandbox_image();
-    containerd.snapshotter = config.snapshotter();
+    containerd.snapshotter = config.snapshotter().or_else(|| config.unread_snapshotter());
     containerd.overlayfs_root = config.overlayfs_root();
     containerd.state = config.state();
     containerd.registry_config_path = config.registry_config_path();

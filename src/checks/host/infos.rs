@@ -32,8 +32,8 @@ pub const CHECKS: &[CheckInfo] = &[
         summary: "the disk is so full that kubelet collects images",
         explanation: "Above imageGCHighThresholdPercent (85 unless set) kubelet removes images that no pod uses, the oldest \
             first. What will be copied is reckoned with. Images that came along count with their full size although they share \
-            the disk with Docker's, and removing them frees nothing while Docker's copy is there, so kubelet may go on until none is left but those in \
-            use. Nothing that runs is harmed; what is missing later is pulled again.",
+            the disk with Docker's, and removing them frees nothing while Docker's copy is there, so kubelet may go on until \
+            none is left but those in use. Nothing that runs is harmed; what is missing later is pulled again.",
         run: Some(super::images_collected),
     },
     CheckInfo {

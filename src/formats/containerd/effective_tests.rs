@@ -138,6 +138,14 @@ fn what_a_release_does_not_read_is_named() {
     let lost = join("2.1.9", &[(MAIN, &no_runtimes)]);
     assert_eq!(lost.snapshotter(), None);
     assert_eq!(lost.ineffective().len(), 1);
+    // Runtimes in the file, or another schema, wake it.
+    let of_v1 = join("2.1.9", &[(MAIN, "[plugins.cri.containerd]\nsnapshotter = 'native'\n")]);
+    for (lost, name) in [(&lost, "zfs"), (&of_v1, "native")] {
+        assert_eq!((lost.snapshotter(), lost.unread_snapshotter().unwrap().value.as_str()), (None, name));
+    }
+    let of_kata = "[plugins.cri.containerd.runtimes.kata]\nsnapshotter = 'devmapper'\n";
+    assert_eq!(join("2.1.9", &[(MAIN, of_kata)]).unread_snapshotter(), None);
+    assert_eq!(join("1.7.24", &[(MAIN, &no_runtimes)]).unread_snapshotter(), None);
 
     // A newer schema than the binary knows, accepted without a word.
     let v3 = format!("version = 3\n[{RT}.containerd.runtimes.runc.options]\nSystemdCgroup = true\n");

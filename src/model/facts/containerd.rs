@@ -41,7 +41,7 @@ pub struct ContainerdFacts {
     /// The handler of pods without a RuntimeClass, where a file names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_runtime: Option<Sourced<String>>,
-    /// The default snapshotter, where a file names it.
+    /// The default snapshotter, where a file names it, even if this release reads that only once the file is changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshotter: Option<Sourced<String>>,
     /// Where the snapshotter `overlayfs` keeps layers, when a file names another place than containerd's root.

@@ -90,6 +90,19 @@ impl Effective {
         self.text(&Self::places().snapshotter())
     }
 
+    /// The default snapshotter of a table that this release does not read as the file is, and would once the file has another
+    /// schema, or runtimes: what a plan does.
+    pub fn unread_snapshotter(&self) -> Option<Sourced<String>> {
+        let found = self.foreign.iter().find_map(|(path, node)| {
+            node.leaves().into_iter().find_map(|(below, leaf)| {
+                let path: Vec<&str> = path.iter().map(String::as_str).chain(below).collect();
+                let is_default = path.last() == Some(&"snapshotter") && !path.contains(&"runtimes");
+                leaf.text().filter(|name| is_default && !name.is_empty()).map(|name| (name, leaf))
+            })
+        });
+        found.map(|(name, leaf)| Sourced::new(name.to_owned(), self.origin(leaf)))
+    }
+
     /// Where the snapshotter `overlayfs` keeps layers, when that is not below containerd's root.
     pub fn overlayfs_root(&self) -> Option<Sourced<String>> {
         let root = self.text(&["plugins", "io.containerd.snapshotter.v1.overlayfs", "root_path"]);
