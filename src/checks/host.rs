@@ -118,7 +118,9 @@ pub fn images_collected(facts: &Facts) -> Vec<Finding> {
 
 pub fn containerd_filesystem(facts: &Facts) -> Vec<Finding> {
     let Some(disk) = facts.node.disk(DiskUse::Containerd).filter(|_| on_docker(facts)) else { return Vec::new() };
-    if !matrix::overlay_refuses(&disk.fs_type) {
+    // `native` copies what overlay would stack.
+    let native = facts.containerd.snapshotter.as_ref().is_some_and(|name| name.value == "native");
+    if native || !matrix::overlay_refuses(&disk.fs_type) {
         return Vec::new();
     }
     vec![

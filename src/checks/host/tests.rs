@@ -88,7 +88,10 @@ fn room_has_two_borders() {
     facts.node.disks[0].free_bytes = Some(900_000_000);
     assert_eq!(no_room_for_images(&facts).len(), 1, "and layers are not");
     assert!(containerd_filesystem(&with_disk(0, "xfs")).is_empty());
-    assert_eq!(containerd_filesystem(&with_disk(0, "nfs4"))[0].severity, Severity::Block);
+    let mut facts = with_disk(0, "nfs4");
+    assert_eq!(containerd_filesystem(&facts)[0].severity, Severity::Block);
+    facts.containerd.snapshotter = Some(Sourced::new("native".to_owned(), Origin::path("/etc/containerd/config.toml")));
+    assert!(containerd_filesystem(&facts).is_empty(), "as it is advised");
 }
 
 #[test]
