@@ -541,6 +541,10 @@ fn a_rollback_drains_when_asked_to() {
     assert!(format!("{error:#}").contains("nothing was taken back"), "{error:#}");
     assert_eq!(newest(&member.sim), Some(RunState::Committed));
     assert!(!member.cordoned());
+    for unit in [apply::EARLY, apply::LATE, apply::TIMER] {
+        let file = tree::at(member.sim.dir(), &format!("/etc/systemd/system/{unit}"));
+        assert!(!file.exists(), "{unit} is left behind, and no package of castoff's can be removed");
+    }
 
     member.api.evict("default/app-5d7c", FakeEviction::Gone);
     member.sim.forget_pod("app-5d7c");

@@ -7,14 +7,14 @@
 mod common;
 
 use castoff::{
-    apply::{self as engine, EARLY, LATE, Options, Recovered, Refusal, Silent, TIMER},
+    apply::{self as engine, EARLY, LATE, Options, Recovered, Refusal, Silent, Store, TIMER},
     host::{Clock, FakeClock, FaultMode, Faults, Lock, Locked, Root},
     model::{Outcome, Plan, RecoverPolicy, RunReport, RunState},
 };
 use common::{
     sim::{OTHER, Sim},
     tree,
-    world::{State, World, apply, expect, newest, none, options, plan_of, refusal},
+    world::{State, World, apply, expect, newest, none, options, plan_of, refusal, rollback},
 };
 use std::{
     cell::{Cell, RefCell},
@@ -272,6 +272,83 @@ fn a_kept_run_stays() {
         "{there}"
     );
     assert_eq!(newest(&world), Some(RunState::Committed));
+}
+
+/// A node with an older run that nobody has kept and that has no time to be kept in, and something to do for a newer one.
+fn with_older_run() -> (Sim, String) {
+    let world = Sim::new();
+    let unkept = Options { commit: false, ..options() };
+    let older = engine::apply(&world.host(&none()), &plan_of(&world), &unkept, &mut Silent).unwrap().run;
+    expect_tidy(&world, "applied");
+    tree::put(world.root(), "/etc/crictl.yaml", "timeout: 1\n");
+    (world, older)
+}
+
+#[test]
+fn keeping_an_older_run_does_not_stop_the_clock_of_a_newer_one() {
+    let (world, older) = with_older_run();
+    let between = world.state();
+    tried_for(&world, 600);
+    assert_eq!(engine::commit(&world.host(&none()), Some(&older)).unwrap().id, older);
+    assert!(is_enabled(&world, EARLY) && is_enabled(&world, LATE) && is_enabled(&world, TIMER));
+    assert!(world.units.snapshot()[TIMER].is_active(), "nobody would take the newer one back");
+    world.clock.advance(Duration::from_secs(601));
+    let Recovered::Ended(report) = recover(&world, false, &none()).unwrap() else { panic!("nothing was done") };
+    assert!(report.outcome == Outcome::RolledBack && report.run > older, "{report:#?}");
+    assert_eq!(same(&between, &world), "");
+    expect_tidy(&world, "taken back");
+}
+
+#[test]
+fn keeping_an_older_run_leaves_the_units_of_one_that_was_cut_off() {
+    let counting = Faults::at(u64::MAX, FaultMode::Fail);
+    let scout = with_older_run().0;
+    apply(&scout, &plan_of(&scout), &counting).unwrap();
+    let at = counting.log().iter().position(|what| what == "rename /etc/crictl.yaml").unwrap() as u64 + 1;
+    let (world, older) = with_older_run();
+    let between = world.state();
+    let _ = apply(&world, &plan_of(&world), &Faults::at(at, FaultMode::DieAfter));
+    assert_eq!(newest(&world), Some(RunState::Dirty));
+    engine::commit(&world.host(&none()), Some(&older)).unwrap();
+    assert!(is_enabled(&world, EARLY) && is_enabled(&world, LATE), "nobody would end it after a reboot");
+    let Recovered::Ended(report) = recover(&world, false, &none()).unwrap() else { panic!("nothing was done") };
+    assert!(report.outcome == Outcome::RolledBack && report.run > older, "{report:#?}");
+    assert_eq!(same(&between, &world), "");
+    expect_tidy(&world, "taken back");
+}
+
+#[test]
+fn a_keeping_that_failed_half_way_is_done_by_a_second_one() {
+    let world = Sim::new();
+    let run = tried_for(&world, 600).run;
+    world.units.fail_once(&format!("stop {TIMER}"), "timeout");
+    let error = engine::commit(&world.host(&none()), None).unwrap_err();
+    assert!(format!("{error:#}").contains("is kept, but"), "{error:#}");
+    assert!(newest(&world) == Some(RunState::Committed) && unit_file(&world, TIMER).exists());
+    engine::commit(&world.host(&none()), None).unwrap();
+    expect_tidy(&world, "kept");
+    let host = world.host(&none());
+    let store = Store::new(&host);
+    assert!(store.report(&store.find(Some(&run)).unwrap()).unwrap().unwrap().committed);
+}
+
+#[test]
+fn a_rollback_that_cannot_begin_leaves_no_units_behind() {
+    let moved = || {
+        let world = Sim::new();
+        apply(&world, &plan_of(&world), &none()).unwrap();
+        world
+    };
+    let (world, counting) = (moved(), Faults::at(u64::MAX, FaultMode::Fail));
+    let new = world.state();
+    rollback(&moved(), &counting).unwrap();
+    // The first record says that it begins.
+    let at = counting.log().iter().position(|what| what.starts_with("append to")).unwrap() as u64 + 1;
+    let error = rollback(&world, &Faults::nth(at)).unwrap_err();
+    assert!(format!("{error:#}").contains("cannot write the journal"), "{error:#}");
+    assert_eq!(newest(&world), Some(RunState::Committed));
+    expect_tidy(&world, "not begun");
+    assert_eq!(same(&new, &world), "");
 }
 
 #[test]

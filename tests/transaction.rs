@@ -78,6 +78,29 @@ fn nothing_is_applied_over_a_run_that_was_cut_off() {
 }
 
 #[test]
+fn a_rollback_that_was_cut_off_goes_on_under_another_name() {
+    let world = bookworm();
+    let (_, old) = dirty(&world);
+    let (scout, counting) = (bookworm(), Faults::at(u64::MAX, FaultMode::Fail));
+    dirty(&scout);
+    rollback(&scout, &counting).unwrap();
+    let _ = rollback(&world, &Faults::at(counting.count() / 2, FaultMode::DieAfter));
+    assert_eq!(newest(&world), Some(RunState::Dirty));
+    // As where DHCP gives the name, and has given another.
+    let mut wanted = old;
+    tree::put(world.root(), "/etc/hostname", "elsewhere\n");
+    wanted.files.insert("/etc/hostname".into(), world.state().files["/etc/hostname"].clone());
+    let report = resume(&world, &none()).unwrap();
+    assert_eq!(report.outcome, Outcome::RolledBack, "{:#?}", report.by_hand);
+    expect(&wanted, &world);
+    // Forward it is still for one node.
+    let world = bookworm();
+    dirty(&world);
+    tree::put(world.root(), "/etc/hostname", "elsewhere\n");
+    assert!(matches!(refusal(resume(&world, &none())), Refusal::Unfit(_)));
+}
+
+#[test]
 fn the_newest_run_is_the_last_one_however_fast_they_follow() {
     let world = bookworm();
     applied(&world);

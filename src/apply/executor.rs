@@ -131,14 +131,14 @@ pub(super) fn resume_held(
     };
     lock.say(&format!("pid {} (resume, run {})", host.pid(), run.id));
     let plan = store.plan(&run)?;
-    check_fit(host, &plan)?;
     let mut journal = store.journal(&run)?;
+    let rolling_back = records::is_rolling_back(journal.entries());
+    if rolling_back { rollback::check_place(host, &plan)? } else { check_fit(host, &plan)? }
     let state = records::state(journal.entries());
     if !is_open(state) {
         bail!("run {} was not cut off: it is {}; there is nothing to resume", run.id, state.word());
     }
     check_journal(&plan, &journal)?;
-    let rolling_back = records::is_rolling_back(journal.entries());
     if !rolling_back {
         let begun = records::open_steps(journal.entries()).iter().map(|(index, ..)| *index).max().unwrap_or_default();
         check_fresh(host, &plan, begun).map_err(|error| match error.downcast() {

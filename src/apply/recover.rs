@@ -223,3 +223,12 @@ pub(super) fn waiting(store: &Store<'_>) -> Result<Option<(Run, String)>> {
     let until = records::keep_until(&entries).map(|(until, _)| until.to_owned());
     Ok(until.filter(|_| records::state(&entries) == RunState::Applied).map(|until| (run, until)))
 }
+
+/// Removes the units, unless a run needs them: one that is open, or that waits to be kept.
+pub(super) fn disarm(host: &Host) -> Result<()> {
+    let store = Store::new(host);
+    if host.is_live() && open_run(&store, host)?.is_none() && waiting(&store)?.is_none() {
+        guard::disarm(host)?;
+    }
+    Ok(())
+}

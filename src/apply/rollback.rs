@@ -3,7 +3,7 @@
 use super::{
     Journal, Observer, Options, Refusal, Run, Store, cleanup, cluster as steps,
     executor::{check_journal, lock, work},
-    guard, hands, leave, pods, proof, records,
+    guard, hands, leave, pods, proof, records, recover,
     report::{self, Extra},
     steps::Work,
     tasks,
@@ -73,16 +73,18 @@ pub(super) fn rollback_because(
     }
     let mut work = work(host, &plan, &run, &journal, options, observer);
     let back = Back { why: why.to_owned(), force: options.force, interrupted: false };
-    work.guard(|work| {
-        guard::arm_again(host, &run, work.observer);
-        guard::leave_session(host, &run, work.observer);
-    });
+    work.guard(|work| guard::leave_session(host, &run, work.observer));
     if let Some(how) = options.leaving {
         leave::leave(&mut work, &mut journal, how)?;
     }
     let pods = pods::moved(&work, journal.entries());
+    // Not before the pods have left: a drain that fails leaves the run as it was, and that may need no units.
+    work.guard(|work| guard::arm_again(host, &run, work.observer));
     // A run that ended must not look ended while it is being taken back.
-    journal.add(host, Record::RollbackStarted { why: back.why.clone(), pods })?;
+    if let Err(error) = journal.add(host, Record::RollbackStarted { why: back.why.clone(), pods }) {
+        disarm(&mut work);
+        return Err(error);
+    }
     Ok(carry_back(&mut work, &mut journal, &back))
 }
 
@@ -119,7 +121,7 @@ pub(super) fn check_place(host: &Host, plan: &Plan) -> Result<()> {
     }
 }
 
-/// Says that the new state stays.
+/// Says that the new state stays. What failed half way is done by a second time.
 ///
 /// # Errors
 /// When the run was not applied.
@@ -129,18 +131,17 @@ pub fn commit(host: &Host, wanted: Option<&str>) -> Result<Run> {
     let run = store.find(wanted)?;
     let mut journal = store.journal(&run)?;
     match records::state(journal.entries()) {
-        RunState::Committed => Ok(run),
-        RunState::Applied => {
-            journal.add(host, Record::Committed)?;
-            guard::disarm(host).context("the run is kept, but its timer could not be removed")?;
-            if let Some(mut report) = store.report(&run)? {
-                report.committed = true;
-                store.save_report(&run, &report)?;
-            }
-            Ok(run)
-        }
+        RunState::Committed => {}
+        RunState::Applied => journal.add(host, Record::Committed)?,
         state => bail!("run {} cannot be kept: it is {}", run.id, state.word()),
     }
+    // They may be a newer run's, which waits or was cut off.
+    recover::disarm(host).context("the run is kept, but its timer could not be removed")?;
+    if let Some(mut report) = store.report(&run)?.filter(|report| !report.committed) {
+        report.committed = true;
+        store.save_report(&run, &report)?;
+    }
+    Ok(run)
 }
 
 /// Takes back every open step, proves the old state, and reports. Never fails without a report: what could not be done
@@ -284,10 +285,8 @@ fn end(work: &mut Work<'_>, journal: &mut Journal, outcome: Outcome, by_hand: Ve
     }
     note(work, journal, Record::RunFinished { outcome });
     // What is stuck is tried again at the next boot.
-    if outcome != Outcome::Stuck
-        && let Err(error) = work.guard(|work| guard::disarm(work.host))
-    {
-        work.observer.warn(&format!("the units for a reboot in the middle are left behind: {error:#}"));
+    if outcome != Outcome::Stuck {
+        disarm(work);
     }
     let checks = std::mem::take(&mut work.checks);
     let extra = Extra { checks, by_hand, exit_code: None, overhead: Some(work.overhead()) };
@@ -296,4 +295,10 @@ fn end(work: &mut Work<'_>, journal: &mut Journal, outcome: Outcome, by_hand: Ve
         work.observer.warn(&format!("the report could not be saved: {error:#}"));
     }
     report
+}
+
+fn disarm(work: &mut Work<'_>) {
+    if let Err(error) = work.guard(|work| recover::disarm(work.host)) {
+        work.observer.warn(&format!("the units for a reboot in the middle are left behind: {error:#}"));
+    }
 }
