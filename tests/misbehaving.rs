@@ -7,7 +7,7 @@ mod common;
 
 use castoff::{
     apply::{self as engine, Options, Refusal, Silent},
-    host::{Health, Units as _},
+    host::{Health, UnitState, Units as _},
     model::{Outcome, RunState},
 };
 use common::{
@@ -15,7 +15,7 @@ use common::{
     tree,
     world::{World, applied, apply, expect, newest, none, options, plan_of, refusal, resume},
 };
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 #[test]
 fn a_job_that_fails_is_taken_back() {
@@ -58,6 +58,41 @@ fn a_unit_that_crashes_after_its_start_is_taken_back() {
         let report = apply(&world, &plan, &none()).unwrap();
         assert_eq!((report.outcome, report.exit_code), (Outcome::RolledBack, 4), "{unit}: {report:#?}");
         expect(&old, &world);
+    }
+}
+
+#[test]
+fn a_kubelet_that_crashed_all_the_time_crashes_again() {
+    for pods_come in [true, false] {
+        let (world, kubelet) = (Sim::new(), "kubelet.service");
+        let crash = |state: &mut UnitState| {
+            (state.active, state.sub) = ("activating".to_owned(), "auto-restart".to_owned());
+        };
+        world.units.change(kubelet, crash);
+        let flags = tree::at(world.root(), "/var/lib/kubelet/kubeadm-flags.env");
+        let (units, engine) = (world.units.clone(), world.engine.clone());
+        world.units.when("start kubelet.service", move || {
+            if fs::read_to_string(&flags).unwrap().contains("containerd.sock") {
+                return;
+            }
+            units.change(kubelet, crash);
+            if !pods_come {
+                engine.change(|daemon| {
+                    let of_pods = daemon.containers.iter_mut().filter(|container| container.is_kubernetes());
+                    of_pods.for_each(|container| "exited".clone_into(&mut container.state));
+                });
+            }
+        });
+        let (old, plan) = (world.state(), plan_of(&world));
+        // It must not start anew while its files change.
+        assert!(plan.steps.iter().any(|step| step.id == "stop-kubelet"), "{:#?}", plan.steps);
+        world.units.fail_once("restart containerd.service", "failed");
+        let report = apply(&world, &plan, &none()).unwrap();
+        assert_eq!((report.outcome, report.exit_code), (Outcome::RolledBack, 4), "{pods_come}: {report:#?}");
+        if pods_come {
+            expect(&old, &world);
+        }
+        assert_eq!(world.violations(), [""; 0]);
     }
 }
 

@@ -50,13 +50,24 @@ pub fn prove_old(work: &mut Work<'_>, entries: &[Entry], since: usize) -> Result
     // Of a run that had ended well, others may have come and gone since.
     let moved = records::moved_pods(entries).map(<[String]>::to_vec);
     if let Some(pods) = moved.filter(|pods| !pods.is_empty()).or(pods_of_docker) {
-        pods::await_on_docker(work, &pods).context("the node's pods do not run on Docker again")?;
-        if let Some((metrics, revision)) = steps::etcd_of(work.plan) {
-            steps::await_etcd(work, &metrics, revision).context("etcd is not as it was")?;
+        match pods_are_back(work, &pods) {
+            // Nobody else starts them.
+            Err(error) if !was_up(entries, "kubelet.service") => {
+                work.observer.warn(&format!("kubelet was not up before this run either: {error:#}"));
+            }
+            other => other?,
         }
     }
     work.steady()?;
     Ok(changed)
+}
+
+fn pods_are_back(work: &mut Work<'_>, pods: &[String]) -> Result<()> {
+    pods::await_on_docker(work, pods).context("the node's pods do not run on Docker again")?;
+    match steps::etcd_of(work.plan) {
+        Some((metrics, revision)) => steps::await_etcd(work, &metrics, revision).context("etcd is not as it was"),
+        None => Ok(()),
+    }
 }
 
 /// What is not as an undo should have made it; `None` when all is.
@@ -100,6 +111,14 @@ fn prove_units(work: &Work<'_>, entries: &[Entry]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// False for a unit that was not active when it was touched first.
+fn was_up(entries: &[Entry], unit: &str) -> bool {
+    recorded(entries).into_iter().find_map(|(_, _, undo)| match undo {
+        Undo::RestoreActivity { was, .. } | Undo::Restart { was } if was.unit == unit => Some(was.active == "active"),
+        _ => None,
+    }) != Some(false)
 }
 
 /// Every undo ever recorded in this run, first record of each step.

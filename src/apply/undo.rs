@@ -6,7 +6,7 @@ use super::{
     tasks::{Act, Task, is_active},
 };
 use crate::{
-    host::{Attributes, Expect, FileRead, Meta, unit_links},
+    host::{Attributes, Expect, FileRead, JobResult, Meta, UnitError, UnitState, unit_links},
     model::{Action, Undo, UnitSnapshot},
 };
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -61,7 +61,7 @@ impl Work<'_> {
             }
             Undo::RestoreActivity { was, dependents } => {
                 self.expect_run(&was.unit)?;
-                self.start_as_it_was(&was.unit)?;
+                self.start_as_it_was(&was.unit, &was.active)?;
                 for unit in dependents {
                     self.start_dependent(unit, &was.unit)?;
                 }
@@ -192,13 +192,13 @@ impl Work<'_> {
     fn start_dependent(&mut self, unit: &str, on: &str) -> Result<()> {
         let state = self.host.units.state(unit)?;
         if state.requires.iter().chain(&state.binds_to).any(|need| need == on) {
-            return self.start_as_it_was(unit);
+            return self.start_as_it_was(unit, "active");
         }
         self.observer.warn(&format!("{unit} does not depend on {on} any more; left as it is"));
         Ok(())
     }
 
-    fn start_as_it_was(&mut self, unit: &str) -> Result<()> {
+    fn start_as_it_was(&mut self, unit: &str, was: &str) -> Result<()> {
         let units = &*self.host.units;
         let now = units.state(unit)?;
         if now.active == "active" {
@@ -206,8 +206,22 @@ impl Work<'_> {
         }
         // Start limits count the starts of a failed migration too.
         units.reset_failed(unit)?;
-        units.start(unit, self.timeouts.unit.duration())?;
-        self.judge_start(unit, &now).map(|_| ())
+        let job = units.start(unit, self.timeouts.unit.duration());
+        self.came_back(unit, was, job, &now)
+    }
+
+    /// Judges a start. A unit that was on its way before, as between two crashes, is on its way again: no more can be asked of it.
+    fn came_back(&mut self, unit: &str, was: &str, job: Result<JobResult>, before: &UnitState) -> Result<()> {
+        match job.map_err(|error| error.downcast::<UnitError>()) {
+            Ok(_) if was == "activating" => Ok(()),
+            Ok(_) => self.judge_start(unit, before).map(|_| ()),
+            Err(Ok(error @ (UnitError::Job { .. } | UnitError::Timeout { .. }))) if was == "activating" => {
+                self.observer.warn(&format!("{unit} was not up before this run either: {error}"));
+                Ok(())
+            }
+            Err(Ok(error)) => Err(error.into()),
+            Err(Err(error)) => Err(error),
+        }
     }
 
     fn restart_as_it_was(&mut self, was: &UnitSnapshot) -> Result<()> {
@@ -224,8 +238,8 @@ impl Work<'_> {
             return Ok(());
         }
         units.reset_failed(&was.unit)?;
-        units.restart(&was.unit, self.timeouts.unit.duration())?;
-        self.judge_start(&was.unit, &now).map(|_| ())
+        let job = units.restart(&was.unit, self.timeouts.unit.duration());
+        self.came_back(&was.unit, &was.active, job, &now)
     }
 
     fn remove_pods(&self, endpoint: &str, keep: &[String]) -> Result<Option<String>> {

@@ -80,7 +80,7 @@ fn from_docker_to_containerd(draft: &mut Draft<'_>) {
             stop_docker_pods(draft, "kubelet's pods must not run twice, and live-restore would leave them");
         }
         for unit in docker_units(draft.facts) {
-            if matches!(draft.facts.unit(unit).active.as_str(), "active" | "activating" | "reloading") {
+            if is_up(draft.facts, unit) {
                 let id = format!("stop-{}", unit.replace('.', "-").trim_end_matches("-service"));
                 let why = "kubelet no longer uses it; a socket left listening would start it again";
                 draft.step(
@@ -330,8 +330,13 @@ fn retire_docker(draft: &mut Draft<'_>) {
     }
 }
 
+/// True for a unit that runs, or is on its way: one that crashes all the time is, between two crashes.
+fn is_up(facts: &Facts, unit: &str) -> bool {
+    matches!(facts.unit(unit).active.as_str(), "active" | "activating" | "reloading")
+}
+
 fn stop_kubelet(draft: &mut Draft<'_>) {
-    if draft.facts.kubelet.running {
+    if draft.facts.kubelet.running || is_up(draft.facts, "kubelet.service") {
         draft.step(
             "stop-kubelet",
             Phase::Stop,
