@@ -159,6 +159,109 @@ fn broken_results_of_networks_do_not_keep_pods_from_stopping() {
     }
 }
 
+const KUBELET_DIR: &str = "/var/lib/kubelet";
+
+/// A node whose `/var/lib/kubelet` is a disk of its own, as far as the kernel tells.
+struct LateDisk {
+    world: Sim,
+    plan: Plan,
+    told: bool,
+}
+
+impl LateDisk {
+    /// `told`: the kernel's table is there.
+    fn new(told: bool) -> Self {
+        let world = Sim::new();
+        let disk = Self { plan: plan_of(&world), world, told };
+        disk.table(true);
+        disk
+    }
+
+    fn table(&self, mounted: bool) {
+        let root = "24 1 8:1 / / rw - ext4 /dev/sda1 rw\n";
+        let disk = if mounted { format!("40 24 8:17 / {KUBELET_DIR} rw - xfs /dev/sdb1 rw\n") } else { String::new() };
+        if self.told {
+            tree::put(self.world.root(), "/proc/self/mountinfo", format!("{root}{disk}"));
+        }
+    }
+
+    fn dir(&self) -> std::path::PathBuf {
+        tree::at(self.world.root(), KUBELET_DIR)
+    }
+
+    fn aside(&self) -> std::path::PathBuf {
+        tree::at(self.world.root(), "/disk-of-kubelet")
+    }
+
+    /// Dead as soon as kubelet's flags are written; the power is back, and the disk is not.
+    fn cut_off(&self) {
+        let (scout, counting) = (Self::new(self.told), Faults::at(u64::MAX, FaultMode::Fail));
+        apply(&scout.world, &scout.plan, &counting).unwrap();
+        let flags = format!("rename {KUBELET_DIR}/kubeadm-flags.env");
+        let at = counting.log().iter().position(|what| *what == flags).unwrap() as u64 + 1;
+        let _ = apply(&self.world, &self.plan, &Faults::at(at, FaultMode::DieAfter));
+        self.world.lose_power();
+        fs::rename(self.dir(), self.aside()).unwrap();
+        tree::make_dir(self.world.root(), KUBELET_DIR);
+        self.table(false);
+    }
+
+    /// It hides whatever is in the directory.
+    fn mount(&self) {
+        fs::remove_dir_all(self.dir()).unwrap();
+        fs::rename(self.aside(), self.dir()).unwrap();
+        self.table(true);
+    }
+
+    fn is_bare(&self) -> bool {
+        fs::read_dir(self.dir()).unwrap().next().is_none()
+    }
+}
+
+#[test]
+fn a_disk_that_is_mounted_late_gets_its_files_back() {
+    for told in [true, false] {
+        let disk = LateDisk::new(told);
+        let old = disk.world.state();
+        disk.cut_off();
+        for unit in [EARLY, LATE] {
+            let text = fs::read_to_string(unit_file(&disk.world, unit)).unwrap();
+            assert_eq!(text.contains("\nAfter=var-lib-kubelet.mount\n"), told, "{text}");
+        }
+        disk.world.boot(|| {
+            let early = recover(&disk.world, true, &none()).unwrap();
+            assert!(matches!(early, Recovered::Prepared { back: true, .. }), "{early:?}");
+            // Where nobody tells, what is written there is hidden soon.
+            assert_eq!(disk.is_bare(), told);
+            disk.mount();
+        });
+        let Recovered::Ended(report) = recover(&disk.world, false, &none()).unwrap() else { panic!("it did not end") };
+        assert_eq!(report.outcome, Outcome::RolledBack, "{report:#?}");
+        assert_eq!(same(&old, &disk.world), "", "told: {told}");
+        expect_tidy(&disk.world, "taken back");
+    }
+}
+
+#[test]
+fn a_disk_that_does_not_come_is_told_and_nothing_is_written_in_its_place() {
+    let disk = LateDisk::new(true);
+    let old = disk.world.state();
+    disk.cut_off();
+    disk.world.boot(|| drop(recover(&disk.world, true, &none()).unwrap()));
+    let Recovered::Ended(report) = recover(&disk.world, false, &none()).unwrap() else { panic!("it did not end") };
+    assert_eq!(report.outcome, Outcome::Stuck, "{report:#?}");
+    assert!(report.by_hand[0].contains("nothing is mounted on /var/lib/kubelet"), "{:#?}", report.by_hand);
+    assert!(disk.is_bare() && is_enabled(&disk.world, LATE));
+    // It is there at the next boot.
+    disk.world.lose_power();
+    disk.mount();
+    disk.world.boot(|| drop(recover(&disk.world, true, &none()).unwrap()));
+    let Recovered::Ended(report) = recover(&disk.world, false, &none()).unwrap() else { panic!("it did not end") };
+    assert_eq!(report.outcome, Outcome::RolledBack, "{report:#?}");
+    assert_eq!(same(&old, &disk.world), "");
+    expect_tidy(&disk.world, "taken back");
+}
+
 #[test]
 fn a_run_that_goes_on_after_a_boot_is_proven_of_that_boot() {
     let (world, scout, faults) = (Sim::new(), Sim::new(), Faults::at(u64::MAX, FaultMode::Fail));

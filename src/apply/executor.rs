@@ -1,7 +1,7 @@
 //! A run from lock to report, and going on after a crash.
 
 use super::{
-    Journal, Leaving, Observer, Pruned, Refusal, Run, Store, cluster, guard, pods, ready, records, recover,
+    Journal, Leaving, Observer, Pruned, Refusal, Run, Store, cluster, guard, mounts, pods, ready, records, recover,
     report::{self, Extra},
     rollback::{self, Back},
     steps::{Interrupted, NotProven, Work},
@@ -76,7 +76,8 @@ pub fn apply(host: &Host, plan: &Plan, options: &Options<'_>, observer: &mut dyn
     let run = Store::new(host).create(plan)?;
     lock.say(&format!("pid {} (apply, run {})", host.pid(), run.id));
     let sandboxes = pods::sandboxes_before(host, plan);
-    let mut journal = Journal::create(host, &run.path("journal.jsonl"), &plan.digest, options.commit, sandboxes)?;
+    let (path, mounts) = (run.path("journal.jsonl"), mounts::of(host, plan));
+    let mut journal = Journal::create(host, &path, &plan.digest, options.commit, sandboxes, mounts)?;
     let start = host.clock.monotonic();
     arm(host, &run, &mut journal, options)?;
     let arming = host.clock.monotonic().saturating_sub(start);
@@ -94,7 +95,8 @@ fn arm(host: &Host, run: &Run, journal: &mut Journal, options: &Options<'_>) -> 
     if let Some((until, within)) = &until {
         journal.add(host, Record::KeepUntil { until: until.clone(), within: *within })?;
     }
-    let armed = guard::arm(host, run, until.as_ref().map(|(until, _)| until.as_str()));
+    let mounts = pods::Begun::of(journal.entries()).mounts;
+    let armed = guard::arm(host, run, &mounts, until.as_ref().map(|(until, _)| until.as_str()));
     if armed.is_err() {
         // Nothing was done: the run is over before it began.
         let _ = journal.add(host, Record::RunFinished { outcome: Outcome::RolledBack });
@@ -150,7 +152,7 @@ pub(super) fn resume_held(
     observer.run_started(&run.id, &plan, true);
     let mut work = work(host, &plan, &run, &journal, options, observer);
     work.guard(|work| {
-        guard::arm_again(host, &run, work.observer);
+        guard::arm_again(host, &run, &work.begun.mounts, work.observer);
         guard::leave_session(host, &run, work.observer);
     });
     if rolling_back {

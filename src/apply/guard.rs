@@ -6,14 +6,14 @@
 //! before the runtimes and kubelet start and only makes files what they should be; starting and stopping is for the late
 //! one, since jobs that wait for a unit ordered behind would never end.
 
-use super::{Observer, Run, undo};
+use super::{Observer, Run, mounts, undo};
 use crate::{
-    formats::unit_edit::written,
+    formats::{mounts::unit_name, unit_edit::written},
     host::{Attributes, Expect, Host, Scope, env, unit_links::ADMIN_DIR},
 };
 use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// Runs before containerd, Docker and kubelet start.
 pub const EARLY: &str = "castoff-recover.service";
@@ -61,27 +61,30 @@ pub fn left(host: &Host, until: &str) -> Result<Duration> {
 ///
 /// # Errors
 /// When they cannot be written: then nothing may be begun.
-pub fn arm(host: &Host, run: &Run, until: Option<&str>) -> Result<()> {
+pub fn arm(host: &Host, run: &Run, mounts: &[String], until: Option<&str>) -> Result<()> {
     if !host.is_live() {
         return Ok(());
     }
     let program = env::program().context("cannot find the program that runs")?;
-    let program = written(&program.to_string_lossy());
+    let program = program.to_string_lossy();
+    let needed = [&*program, run.dir.as_str()];
+    let mounts: BTreeSet<String> = mounts.iter().cloned().chain(mounts::below(host, needed.into_iter())).collect();
+    let (program, mounts) = (written(&program), behind(&mounts));
     let before = host.root.text(&path(LATE))?.unwrap_or_default();
     let mut made: Vec<String> = made(&before).map(str::to_owned).collect();
     made.extend(host.root.missing_dirs(WANTS));
     host.root.make_dirs(WANTS, 0o755)?;
     // The late unit, which can tidy up everything, is there first and goes last.
-    put(host, LATE, &late(&program, run, &made))?;
+    put(host, LATE, &late(&program, run, &mounts, &made))?;
     host.root.make_link(&link(LATE), &path(LATE))?;
-    put(host, EARLY, &early(&program, run))?;
+    put(host, EARLY, &early(&program, run, &mounts))?;
     host.root.make_link(&link(EARLY), &path(EARLY))?;
     until.map_or(Ok(()), |until| set_timer(host, run, until))
 }
 
 /// The same for a run that goes on or is taken back: better without than not at all.
-pub fn arm_again(host: &Host, run: &Run, observer: &mut dyn Observer) {
-    if let Err(error) = arm(host, run, None) {
+pub fn arm_again(host: &Host, run: &Run, mounts: &[String], observer: &mut dyn Observer) {
+    if let Err(error) = arm(host, run, mounts, None) {
         observer.warn(&format!("a reboot now would leave this run to `castoff resume`: {error:#}"));
     }
 }
@@ -185,20 +188,30 @@ fn head(run: &Run, what: &str) -> String {
     )
 }
 
-fn early(program: &str, run: &Run) -> String {
+/// Nothing else makes a unit wait for file systems that a boot does not wait for itself (`nofail`, `_netdev`). Waiting is all: with
+/// `RequiresMountsFor=` a disk that is gone for good would keep the rest from being put right, and nobody would tell.
+fn behind(mounts: &BTreeSet<String>) -> String {
+    if mounts.is_empty() {
+        return String::new();
+    }
+    let units: Vec<String> = mounts.iter().map(|point| unit_name(point)).collect();
+    format!("After={}\n", units.join(" "))
+}
+
+fn early(program: &str, run: &Run, mounts: &str) -> String {
     let head = head(run, "castoff: files of an interrupted migration");
     format!(
-        "{head}ConditionPathExists={dir}\nBefore={BEHIND}\n\n[Service]\nType=oneshot\nExecStart={program} recover --early\n\
+        "{head}ConditionPathExists={dir}\n{mounts}Before={BEHIND}\n\n[Service]\nType=oneshot\nExecStart={program} recover --early\n\
          TimeoutStartSec=5min\n\n[Install]\nWantedBy=multi-user.target\n\n{OURS}\n",
         dir = run.dir
     )
 }
 
-fn late(program: &str, run: &Run, made: &[String]) -> String {
+fn late(program: &str, run: &Run, mounts: &str, made: &[String]) -> String {
     let made = made.iter().fold(String::new(), |text, dir| text + MADE + dir + "\n");
     let head = head(run, "castoff: ends an interrupted migration");
     format!(
-        "{head}ConditionPathExists={dir}\nAfter={EARLY} {BEHIND}\n\n[Service]\nType=simple\nExecStart={program} recover\n\n\
+        "{head}ConditionPathExists={dir}\n{mounts}After={EARLY} {BEHIND}\n\n[Service]\nType=simple\nExecStart={program} recover\n\n\
          [Install]\nWantedBy=multi-user.target\n\n{OURS}\n{made}",
         dir = run.dir
     )

@@ -29,10 +29,11 @@ impl Journal {
         plan: &Digest,
         commit: bool,
         sandboxes: Option<Vec<String>>,
+        mounts: Vec<String>,
     ) -> Result<Self> {
         let mut journal = Self { file: host.root.append(path)?, entries: Vec::new(), sound: 0, torn: false };
-        journal
-            .add(host, Record::RunStarted { plan: plan.clone(), tool: TOOL_VERSION.to_owned(), commit, sandboxes })?;
+        let (plan, tool) = (plan.clone(), TOOL_VERSION.to_owned());
+        journal.add(host, Record::RunStarted { plan, tool, commit, sandboxes, mounts })?;
         Ok(journal)
     }
 

@@ -14,6 +14,7 @@
 //! | `steps` | how each kind of action is prepared, done and checked |
 //! | `tasks`, `undo`, `proof` | in which order things are taken back, and how each is; whether the old state holds then |
 //! | `guard`, `recover` | what brings order back after a reboot, or when nobody keeps a run in time |
+//! | `mounts` | on which file systems lies what a run needs |
 //! | `cluster`, `leave` | steps that are the cluster's, and what of them is put off; pods leave before a rollback |
 //! | `pods`, `cni` | pods on either side, and giving their networks back |
 //! | `timing` | phases and downtime out of the journal |
@@ -28,6 +29,7 @@ mod guard;
 mod hands;
 mod journal;
 mod leave;
+mod mounts;
 mod pods;
 mod proof;
 mod ready;

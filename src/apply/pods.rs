@@ -216,15 +216,17 @@ pub struct Begun {
     sandboxes: Option<Vec<String>>,
     /// Nanoseconds since 1970.
     time: Option<i128>,
+    /// Mount points below which files of the plan lay.
+    pub mounts: Vec<String>,
 }
 
 impl Begun {
     /// As the journal's first record tells it.
     pub fn of(entries: &[Entry]) -> Self {
         let Some(first) = entries.first() else { return Self::default() };
-        let Record::RunStarted { sandboxes, .. } = &first.record else { return Self::default() };
+        let Record::RunStarted { sandboxes, mounts, .. } = &first.record else { return Self::default() };
         let time = first.time.parse().ok().map(jiff::Timestamp::as_nanosecond);
-        Self { sandboxes: sandboxes.clone(), time }
+        Self { sandboxes: sandboxes.clone(), time, mounts: mounts.clone() }
     }
 
     /// Ids of the sandboxes behind the endpoint that are not this run's doing. Where the runtime did not answer at the

@@ -88,6 +88,23 @@ fn differs(host: &Host, undo: &Undo) -> Result<Option<String>> {
     })
 }
 
+/// Files that were taken back, and have the run's content again while it is not ended: a file system that was mounted after that has
+/// covered what was put back. A boot does that to the early recovery where it does not know of the mount.
+pub fn come_again(host: &Host, entries: &[Entry]) -> Vec<(usize, String, Undo)> {
+    if records::was_taken_back(entries) {
+        return Vec::new();
+    }
+    let is_ours = |undo: &Undo| match undo {
+        Undo::RestoreFile { path, ours, .. } | Undo::RemoveFile { path, ours, .. } => {
+            host.root.read(path).ok().flatten().is_some_and(|read| read.digest() == *ours)
+        }
+        _ => false,
+    };
+    let undone = undone(entries);
+    let again = recorded(entries).into_iter().filter(|recorded| undone.contains(&recorded.0) && is_ours(recorded.2));
+    again.map(|(index, id, undo)| (index, id.to_owned(), undo.clone())).collect()
+}
+
 /// Steps that were taken back, and not left alone.
 fn undone(entries: &[Entry]) -> Vec<usize> {
     let undone = entries.iter().filter_map(|entry| match entry.record {

@@ -79,7 +79,7 @@ pub(super) fn rollback_because(
     }
     let pods = pods::moved(&work, journal.entries());
     // Not before the pods have left: a drain that fails leaves the run as it was, and that may need no units.
-    work.guard(|work| guard::arm_again(host, &run, work.observer));
+    work.guard(|work| guard::arm_again(host, &run, &work.begun.mounts, work.observer));
     // A run that ended must not look ended while it is being taken back.
     if let Err(error) = journal.add(host, Record::RollbackStarted { why: back.why.clone(), pods }) {
         disarm(&mut work);
@@ -159,6 +159,11 @@ pub(super) fn take_files_back(work: &mut Work<'_>, journal: &mut Journal, back: 
     let open = records::open_steps(journal.entries());
     work.observer.rollback_started(&work.run.id, open.len(), &back.why);
     for task in tasks::tasks(&open).iter().filter(|task| task.is_file()) {
+        // Not marked: whoever comes behind the units finds it mounted, or says that it is not.
+        if let Some(point) = work.not_mounted(&task.act) {
+            work.observer.warn(&format!("{} waits: nothing is mounted on {point} yet", task.describe()));
+            continue;
+        }
         let skipped = work.take_back(task, back.force)?;
         for record in tasks::marks(task, skipped.as_deref()) {
             note(work, journal, record);
@@ -172,10 +177,11 @@ fn carry_back(work: &mut Work<'_>, journal: &mut Journal, back: &Back) -> RunRep
     verify::end_trial(work.host, &work.plan.desired);
     let since = journal.entries().len();
     let mut open = records::open_steps(journal.entries());
+    open.extend(proof::come_again(work.host, journal.entries()));
     if back.force {
         open.extend(records::left_alone(journal.entries()));
-        open.sort_by_key(|(index, ..)| *index);
     }
+    open.sort_by_key(|(index, ..)| *index);
     if steps::has_uncordoned(work.plan, journal.entries()) {
         // A cordon that is there now is somebody else's.
         open.iter_mut().filter(|(_, _, undo)| matches!(undo, Undo::Uncordon { .. })).for_each(|(_, _, undo)| {

@@ -1,7 +1,7 @@
 //! How each kind of undo is carried out.
 
 use super::{
-    Store, carry, cluster, cni, pods,
+    Store, carry, cluster, cni, mounts, pods,
     steps::{Work, unhex},
     tasks::{Act, Task, is_active},
 };
@@ -26,7 +26,16 @@ impl Work<'_> {
         }
     }
 
+    /// The mount point on which nothing is mounted, where the file of an undo was below it when the run began.
+    pub fn not_mounted(&self, act: &Act) -> Option<String> {
+        let Act::Undo(undo) = act else { return None };
+        mounts::missing(self.host, &self.begun.mounts, undo).map(str::to_owned)
+    }
+
     fn undo(&mut self, undo: &Undo, force: bool) -> Result<Option<String>> {
+        if let Some(point) = mounts::missing(self.host, &self.begun.mounts, undo).filter(|_| !force) {
+            bail!("nothing is mounted on {point}, and a file system was when the run began: mount it (`--force` does without)");
+        }
         let root = &self.host.root;
         match undo {
             Undo::RestoreFile { .. } => return self.restore_file(undo, force),

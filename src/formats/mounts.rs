@@ -122,6 +122,24 @@ pub fn is_below(path: &str, dir: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// The name of systemd's unit for a mount point, as `systemd-escape --path --suffix=mount` gives it (systemd.unit(5), "String Escaping
+/// for Inclusion in Unit Names").
+pub fn unit_name(point: &str) -> String {
+    let parts: Vec<&str> = point.split('/').filter(|part| !part.is_empty()).collect();
+    if parts.is_empty() {
+        return "-.mount".to_owned();
+    }
+    let escaped = |(at, byte): (usize, u8)| match byte {
+        b'/' => "-".to_owned(),
+        b'.' if at == 0 => "\\x2e".to_owned(),
+        b':' | b'_' | b'.' => char::from(byte).to_string(),
+        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        byte => format!("\\x{byte:02x}"),
+    };
+    let name: String = parts.join("/").bytes().enumerate().map(escaped).collect();
+    format!("{name}.mount")
+}
+
 /// systemd mounts a directory once, whatever number of slashes its name ends with; the root is one slash.
 fn without_last_slash(point: &str) -> String {
     match point.trim_end_matches('/') {
@@ -216,6 +234,19 @@ mod tests {
         assert_eq!((mount.point.as_str(), mount.fs_type.as_str(), mount.line), ("/data", "xfs", 3));
         assert_eq!(mount_unit("[Mount]\nWhat=/dev/sdb1\n"), None);
         assert_eq!(mount_unit("[Mount]\nWhat=/dev/sdb1\nWhere=%h\n"), None);
+    }
+
+    #[test]
+    fn names_of_mount_units() {
+        for (point, name) in [
+            ("/", "-.mount"),
+            ("/var/lib/kubelet", "var-lib-kubelet.mount"),
+            ("//srv//kube-data/", "srv-kube\\x2ddata.mount"),
+            ("/.hidden/a.b_c:d", "\\x2ehidden-a.b_c:d.mount"),
+            ("/a b/é%", "a\\x20b-\\xc3\\xa9\\x25.mount"),
+        ] {
+            assert_eq!(unit_name(point), name);
+        }
     }
 
     proptest! {

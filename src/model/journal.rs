@@ -192,6 +192,9 @@ pub enum Record {
         /// Sandboxes on the new runtime at that time; absent when it did not answer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sandboxes: Option<Vec<String>>,
+        /// Mount points below which files of the plan lay at that time, but for the root.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        mounts: Vec<String>,
     },
     /// A step is about to act.
     StepStarted {
