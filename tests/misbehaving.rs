@@ -6,8 +6,8 @@
 mod common;
 
 use castoff::{
-    apply::{self as engine, Options, Refusal, Silent},
-    host::{Health, UnitState, Units as _},
+    apply::{self as engine, Observer, Options, Refusal, Silent},
+    host::{CgroupLine, FaultMode, Faults, Health, OwnProcess, UnitState, Units as _},
     model::{Outcome, RunState},
 };
 use common::{
@@ -94,6 +94,95 @@ fn a_kubelet_that_crashed_all_the_time_crashes_again() {
         }
         assert_eq!(world.violations(), [""; 0]);
     }
+}
+
+#[test]
+fn a_castoff_that_cannot_leave_a_container_does_not_begin() {
+    let pid = std::process::id();
+    for (at, unit, leaves, begins) in [
+        (pid, "docker-0123.scope", true, true),
+        (pid, "docker-0123.scope", false, false),
+        (pid, "kubepods-besteffort-pod1.slice", false, false),
+        // As systemd calls what it does not divide itself: there the cgroup tells.
+        (pid, "-.slice", false, false),
+        // A pid namespace ends with its first process, wherever the others are moved.
+        (pid + 1, "-.slice", true, false),
+        // Neither of these is stopped by the run.
+        (pid, "session-3.scope", false, true),
+        (pid, "cron.service", false, true),
+    ] {
+        let world = Sim::new();
+        let (old, plan, what) = (world.state(), plan_of(&world), format!("{unit}, leaves: {leaves}"));
+        world.units.lives(OwnProcess { pid: at, unit: unit.to_owned() });
+        if unit == "-.slice" {
+            let path = "/kubepods/burstable/pod1/0123".to_owned();
+            world.procs.add_process(pid, &["castoff"], vec![CgroupLine { hierarchy: 0, controllers: vec![], path }]);
+        }
+        if !leaves {
+            world.units.fail_once("adopt", "failed");
+        }
+        let result = apply(&world, &plan, &none());
+        if begins {
+            assert_eq!(result.unwrap().outcome, Outcome::Applied, "{what}");
+            continue;
+        }
+        let Refusal::Unready { id, .. } = refusal(result) else { panic!("{what}: another refusal") };
+        assert_eq!(id, "castoff-in-container", "{what}");
+        assert_eq!(newest(&world), Some(RunState::RolledBack), "{what}");
+        expect(&old, &world);
+    }
+}
+
+#[test]
+fn the_units_of_a_run_and_its_own_scope_are_not_left() {
+    for unit in [engine::LATE, "castoff-20260101T000000Z-dbe9.scope"] {
+        let world = Sim::new();
+        world.units.lives(OwnProcess { pid: std::process::id(), unit: unit.to_owned() });
+        assert_eq!(apply(&world, &plan_of(&world), &none()).unwrap().outcome, Outcome::Applied);
+        assert!(!world.units.calls().iter().any(|call| call.starts_with("adopt")), "{unit}");
+    }
+}
+
+/// Hears warnings.
+#[derive(Default)]
+struct Warned(Vec<String>);
+
+impl Observer for Warned {
+    fn warn(&mut self, message: &str) {
+        self.0.push(message.to_owned());
+    }
+}
+
+#[test]
+fn a_program_that_systemd_cannot_start_is_no_dead_mans_switch() {
+    let world = Sim::new();
+    let (old, mut plan) = (world.state(), plan_of(&world));
+    let tried = Options { commit: false, keep_within: Some(600), ..options() };
+    world.units.fail_always("run", "failed");
+    let result = engine::apply(&world.host(&none()), &plan, &tried, &mut Silent);
+    let Refusal::Unready { id, what, .. } = refusal(result) else { panic!("another refusal") };
+    assert!(id == "program-not-startable" && what.starts_with("systemd cannot start /"), "{id}: {what}");
+    expect(&old, &world);
+    assert_eq!(newest(&world), None, "a run was begun");
+    // Whoever knows better says so, and without the switch it is a warning.
+    plan.desired.skip_checks.push(id);
+    plan.digest = plan.compute_digest();
+    for (plan, options) in [(&plan, tried), (&plan_of(&Sim::new()), options())] {
+        let (world, mut warned) = (Sim::new(), Warned::default());
+        world.units.fail_always("run", "failed");
+        let report = engine::apply(&world.host(&none()), plan, &options, &mut warned).unwrap();
+        assert_eq!(report.outcome, Outcome::Applied, "{report:#?}");
+        assert!(warned.0.iter().any(|text| text.contains("nobody would end the run")), "{:?}", warned.0);
+    }
+    // A systemd that cannot be asked so is no reason to refuse.
+    let world = Sim::new();
+    let mut warned = Warned::default();
+    let faults = Faults::at(u64::MAX, FaultMode::Fail);
+    engine::apply(&Sim::new().host(&faults), &plan_of(&world), &options(), &mut Silent).unwrap();
+    let at = faults.log().iter().position(|what| what.starts_with("run castoff-program")).unwrap() as u64 + 1;
+    let report = engine::apply(&world.host(&Faults::nth(at)), &plan_of(&world), &tried, &mut warned).unwrap();
+    assert_eq!(report.outcome, Outcome::Applied, "{report:#?}");
+    assert!(warned.0.iter().any(|text| text.contains("is not known")), "{:?}", warned.0);
 }
 
 #[test]

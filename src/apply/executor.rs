@@ -1,7 +1,7 @@
 //! A run from lock to report, and going on after a crash.
 
 use super::{
-    Journal, Leaving, Observer, Pruned, Refusal, Run, Store, cluster, guard, mounts, pods, ready, records, recover,
+    Journal, Leaving, Observer, Pruned, Refusal, Run, Store, guard, mounts, pods, ready, records, recover,
     report::{self, Extra},
     rollback::{self, Back},
     steps::{Interrupted, NotProven, Work},
@@ -73,36 +73,45 @@ pub fn apply(host: &Host, plan: &Plan, options: &Options<'_>, observer: &mut dyn
         observer.warn(&format!("old runs could not be removed: {error:#}"));
     }
     check_ready(host, plan)?;
+    ready::check_program(host, plan, options, observer)?;
     let run = Store::new(host).create(plan)?;
     lock.say(&format!("pid {} (apply, run {})", host.pid(), run.id));
     let sandboxes = pods::sandboxes_before(host, plan);
     let (path, mounts) = (run.path("journal.jsonl"), mounts::of(host, plan));
     let mut journal = Journal::create(host, &path, &plan.digest, options.commit, sandboxes, mounts)?;
     let start = host.clock.monotonic();
-    arm(host, &run, &mut journal, options)?;
+    arm(host, &run, plan, &mut journal, options, observer)?;
     let arming = host.clock.monotonic().saturating_sub(start);
     observer.run_started(&run.id, plan, false);
     let mut work = work(host, plan, &run, &journal, options, observer);
     work.guarding = arming;
-    work.guard(|work| guard::leave_session(host, &run, work.observer));
     carry_out(&mut work, &mut journal, options)
 }
 
-/// From here on a reboot ends what was begun, and the dead man's switch counts.
-fn arm(host: &Host, run: &Run, journal: &mut Journal, options: &Options<'_>) -> Result<()> {
+/// From here on a reboot ends what was begun, the dead man's switch counts, and nobody's session or pod ends the run.
+fn arm(
+    host: &Host,
+    run: &Run,
+    plan: &Plan,
+    journal: &mut Journal,
+    options: &Options<'_>,
+    observer: &mut dyn Observer,
+) -> Result<()> {
     let until =
         options.keep_within.map(|within| guard::until(host, within).map(|until| (until, within))).transpose()?;
     if let Some((until, within)) = &until {
         journal.add(host, Record::KeepUntil { until: until.clone(), within: *within })?;
     }
     let mounts = pods::Begun::of(journal.entries()).mounts;
-    let armed = guard::arm(host, run, &mounts, until.as_ref().map(|(until, _)| until.as_str()));
+    let armed = guard::arm(host, run, &mounts, until.as_ref().map(|(until, _)| until.as_str()))
+        .context("cannot prepare for a reboot in the middle; nothing was changed")
+        .and_then(|()| guard::leave_session(host, run, plan, observer));
     if armed.is_err() {
         // Nothing was done: the run is over before it began.
         let _ = journal.add(host, Record::RunFinished { outcome: Outcome::RolledBack });
         let _ = guard::disarm(host);
     }
-    armed.context("cannot prepare for a reboot in the middle; nothing was changed")
+    armed
 }
 
 /// Goes on with a run that was cut off: forward, or backward when it was being taken back.
@@ -153,8 +162,8 @@ pub(super) fn resume_held(
     let mut work = work(host, &plan, &run, &journal, options, observer);
     work.guard(|work| {
         guard::arm_again(host, &run, &work.begun.mounts, work.observer);
-        guard::leave_session(host, &run, work.observer);
-    });
+        guard::leave_session(host, &run, &plan, work.observer)
+    })?;
     if rolling_back {
         let back = Back { why: "the rollback was cut off".to_owned(), force: options.force, interrupted: false };
         return Ok(rollback::take_all_back(&mut work, &mut journal, &back));
@@ -163,39 +172,6 @@ pub(super) fn resume_held(
         return Ok(fail(&mut work, &mut journal, options, &error));
     }
     carry_out(&mut work, &mut journal, options)
-}
-
-/// Does what a run has put off because the cluster's API server was away or refused; gives the run and how much it was.
-///
-/// # Errors
-/// When nothing is put off, or the API server still does not answer or refuses; what was done until then is noted.
-pub fn make_up(
-    host: &Host,
-    wanted: Option<&str>,
-    options: &Options<'_>,
-    observer: &mut dyn Observer,
-) -> Result<(String, usize)> {
-    let _lock = lock(host, "resume --cluster")?;
-    let store = Store::new(host);
-    let waits = |run: &Run| -> Result<bool> {
-        let entries = Journal::look(host, &run.path("journal.jsonl"))?;
-        let holds = matches!(records::state(&entries), RunState::Applied | RunState::Committed);
-        Ok(holds && !records::put_off(&entries).is_empty())
-    };
-    let run = match wanted {
-        Some(_) => store.find(wanted)?,
-        None => store.runs()?.pop().context("there is no run on this node yet")?,
-    };
-    if !waits(&run)? {
-        bail!("run {} holds nothing that was put off", run.id);
-    }
-    let plan = store.plan(&run)?;
-    check_fit(host, &plan)?;
-    let mut journal = store.journal(&run)?;
-    check_journal(&plan, &journal)?;
-    let mut work = work(host, &plan, &run, &journal, options, observer);
-    let done = cluster::make_up(&mut work, &mut journal)?;
-    Ok((run.id.clone(), done))
 }
 
 pub(super) fn work<'a>(

@@ -6,12 +6,13 @@
 //! before the runtimes and kubelet start and only makes files what they should be; starting and stopping is for the late
 //! one, since jobs that wait for a unit ordered behind would never end.
 
-use super::{Observer, Run, mounts, undo};
+use super::{Observer, Refusal, Run, mounts, undo};
 use crate::{
     formats::{mounts::unit_name, unit_edit::written},
-    host::{Attributes, Expect, Host, Scope, env, unit_links::ADMIN_DIR},
+    host::{Attributes, Expect, Host, OwnProcess, Scope, env, unit_links::ADMIN_DIR},
+    model::Plan,
 };
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use jiff::Timestamp;
 use std::{collections::BTreeSet, time::Duration};
 
@@ -89,17 +90,50 @@ pub fn arm_again(host: &Host, run: &Run, mounts: &[String], observer: &mut dyn O
     }
 }
 
-/// Leaves the login session, which may end before the run does and take along what belongs to it.
-pub fn leave_session(host: &Host, run: &Run, observer: &mut dyn Observer) {
-    let cgroups = host.procs.cgroup(host.pid()).unwrap_or_default();
-    if !host.is_live() || !cgroups.iter().any(|line| line.path.contains("/user.slice/")) {
-        return;
+/// Leaves what may end before the run does and take along whatever belongs to it: a login session, a service, a pod.
+///
+/// # Errors
+/// [`Refusal::Unready`] when this is a container that cannot be left: the run stops the node's containers, and would end itself.
+pub fn leave_session(host: &Host, run: &Run, plan: &Plan, observer: &mut dyn Observer) -> Result<()> {
+    if !host.is_live() {
+        return Ok(());
+    }
+    let own = host.units.own().unwrap_or_else(|_| OwnProcess { pid: host.pid(), unit: String::new() });
+    if own.unit == LATE || (own.unit.starts_with("castoff-") && own.unit.ends_with(".scope")) {
+        return Ok(());
     }
     let (name, description) = (format!("castoff-{}.scope", run.id), format!("castoff run {}", run.id));
     let scope = Scope { name: &name, description: &description, slice: None, delegate: false };
-    if let Err(error) = host.units.adopt(&scope, host.pid()) {
-        observer.warn(&format!("this run ends with the session it was started in: {error:#}"));
+    let left = if own.pid == host.pid() {
+        host.units.adopt(&scope, own.pid)
+    } else {
+        Err(anyhow!("it has a pid namespace of its own, which ends with its first process"))
+    };
+    match left {
+        Ok(()) => Ok(()),
+        Err(error) if is_contained(host, &own) && !plan.desired.skip_checks.iter().any(|id| id == CONTAINED) => {
+            let what = "castoff is in a container of this node, and the run stops those".to_owned();
+            Err(Refusal::Unready { id: CONTAINED.to_owned(), what, why: format!("{error:#}") }.into())
+        }
+        Err(error) => {
+            observer.warn(&format!("this run ends with the session or service it was started in: {error:#}"));
+            Ok(())
+        }
     }
+}
+
+const CONTAINED: &str = "castoff-in-container";
+
+/// How runtimes and kubelet call their cgroups, and systemd's units for them.
+const CONTAINERS: [&str; 5] = ["kubepods", "docker", "containerd", "crio", "libpod"];
+
+fn is_contained(host: &Host, own: &OwnProcess) -> bool {
+    let named = |text: &str| CONTAINERS.iter().any(|mark| text.contains(mark));
+    let cgroups = host.procs.cgroup(own.pid).unwrap_or_default();
+    // One with a cgroup namespace of its own sees a root there, and nothing else.
+    let space = |pid| host.procs.namespace(pid, "cgroup");
+    let is_apart = matches!((space(own.pid), space(1)), (Some(ours), Some(first)) if ours != first);
+    own.pid != host.pid() || is_apart || named(&own.unit) || cgroups.iter().any(|line| named(&line.path))
 }
 
 /// Starts the timer for another moment.

@@ -15,7 +15,7 @@
 //! | `tasks`, `undo`, `proof` | in which order things are taken back, and how each is; whether the old state holds then |
 //! | `guard`, `recover` | what brings order back after a reboot, or when nobody keeps a run in time |
 //! | `mounts` | on which file systems lies what a run needs |
-//! | `cluster`, `leave` | steps that are the cluster's, and what of them is put off; pods leave before a rollback |
+//! | `cluster`, `later`, `leave` | steps that are the cluster's, and what of them is put off; pods leave before a rollback |
 //! | `pods`, `cni` | pods on either side, and giving their networks back |
 //! | `timing` | phases and downtime out of the journal |
 
@@ -28,6 +28,7 @@ mod executor;
 mod guard;
 mod hands;
 mod journal;
+mod later;
 mod leave;
 mod mounts;
 mod pods;
@@ -47,9 +48,10 @@ mod undo;
 
 pub use cleanup::{Leftovers, clean, leftovers};
 pub use events::{Events, summary as summary_event};
-pub use executor::{Options, apply, make_up, prune, refuse_open_run, refuse_stale, resume};
+pub use executor::{Options, apply, prune, refuse_open_run, refuse_stale, resume};
 pub use guard::{EARLY, LATE, TIMER};
 pub use journal::Journal;
+pub use later::make_up;
 pub use leave::Leaving;
 pub use ready::obstacles;
 pub use recover::{Recovered, recover};

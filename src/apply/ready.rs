@@ -1,9 +1,11 @@
 //! Whether a plan can be carried out at all: asked while it is shown, and once more before its first step.
 
+use super::{Observer, Options, Refusal};
 use crate::{
-    host::{Holder, Host, env, unit_links},
+    host::{Holder, Host, UnitError, env, unit_links},
     model::{Action, Finding, Plan, Severity},
 };
+use anyhow::{Context as _, Result};
 use std::{collections::BTreeMap, path::Path};
 
 /// The locks that package managers hold while they change the node: dpkg's and apt's, and rpm's at its two places.
@@ -43,6 +45,32 @@ fn fleeting_program(program: &Path) -> Option<Finding> {
             ))
             .fix("install castoff, for example as /usr/local/bin/castoff, and start it from there")
     })
+}
+
+const NOT_STARTABLE: &str = "program-not-startable";
+
+/// Whether systemd can start the program that the units of a run name: asked of systemd itself, since SELinux for one lets it start less
+/// than a shell.
+///
+/// # Errors
+/// [`Refusal::Unready`] when it cannot, and the dead man's switch is asked for.
+pub fn check_program(host: &Host, plan: &Plan, options: &Options<'_>, observer: &mut dyn Observer) -> Result<()> {
+    if !host.is_live() {
+        return Ok(());
+    }
+    let program = env::program().context("cannot find the program that runs")?;
+    let Err(error) = host.units.try_program(&program.to_string_lossy()) else { return Ok(()) };
+    let program = program.display();
+    if !matches!(error.downcast_ref(), Some(UnitError::Job { .. })) {
+        observer.warn(&format!("whether systemd can start {program} after a reboot is not known: {error:#}"));
+        return Ok(());
+    }
+    let what = format!("systemd cannot start {program}");
+    if options.keep_within.is_some() && !plan.desired.skip_checks.iter().any(|id| id == NOT_STARTABLE) {
+        return Err(Refusal::Unready { id: NOT_STARTABLE.to_owned(), what, why: format!("{error:#}") }.into());
+    }
+    observer.warn(&format!("{what}, so after a reboot in the middle nobody would end the run: {error:#}"));
+    Ok(())
 }
 
 /// Something that would be made in a directory.

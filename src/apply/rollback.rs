@@ -73,7 +73,7 @@ pub(super) fn rollback_because(
     }
     let mut work = work(host, &plan, &run, &journal, options, observer);
     let back = Back { why: why.to_owned(), force: options.force, interrupted: false };
-    work.guard(|work| guard::leave_session(host, &run, work.observer));
+    work.guard(|work| guard::leave_session(host, &run, &plan, work.observer))?;
     if let Some(how) = options.leaving {
         leave::leave(&mut work, &mut journal, how)?;
     }

@@ -44,4 +44,27 @@ pub const CHECKS: &[CheckInfo] = &[
             run waits for a person with `castoff resume` or `castoff rollback`. Install castoff before you migrate.",
         run: None,
     },
+    CheckInfo {
+        id: "program-not-startable",
+        severity: Severity::Warn,
+        summary: "systemd cannot start the program that the units of a run name",
+        explanation: "Right before the first step systemd starts `castoff --version` once, as it would start the units of the \
+            run after a power cut. Where that fails, neither the recovery nor the dead man's switch would ever run: with `--try` \
+            the run is refused, without it this is a warning. On a node with SELinux in enforcing mode the usual cause is a \
+            program below /root or /home, or one that was moved from there with mv and kept its label (`ls -Z`; status \
+            203/EXEC in the journal of castoff-program.service). Install castoff as /usr/local/bin/castoff and run \
+            `restorecon -v /usr/local/bin/castoff`. A file system mounted `noexec` does the same.",
+        run: None,
+    },
+    CheckInfo {
+        id: "castoff-in-container",
+        severity: Severity::Block,
+        summary: "castoff is in a container that the run would stop",
+        explanation: "A run stops every container of the node's pods, and Docker. castoff moves itself into a scope of systemd's \
+            first, out of the session, service or pod it was started in; where it cannot leave a container it would end itself in \
+            the middle, with kubelet stopped. So it is with a pid namespace of its own, which ends with the container. Run it on \
+            the node: over ssh, or from a pod as a unit of the node's systemd, with `chroot /host systemd-run --wait --pipe \
+            --collect castoff migrate --yes`; `journalctl` and `castoff show` tell the rest when the pod's terminal is gone.",
+        run: None,
+    },
 ];

@@ -51,7 +51,7 @@ pub use seccomp::install_filter;
 pub use signals::{pass_signals_on, watch_signals};
 pub use streams::{Channels, Elsewhere, STATUS, STDERR, STDIN, STDOUT, exit_code};
 pub use tree_units::TreeUnits;
-pub use units::{DBusUnits, FakeUnits, JobResult, Scope, UnitError, UnitState, Units, settle};
+pub use units::{DBusUnits, FakeUnits, JobResult, OwnProcess, Scope, UnitError, UnitState, Units, settle};
 
 use crate::formats::kubeconfig::Kubeconfig;
 use anyhow::{Result, bail};

@@ -1,6 +1,6 @@
 //! Units of a file tree: what can be known of them without a systemd that runs.
 
-use super::{JobResult, Root, Scope, UnitState, Units, unit_links};
+use super::{JobResult, OwnProcess, Root, Scope, UnitState, Units, unit_links};
 use crate::formats::unit_file::UnitFile;
 use anyhow::{Result, bail};
 use std::{rc::Rc, time::Duration};
@@ -89,6 +89,14 @@ impl Units for TreeUnits {
 
     fn reset_failed(&self, _: &str) -> Result<()> {
         Ok(())
+    }
+
+    fn own(&self) -> Result<OwnProcess> {
+        bail!("no systemd runs in a file tree")
+    }
+
+    fn try_program(&self, _: &str) -> Result<()> {
+        bail!("no systemd runs in a file tree")
     }
 
     /// A file tree has no sessions.

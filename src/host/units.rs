@@ -218,11 +218,26 @@ pub trait Units: Debug {
     /// Clears a failed state and the count of starts that StartLimitBurst= limits.
     fn reset_failed(&self, unit: &str) -> anyhow::Result<()>;
 
+    /// This process, as systemd sees it.
+    fn own(&self) -> anyhow::Result<OwnProcess>;
+
+    /// Has a program started once as systemd starts those of units, with `--version`, and waits for its end.
+    fn try_program(&self, program: &str) -> anyhow::Result<()>;
+
     /// Moves a process of ours into a transient scope, newly made, and waits until it is there.
     fn adopt(&self, scope: &Scope<'_>, pid: u32) -> anyhow::Result<()>;
 
     /// Makes systemd read its files again (daemon-reload) and waits for it.
     fn reload(&self) -> anyhow::Result<()>;
+}
+
+/// This process, seen from outside of whatever namespaces it is in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnProcess {
+    /// Its pid there.
+    pub pid: u32,
+    /// The unit it counts to: `session-3.scope`, `cron.service`, `docker-….scope`; empty where it counts to none.
+    pub unit: String,
 }
 
 /// A transient scope: a unit around processes that systemd did not start.

@@ -1,7 +1,7 @@
 //! systemd over D-Bus. Every operation opens its own connection to the system bus: it costs a few milliseconds, and
 //! none can be stale after a restart of the bus or a re-execution of systemd.
 
-use super::{JobResult, Scope, UnitError, UnitState, Units};
+use super::{JobResult, OwnProcess, Scope, UnitError, UnitState, Units};
 use crate::host::{Aio, Faults, procs::Procs};
 use anyhow::Context;
 use futures_util::StreamExt;
@@ -20,6 +20,9 @@ const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const BUS: &str = "org.freedesktop.DBus";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+
+/// The unit in which a program is tried.
+const TRIAL: &str = "castoff-program.service";
 
 /// For calls that systemd answers at once.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
@@ -155,6 +158,45 @@ impl Units for DBusUnits {
         }
     }
 
+    fn own(&self) -> anyhow::Result<OwnProcess> {
+        let what = "tell the unit of this process";
+        self.with_bus(CALL_LIMIT, what, "is it hung?", async |bus| bus.own(what).await)
+    }
+
+    fn try_program(&self, program: &str) -> anyhow::Result<()> {
+        // One that failed is there until it is forgotten, and its name is taken.
+        let forget = || drop(self.manager_call(CALL_LIMIT, "forget it", "ResetFailedUnit", Some(TRIAL)));
+        let what = format!("start {program}");
+        let result = self.faults.effect(&format!("run {TRIAL}"), || {
+            forget();
+            let ran = self.with_bus(CALL_LIMIT, &what, "it is stopped", async |bus| {
+                let command = vec![(program.to_owned(), vec![program.to_owned(), "--version".to_owned()], false)];
+                // Only of this type is the end of a job the end of the program.
+                let properties = vec![
+                    ("Description", Variant::from("castoff: whether systemd can start it")),
+                    ("Type", Variant::from("oneshot")),
+                    ("StandardOutput", Variant::from("null")),
+                    ("ExecStart", Variant::new(command)),
+                ];
+                let none: Vec<(&str, Vec<(&str, Variant<'_>)>)> = Vec::new();
+                bus.run_job("StartTransientUnit", &(TRIAL, "fail", properties, none), TRIAL, &what).await
+            });
+            if ran.is_err() {
+                // Nothing waits for it any more, and it may hang.
+                let _ = self.with_bus(CALL_LIMIT, "stop it", "it may hang", async |bus| {
+                    Ok(bus.manager("StopUnit", &(TRIAL, "replace")).await?)
+                });
+            }
+            ran
+        })?;
+        if result == "done" {
+            return Ok(());
+        }
+        let (verb, unit, log) = ("start".to_owned(), TRIAL.to_owned(), self.last_words(TRIAL));
+        forget();
+        Err(UnitError::Job { verb, unit, result, log }.into())
+    }
+
     fn adopt(&self, scope: &Scope<'_>, pid: u32) -> anyhow::Result<()> {
         let what = format!("start {}", scope.name);
         let result = self.faults.effect(&what, || {
@@ -248,6 +290,24 @@ impl Bus {
         }
         let detail = "the connection ended while a job was under way".to_owned();
         Err(UnitError::Unreachable { at: self.socket.clone(), detail }.into())
+    }
+
+    /// The pid is the one that the bus sees: this process may be in a pid namespace of its own.
+    async fn own(&self, what: &str) -> anyhow::Result<OwnProcess> {
+        let failed = || format!("failed to {what}");
+        let refused = |error| self.refused(what, None, error);
+        let name = self.connection.unique_name().map(|name| name.as_str().to_owned()).unwrap_or_default();
+        let bus = "/org/freedesktop/DBus";
+        let reply = self.call(BUS, bus, BUS, "GetConnectionUnixProcessID", &(name,)).await.map_err(refused)?;
+        let pid: u32 = reply.body().deserialize().with_context(failed)?;
+        // It counts to none where it is outside of what systemd divides.
+        let Ok(reply) = self.manager("GetUnitByPID", &(pid,)).await else {
+            return Ok(OwnProcess { pid, unit: String::new() });
+        };
+        let path: OwnedObjectPath = reply.body().deserialize().with_context(failed)?;
+        let reply = self.call(SYSTEMD, path.as_str(), PROPERTIES, "Get", &(UNIT, "Id")).await.map_err(refused)?;
+        let value: OwnedVariant = reply.body().deserialize().with_context(failed)?;
+        Ok(OwnProcess { pid, unit: String::try_from(value).with_context(failed)? })
     }
 
     async fn job_removed(&self) -> zbus::Result<MessageStream> {

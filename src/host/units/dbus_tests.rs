@@ -104,7 +104,13 @@ async fn serve(connection: &Connection, call: &Message, order: Order) -> zbus::R
     let header = call.header();
     match header.member().map(zbus::names::MemberName::as_str).unwrap_or_default() {
         "Subscribe" => connection.reply(&header, &()).await,
-        "Get" => connection.reply(&header, &Variant::from("252.22-1")).await,
+        "Get" => {
+            let body = call.body();
+            let (_, name): (String, String) = body.deserialize()?;
+            let value = if name == "Id" { "session-7.scope" } else { "252.22-1" };
+            connection.reply(&header, &Variant::from(value)).await
+        }
+        "GetUnitByPID" => connection.reply(&header, &path("/org/freedesktop/systemd1/unit/x")).await,
         "LoadUnit" if call.body().deserialize::<&str>()?.starts_with('-') => {
             let detail = "Unit name is not valid.";
             connection.reply_error(&header, "org.freedesktop.DBus.Error.InvalidArgs", &detail).await
@@ -189,6 +195,29 @@ fn a_unit_is_read() {
     assert!(state.is_active());
     let error = units.state("-bad").unwrap_err().to_string();
     assert!(error.contains("Unit name is not valid. (org.freedesktop.DBus.Error.InvalidArgs)"), "{error}");
+}
+
+#[test]
+fn this_process_is_known_by_the_pid_that_the_bus_sees() {
+    let Some(bus) = TestBus::start() else { return };
+    bus.systemd(Order::Silence);
+    let own = OwnProcess { pid: std::process::id(), unit: "session-7.scope".to_owned() };
+    assert_eq!(bus.units().own().unwrap(), own);
+}
+
+#[test]
+fn a_program_that_systemd_cannot_start_is_told() {
+    let Some(bus) = TestBus::start() else { return };
+    bus.systemd(Order::Job("done"));
+    bus.units().try_program("/usr/bin/castoff").unwrap();
+    let Some(bus) = TestBus::start() else { return };
+    bus.systemd(Order::Job("failed"));
+    let error = bus.units().try_program("/root/castoff").unwrap_err();
+    assert!(matches!(error.downcast_ref(), Some(UnitError::Job { .. })), "{error:#}");
+    let Some(bus) = TestBus::start() else { return };
+    bus.systemd(Order::Refuse("org.freedesktop.DBus.Error.PropertyReadOnly"));
+    let error = bus.units().try_program("/usr/bin/castoff").unwrap_err();
+    assert!(matches!(error.downcast_ref(), Some(UnitError::Refused { .. })), "{error:#}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A systemd in memory for tests: units with states, orders that change them, scripted failures, recorded calls.
 
-use super::{JobResult, Scope, UnitError, UnitState, Units};
+use super::{JobResult, OwnProcess, Scope, UnitError, UnitState, Units};
 use crate::host::Faults;
 use std::{
     cell::RefCell,
@@ -22,6 +22,7 @@ struct Manager {
     /// Call → result of its job, once or for ever.
     failures: Vec<(String, String, bool)>,
     crashing: BTreeSet<String>,
+    own: Option<OwnProcess>,
     reactions: Vec<(String, Reaction)>,
     calls: Vec<String>,
     counter: u32,
@@ -87,9 +88,14 @@ impl FakeUnits {
         self.0.borrow_mut().down = None;
     }
 
-    /// The next such call (`start kubelet.service`) ends its job with this result.
+    /// The next such call (`start kubelet.service`; `adopt` and `run` of whatever name) ends its job with this result.
     pub fn fail_once(&self, call: &str, result: &str) {
         self.0.borrow_mut().failures.push((call.to_owned(), result.to_owned(), true));
+    }
+
+    /// Where this process is; a login session without that.
+    pub fn lives(&self, own: OwnProcess) {
+        self.0.borrow_mut().own = Some(own);
     }
 
     /// Every such call ends its job with this result.
@@ -112,7 +118,7 @@ impl FakeUnits {
         self.0.borrow_mut().reactions.push((call.to_owned(), Rc::new(RefCell::new(act))));
     }
 
-    /// Every order so far: `start X`, `stop X`, `restart X`, `reset-failed X`, `reload`. Looking is not recorded.
+    /// Every order so far: `start X`, `stop X`, `restart X`, `reset-failed X`, `adopt X`, `run X`, `reload`. Looking is not recorded.
     pub fn calls(&self) -> Vec<String> {
         self.0.borrow().calls.clone()
     }
@@ -145,6 +151,17 @@ impl FakeUnits {
                 act();
             }
         }
+    }
+
+    /// A unit that is made for one moment.
+    fn transient(&self, verb: &str, unit: &str) -> anyhow::Result<()> {
+        self.order(&format!("{verb} {unit}"), |manager| match manager.scripted(verb) {
+            None => Ok(()),
+            Some(result) => {
+                let (verb, unit, log) = (verb.to_owned(), unit.to_owned(), vec!["scripted failure".to_owned()]);
+                Err(UnitError::Job { verb, unit, result, log }.into())
+            }
+        })
     }
 
     fn job(&self, verb: &str, unit: &str, act: impl FnOnce(&mut Manager)) -> anyhow::Result<JobResult> {
@@ -286,8 +303,19 @@ impl Units for FakeUnits {
         })
     }
 
+    fn own(&self) -> anyhow::Result<OwnProcess> {
+        let manager = self.0.borrow();
+        manager.reachable()?;
+        let session = || OwnProcess { pid: std::process::id(), unit: "session-1.scope".to_owned() };
+        Ok(manager.own.clone().unwrap_or_else(session))
+    }
+
+    fn try_program(&self, _: &str) -> anyhow::Result<()> {
+        self.transient("run", "castoff-program.service")
+    }
+
     fn adopt(&self, scope: &Scope<'_>, _: u32) -> anyhow::Result<()> {
-        self.order(&format!("adopt {}", scope.name), |_| Ok(()))
+        self.transient("adopt", scope.name)
     }
 
     fn reload(&self) -> anyhow::Result<()> {
