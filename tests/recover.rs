@@ -18,6 +18,7 @@ use common::{
 };
 use std::{
     cell::{Cell, RefCell},
+    collections::VecDeque,
     fs,
     rc::Rc,
     time::Duration,
@@ -483,8 +484,10 @@ fn somebody_elses_unit_of_that_name_is_left_alone() {
     assert_eq!(newest(&world), Some(RunState::RolledBack));
 }
 
-/// A clock by which something happens while somebody waits for the first time.
-struct Meanwhile(FakeClock, RefCell<Option<Box<dyn FnOnce()>>>);
+type Act = Box<dyn FnOnce()>;
+
+/// A clock by which something happens each time somebody waits, as long as there is something.
+struct Meanwhile(FakeClock, RefCell<VecDeque<Act>>);
 
 impl std::fmt::Debug for Meanwhile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -503,7 +506,7 @@ impl Clock for Meanwhile {
 
     fn sleep(&self, span: Duration) {
         self.0.sleep(span);
-        let act = self.1.borrow_mut().take();
+        let act = self.1.borrow_mut().pop_front();
         if let Some(act) = act {
             act();
         }
@@ -512,8 +515,12 @@ impl Clock for Meanwhile {
 
 /// What the timer starts, on a node where something happens while it waits.
 fn recover_while(world: &Sim, act: impl FnOnce() + 'static) -> Recovered {
+    recover_during(world, [Box::new(act) as Act])
+}
+
+fn recover_during<const N: usize>(world: &Sim, acts: [Act; N]) -> Recovered {
     let mut host = world.host(&none());
-    host.clock = Box::new(Meanwhile(world.clock.clone(), RefCell::new(Some(Box::new(act)))));
+    host.clock = Box::new(Meanwhile(world.clock.clone(), RefCell::new(acts.into())));
     engine::recover(&host, false, &options(), &mut Silent).unwrap()
 }
 
@@ -535,6 +542,37 @@ fn somebody_at_work_when_the_time_is_over_does_not_keep_the_run() {
     assert_eq!(report.outcome, Outcome::RolledBack, "{report:#?}");
     assert_eq!(same(&old, &world), "");
     expect_tidy(&world, "taken back");
+}
+
+#[test]
+fn somebody_who_hangs_with_the_lock_is_outlived() {
+    let world = Sim::new();
+    tried_for(&world, 600);
+    world.clock.advance(Duration::from_secs(601));
+    let (lock, clock) = (held(&world), world.clock.clone());
+    let days: Act = Box::new(move || clock.advance(Duration::from_secs(3 * 24 * 60 * 60)));
+    let ends: Act = Box::new(move || drop(lock));
+    let Recovered::Ended(report) = recover_during(&world, [days, ends]) else { panic!("nothing was done") };
+    assert_eq!(report.outcome, Outcome::RolledBack, "{report:#?}");
+}
+
+#[test]
+fn a_castoff_that_was_stopped_with_the_lock_is_let_go_on() {
+    for (program, woken) in [("/usr/bin/castoff", true), ("/usr/bin/vi", false)] {
+        let world = Sim::new();
+        tried_for(&world, 600);
+        world.clock.advance(Duration::from_secs(601));
+        // Who took the lock says `pid 4711`; what has that pid may be something else by now.
+        let (lock, procs) = (held(&world), world.procs.clone());
+        world.procs.add_process(4711, &[program, "rollback"], Vec::new());
+        world.procs.stop_process(4711);
+        let ends = move || {
+            assert_eq!(procs.calls().contains(&"continue 4711".to_owned()), woken, "{program}");
+            drop(lock);
+        };
+        let Recovered::Ended(report) = recover_while(&world, ends) else { panic!("nothing was done") };
+        assert_eq!(report.outcome, Outcome::RolledBack, "{report:#?}");
+    }
 }
 
 #[test]

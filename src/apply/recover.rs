@@ -8,11 +8,11 @@ use super::{
     steps::Interrupted,
 };
 use crate::{
-    host::{Host, Lock},
+    host::{Host, Lock, env},
     model::{Action, Entry, Plan, RecoverPolicy, RunReport, RunState},
 };
 use anyhow::Result;
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{path::Path, sync::atomic::Ordering, time::Duration};
 
 /// What was found to do.
 #[derive(Debug)]
@@ -42,8 +42,6 @@ const TOO_LATE: &str = "nobody kept it in time (`castoff commit`)";
 
 /// Between two looks at what somebody else holds.
 const TICK: Duration = Duration::from_secs(1);
-/// Longer than any run takes. Who holds the lock longer hangs himself.
-const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 /// A timer that elapses while the unit it starts still runs starts nothing: what is as close as that is waited for here.
 const SOON: Duration = Duration::from_secs(10);
 /// Between two attempts to set a timer.
@@ -55,7 +53,7 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// this: it waits for whoever is at work, decides by what is there then, and leaves a timer or stays where time is left.
 ///
 /// # Errors
-/// When a run cannot be read, a signal comes, or another castoff is at work and does not end. Nothing was changed then.
+/// When a run cannot be read, or a signal comes. Nothing was changed then.
 pub fn recover(host: &Host, early: bool, options: &Options<'_>, observer: &mut dyn Observer) -> Result<Recovered> {
     let store = Store::new(host);
     if early {
@@ -133,23 +131,40 @@ fn end(
     Ok(Recovered::Ended(Box::new(report)))
 }
 
-/// Whoever is at work may fail and leave everything as it is, so his work is no reason to do nothing.
+/// Whoever is at work may fail and leave everything as it is, so his work is no reason to do nothing, however long it takes.
 fn wait_for_lock(host: &Host, options: &Options<'_>, observer: &mut dyn Observer) -> Result<Lock> {
-    let start = host.clock.monotonic();
     let mut told = false;
     loop {
-        let since = host.clock.monotonic().saturating_sub(start);
-        match lock(host, "recover") {
-            Err(error) if since < PATIENCE && matches!(error.downcast_ref(), Some(Refusal::Locked(_))) => {
-                if !told {
-                    observer.warn(&format!("{error:#}; waiting for its end"));
-                    told = true;
-                }
-                pause(host, options, TICK)?;
-            }
-            other => return other,
+        let error = match lock(host, "recover") {
+            Err(error) => error,
+            held => return held,
+        };
+        let Some(Refusal::Locked(by)) = error.downcast_ref() else { return Err(error) };
+        if !told {
+            observer.warn(&format!("{error:#}; waiting for its end"));
+            told = true;
         }
+        wake(host, by, observer);
+        pause(host, options, TICK)?;
     }
+}
+
+/// Somebody who was stopped (`kill -STOP`) would hold the lock for ever. What he wrote into it is only his word: he has to be a castoff.
+fn wake(host: &Host, by: &str, observer: &mut dyn Observer) {
+    let number = by.strip_prefix("pid ").and_then(|rest| rest.split(' ').next());
+    let pid = number.and_then(|number| number.parse::<u32>().ok());
+    let Some(pid) = pid.filter(|pid| host.procs.is_stopped(*pid)) else { return };
+    let program = env::program().ok();
+    let own = program.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    let mut names = own.into_iter().chain(["castoff".to_owned()]);
+    if !names.any(|name| host.procs.pids_of(&name).contains(&pid)) {
+        return;
+    }
+    let told = match host.procs.wake(pid) {
+        Ok(()) => format!("process {pid} was stopped, and goes on now"),
+        Err(error) => format!("{error:#}"),
+    };
+    observer.warn(&told);
 }
 
 /// Waits, unless a signal comes.

@@ -1,7 +1,7 @@
 //! One castoff at a time: `flock` on `/run/castoff.lock`. The kernel gives it back when the process dies. And who holds
 //! the locks of others.
 
-use super::Root;
+use super::{Root, steady::Steady};
 use anyhow::{Context as _, Result};
 use nix::{
     errno::Errno,
@@ -20,6 +20,7 @@ pub const LOCK_PATH: &str = "/run/castoff.lock";
 #[derive(Debug)]
 pub struct Lock {
     file: Flock<File>,
+    _steady: Option<Steady>,
 }
 
 /// What came of asking for the lock.
@@ -68,7 +69,7 @@ impl Lock {
         let _ = (&mut file).take(4096).read_to_string(&mut text);
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(file) => {
-                let mut lock = Self { file };
+                let mut lock = Self { file, _steady: (path == LOCK_PATH).then(Steady::begin) };
                 lock.say(holder);
                 Ok(Locked::Ours(lock))
             }
@@ -126,7 +127,8 @@ mod tests {
     fn a_name_that_cannot_be_written_gives_no_lock_away() {
         // It takes no byte, and can be locked.
         let full = nix::fcntl::open("/dev/full", OFlag::O_WRONLY, Mode::empty()).unwrap();
-        let mut lock = Lock { file: Flock::lock(File::from(full), FlockArg::LockExclusiveNonblock).unwrap() };
+        let file = Flock::lock(File::from(full), FlockArg::LockExclusiveNonblock).unwrap();
+        let mut lock = Lock { file, _steady: None };
         lock.say("pid 1 (rollback)");
     }
 

@@ -23,6 +23,7 @@ mod root;
 pub mod scratch;
 mod seccomp;
 mod signals;
+mod steady;
 mod streams;
 mod tree_units;
 pub mod unit_links;

@@ -92,6 +92,16 @@ pub trait Procs: Debug {
     /// True while the process exists and is not a zombie.
     fn exists(&self, pid: u32) -> bool;
 
+    /// True for a process that job control or `kill -STOP` has stopped.
+    fn is_stopped(&self, _pid: u32) -> bool {
+        false
+    }
+
+    /// Lets a stopped process go on; counts as a side effect.
+    fn wake(&self, pid: u32) -> anyhow::Result<()> {
+        bail!("process {pid} cannot be reached here")
+    }
+
     /// Processes that run the program of this name (`dockerd`), lowest pid first.
     fn pids_of(&self, name: &str) -> Vec<u32>;
 }

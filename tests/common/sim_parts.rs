@@ -97,6 +97,14 @@ impl Procs for SimProcs {
         self.inner.exists(pid)
     }
 
+    fn is_stopped(&self, pid: u32) -> bool {
+        self.inner.is_stopped(pid)
+    }
+
+    fn wake(&self, pid: u32) -> anyhow::Result<()> {
+        self.inner.wake(pid)
+    }
+
     fn pids_of(&self, name: &str) -> Vec<u32> {
         self.inner.pids_of(name)
     }

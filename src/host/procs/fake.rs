@@ -53,6 +53,7 @@ struct Script {
 struct Process {
     cmdline: Vec<String>,
     cgroup: Vec<CgroupLine>,
+    stopped: bool,
 }
 
 impl FakeProcs {
@@ -100,7 +101,14 @@ impl FakeProcs {
     /// Adds a live process.
     pub fn add_process(&self, pid: u32, cmdline: &[&str], cgroup: Vec<CgroupLine>) {
         let cmdline = cmdline.iter().map(|&arg| arg.to_owned()).collect();
-        self.0.borrow_mut().processes.insert(pid, Process { cmdline, cgroup });
+        self.0.borrow_mut().processes.insert(pid, Process { cmdline, cgroup, stopped: false });
+    }
+
+    /// Stops a process, as Ctrl-Z does.
+    pub fn stop_process(&self, pid: u32) {
+        if let Some(process) = self.0.borrow_mut().processes.get_mut(&pid) {
+            process.stopped = true;
+        }
     }
 
     /// Ends a process.
@@ -207,6 +215,21 @@ impl Procs for FakeProcs {
 
     fn exists(&self, pid: u32) -> bool {
         self.0.borrow().processes.contains_key(&pid)
+    }
+
+    fn is_stopped(&self, pid: u32) -> bool {
+        self.0.borrow().processes.get(&pid).is_some_and(|process| process.stopped)
+    }
+
+    fn wake(&self, pid: u32) -> anyhow::Result<()> {
+        let (line, faults) = (format!("continue {pid}"), self.0.borrow().faults.clone());
+        faults.effect(&line, || {
+            self.record(&line);
+            let mut script = self.0.borrow_mut();
+            let process = script.processes.get_mut(&pid).with_context(|| format!("there is no process {pid}"))?;
+            process.stopped = false;
+            Ok(())
+        })
     }
 
     fn pids_of(&self, name: &str) -> Vec<u32> {

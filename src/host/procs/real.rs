@@ -79,6 +79,12 @@ impl RealProcs {
         self.proc_root.join(pid.to_string()).join(name)
     }
 
+    fn state(&self, pid: u32) -> Option<u8> {
+        let stat = std::fs::read(self.file(pid, "stat")).ok()?;
+        // The name stands in brackets and may hold anything, brackets too; the state follows the last one.
+        stat.rsplit(|byte| *byte == b')').next().and_then(|rest| rest.trim_ascii_start().first()).copied()
+    }
+
     fn runs(&self, pid: u32, name: &str) -> bool {
         match std::fs::read_link(self.file(pid, "exe")) {
             Ok(exe) => {
@@ -179,10 +185,18 @@ impl Procs for RealProcs {
     }
 
     fn exists(&self, pid: u32) -> bool {
-        let Ok(stat) = std::fs::read(self.file(pid, "stat")) else { return false };
-        // The name stands in brackets and may hold anything, brackets too; the state follows the last one.
-        let state = stat.rsplit(|byte| *byte == b')').next().and_then(|rest| rest.trim_ascii_start().first());
-        !matches!(state, None | Some(b'Z' | b'X'))
+        !matches!(self.state(pid), None | Some(b'Z' | b'X'))
+    }
+
+    fn is_stopped(&self, pid: u32) -> bool {
+        self.state(pid) == Some(b'T')
+    }
+
+    fn wake(&self, pid: u32) -> anyhow::Result<()> {
+        self.faults.effect(&format!("continue {pid}"), || {
+            let pid = Pid::from_raw(i32::try_from(pid).context("no such process")?);
+            kill(pid, Signal::SIGCONT).with_context(|| format!("cannot let process {pid} go on"))
+        })
     }
 
     fn pids_of(&self, name: &str) -> Vec<u32> {

@@ -131,6 +131,23 @@ fn own_process_is_found() {
 }
 
 #[test]
+fn a_process_that_was_stopped_goes_on() {
+    let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+    let (procs, pid) = (procs(), child.id());
+    let becomes = |stopped: bool| (0..500).any(|_| {
+        thread::sleep(Duration::from_millis(10));
+        procs.is_stopped(pid) == stopped
+    });
+    kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGSTOP).unwrap();
+    assert!(becomes(true));
+    procs.wake(pid).unwrap();
+    assert!(becomes(false) && procs.exists(pid));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(procs.wake(4_000_000).is_err());
+}
+
+#[test]
 fn proc_is_read_defensively() {
     let dir = tempfile::tempdir().unwrap();
     let put = |pid: u32, name: &str, text: &str| {
@@ -141,12 +158,14 @@ fn proc_is_read_defensively() {
     put(10, "stat", "10 (a) b) Z 1 2");
     put(11, "stat", "11 (x) S 1 2");
     put(12, "stat", "");
+    put(15, "stat", "15 (x) T 1 2");
     put(13, "cmdline", "/usr/bin/containerd-shim-runc-v2\0-namespace\0\0");
     put(13, "comm", "containerd-shim\n");
     put(14, "comm", "containerd-shim\n");
     std::os::unix::fs::symlink("/usr/bin/dockerd (deleted)", dir.path().join("11/exe")).unwrap();
     let procs = procs().with_roots(dir.path(), PATH);
     assert_eq!((procs.exists(10), procs.exists(11), procs.exists(12)), (false, true, false));
+    assert!(procs.is_stopped(15) && !procs.is_stopped(11) && !procs.is_stopped(12));
     assert_eq!(procs.pids_of("dockerd"), [11]);
     assert_eq!(procs.pids_of("containerd-shim-runc-v2"), [13], "the zombie has no command line");
     assert_eq!(procs.cmdline(13).unwrap(), ["/usr/bin/containerd-shim-runc-v2", "-namespace", ""]);
