@@ -144,7 +144,9 @@ pub(super) fn resume_held(
     let plan = store.plan(&run)?;
     let mut journal = store.journal(&run)?;
     let rolling_back = records::is_rolling_back(journal.entries());
-    if rolling_back { rollback::check_place(host, &plan)? } else { check_fit(host, &plan)? }
+    // By the time it was cut off the node may have had another name.
+    let check = if rolling_back { rollback::check_place } else { check_fit };
+    check(host, &plan)?;
     let state = records::state(journal.entries());
     if !is_open(state) {
         bail!("run {} was not cut off: it is {}; there is nothing to resume", run.id, state.word());

@@ -34,7 +34,9 @@ impl Work<'_> {
 
     fn undo(&mut self, undo: &Undo, force: bool) -> Result<Option<String>> {
         if let Some(point) = mounts::missing(self.host, &self.begun.mounts, undo).filter(|_| !force) {
-            bail!("nothing is mounted on {point}, and a file system was when the run began: mount it (`--force` does without)");
+            bail!(
+                "nothing is mounted on {point}, and a file system was when the run began: mount it (`--force` does without)"
+            );
         }
         let root = &self.host.root;
         match undo {
@@ -221,7 +223,7 @@ impl Work<'_> {
 
     /// Judges a start. A unit that was on its way before, as between two crashes, is on its way again: no more can be asked of it.
     fn came_back(&mut self, unit: &str, was: &str, job: Result<JobResult>, before: &UnitState) -> Result<()> {
-        match job.map_err(|error| error.downcast::<UnitError>()) {
+        match job.map_err(anyhow::Error::downcast::<UnitError>) {
             Ok(_) if was == "activating" => Ok(()),
             Ok(_) => self.judge_start(unit, before).map(|_| ()),
             Err(Ok(error @ (UnitError::Job { .. } | UnitError::Timeout { .. }))) if was == "activating" => {

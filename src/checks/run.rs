@@ -64,7 +64,7 @@ pub const CHECKS: &[CheckInfo] = &[
             first, out of the session, service or pod it was started in; where it cannot leave a container it would end itself in \
             the middle, with kubelet stopped. So it is with a pid namespace of its own, which ends with the container. Run it on \
             the node: over ssh, or from a pod as a unit of the node's systemd, with `chroot /host systemd-run --wait --pipe \
-            --collect castoff migrate --yes`; `journalctl` and `castoff show` tell the rest when the pod's terminal is gone.",
+            /usr/local/bin/castoff migrate --yes`; `castoff show` tells the rest when the pod's terminal is gone.",
         run: None,
     },
 ];

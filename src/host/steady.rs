@@ -16,7 +16,8 @@ const STOPS: [Signal; 3] = [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU];
 #[derive(Debug)]
 pub struct Steady {
     before: Vec<(Signal, SigAction)>,
-    flows: bool,
+    /// Whether the terminals of standard output and of standard error were changed.
+    changed: [bool; 2],
 }
 
 impl Steady {
@@ -25,14 +26,16 @@ impl Steady {
         // Ignored, not caught: a write in the background would be tried again and again.
         let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
         let before = STOPS.into_iter().filter_map(|signal| Some((signal, act(signal, &ignore)?))).collect();
-        Self { before, flows: flow_control(io::stderr().as_fd(), false) }
+        let (out, err) = (io::stdout(), io::stderr());
+        Self { before, changed: [out.as_fd(), err.as_fd()].map(|terminal| flow_control(terminal, false)) }
     }
 }
 
 impl Drop for Steady {
     fn drop(&mut self) {
-        if self.flows {
-            flow_control(io::stderr().as_fd(), true);
+        let (out, err) = (io::stdout(), io::stderr());
+        for (terminal, _) in [out.as_fd(), err.as_fd()].into_iter().zip(self.changed).filter(|(_, changed)| *changed) {
+            flow_control(terminal, true);
         }
         for (signal, before) in &self.before {
             act(*signal, before);

@@ -134,10 +134,12 @@ fn own_process_is_found() {
 fn a_process_that_was_stopped_goes_on() {
     let mut child = Command::new("sleep").arg("60").spawn().unwrap();
     let (procs, pid) = (procs(), child.id());
-    let becomes = |stopped: bool| (0..500).any(|_| {
-        thread::sleep(Duration::from_millis(10));
-        procs.is_stopped(pid) == stopped
-    });
+    let becomes = |stopped: bool| {
+        (0..500).any(|_| {
+            thread::sleep(Duration::from_millis(10));
+            procs.is_stopped(pid) == stopped
+        })
+    };
     kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGSTOP).unwrap();
     assert!(becomes(true));
     procs.wake(pid).unwrap();
