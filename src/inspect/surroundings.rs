@@ -117,10 +117,9 @@ fn boot_paths(host: &Host, kind: &str) -> Vec<String> {
 
 fn sysctls(host: &Host, files: &mut Files<'_>) -> BTreeMap<String, KernelSwitch> {
     let mut persisted: BTreeMap<String, Sourced<String>> = BTreeMap::new();
-    let mut paths = boot_paths(host, "sysctl.d");
-    // procps reads it last of all; systemd only where a link in /etc/sysctl.d leads to it.
-    paths.push("/etc/sysctl.conf".to_owned());
-    for path in paths {
+    // /etc/sysctl.conf counts where a link leads to it, as on Debian up to 12, Ubuntu and RHEL (99-sysctl.conf): systemd
+    // does not read it otherwise, and Debian 13 has dropped the link.
+    for path in boot_paths(host, "sysctl.d") {
         for sysctl in files.text(&path).map(|text| boot_files::sysctls(&text)).unwrap_or_default() {
             persisted.insert(sysctl.key, Sourced::new(sysctl.value, Origin::file(&path, sysctl.line)));
         }
@@ -140,9 +139,8 @@ fn sysctls(host: &Host, files: &mut Files<'_>) -> BTreeMap<String, KernelSwitch>
 
 fn modules(host: &Host, files: &mut Files<'_>) -> BTreeMap<String, KernelSwitch> {
     let mut persisted: BTreeMap<String, Sourced<String>> = BTreeMap::new();
-    let mut paths = boot_paths(host, "modules-load.d");
-    paths.push("/etc/modules".to_owned());
-    for path in paths {
+    // The same goes for /etc/modules and Debian's link modules.conf.
+    for path in boot_paths(host, "modules-load.d") {
         for module in files.text(&path).map(|text| boot_files::modules(&text)).unwrap_or_default() {
             persisted.insert(module.value, Sourced::new(path.clone(), Origin::file(&path, module.line)));
         }
@@ -207,3 +205,7 @@ fn holds_data(host: &Host, root: &str) -> Sourced<bool> {
         .find(|dir| host.root.list(dir).is_ok_and(|names| !names.is_empty()));
     Sourced::new(full.is_some(), Origin::path(full.unwrap_or_else(|| root.to_owned())))
 }
+
+#[cfg(test)]
+#[path = "surroundings_tests.rs"]
+mod tests;
