@@ -195,6 +195,25 @@ fn environment_files_named_after_the_unit_are_read() {
     assert!(found(&plan, "not-everything-seen")[0].1.contains("/etc/%H.env"));
 }
 
+#[test]
+fn dockers_endpoint_for_images_goes_wherever_the_other_one_stands() {
+    let config = "/var/lib/kubelet/config.yaml";
+    let images = "imageServiceEndpoint: unix:///run/cri-dockerd.sock\n";
+    let plan = |more: &str| {
+        variant("ubuntu-noble-1.30", |root| {
+            let before = text(root, config);
+            tree::put(root, config, format!("{before}{more}"));
+        })
+    };
+    for more in [images.to_owned(), format!("{images}containerRuntimeEndpoint: unix:///run/cri-dockerd.sock\n")] {
+        let plan = plan(&more);
+        assert_eq!(blocking(&plan), [""; 0]);
+        let after = written(&plan, config).unwrap();
+        assert!(!after.contains("imageServiceEndpoint") && !after.contains("cri-dockerd"), "{after}");
+    }
+    assert_eq!(written(&plan("imageServiceEndpoint: unix:///run/other.sock\n"), config), None, "not Docker's");
+}
+
 /// A mirror that Docker has, so that the plan writes `config_path`.
 fn with_mirror(root: &Path) {
     let path = "/etc/docker/daemon.json";

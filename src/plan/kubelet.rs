@@ -49,14 +49,16 @@ pub fn endpoint(draft: &mut Draft<'_>) {
     if images.is_some_and(|flag| from_docker || of_docker(&flag.value)) {
         remove.push("image-service-endpoint");
     }
+    // Also where the endpoint itself is a flag, as kubeadm has it up to 1.33. kubelet knows the field from 1.27 on.
+    let images = config_value(draft, "imageServiceEndpoint").filter(|images| of_docker(images));
+    if images.is_some() && version >= (1, 27) {
+        set_fields(draft, &[("imageServiceEndpoint", None)], WHY_ENDPOINT);
+    }
     if in_config(draft, version) {
         let mut changes: Vec<(&str, Option<&str>)> = Vec::new();
         let now = config_value(draft, "containerRuntimeEndpoint");
         if !now.is_some_and(|now| same_endpoint(&now, &wanted)) {
             changes.push(("containerRuntimeEndpoint", Some(&wanted)));
-        }
-        if config_value(draft, "imageServiceEndpoint").is_some_and(|images| of_docker(&images)) {
-            changes.push(("imageServiceEndpoint", None));
         }
         // A flag that says the same as the file is left alone.
         let flag = kubelet.flag("container-runtime-endpoint");
