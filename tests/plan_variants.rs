@@ -125,6 +125,54 @@ fn directories_that_cri_dockerd_was_told_are_told_containerd() {
     assert_eq!(found(&none, "no-cni"), [(Severity::Block, cause.to_owned())]);
 }
 
+/// kubespray and kubeasz call the unit cri-dockerd.
+#[test]
+fn cri_dockerd_is_known_by_either_name() {
+    let dir = "/usr/lib/systemd/system";
+    let plan = variant("rhel-cri-dockerd-1.24", |root| {
+        let enabled = [("service", "multi-user"), ("socket", "sockets")];
+        for (kind, target) in enabled {
+            let (old, new) = (format!("{dir}/cri-docker.{kind}"), format!("{dir}/cri-dockerd.{kind}"));
+            tree::put(root, &new, text(root, &old).replace("cri-docker.", "cri-dockerd."));
+            fs::remove_file(tree::at(root, &old)).unwrap();
+            let wants = format!("/etc/systemd/system/{target}.target.wants");
+            fs::remove_file(tree::at(root, &format!("{wants}/cri-docker.{kind}"))).unwrap();
+            tree::put_link(root, &format!("{wants}/cri-dockerd.{kind}"), &new);
+        }
+        let flags = "--pod-infra-container-image=corp.example/pause:3 --cni-bin-dir=/srv/cni";
+        edit(root, &format!("{dir}/cri-dockerd.service"), "fd://", &format!("fd:// {flags}"));
+        plugins(root, "/srv/cni", &["bridge", "host-local", "loopback", "portmap", "flannel"]);
+        edit(
+            root,
+            "/var/lib/kubelet/kubeadm-flags.env",
+            "--container-runtime=remote",
+            "--container-runtime=remote --runtime-cgroups=/system.slice/cri-dockerd.service",
+        );
+        let needs = "[Unit]\nRequires=cri-dockerd.service\nAfter=cri-dockerd.service\n";
+        tree::put(root, "/etc/systemd/system/kubelet.service.d/30-shim.conf", needs);
+    });
+    assert_eq!(blocking(&plan), [""; 0]);
+    let config = written(&plan, CONFIG).unwrap();
+    assert!(config.contains("corp.example/pause:3") && config.contains("bin_dir = \"/srv/cni\""), "{config}");
+    let needs = written(&plan, "/etc/systemd/system/kubelet.service.d/30-shim.conf").unwrap();
+    assert_eq!(needs, "[Unit]\nRequires=containerd.service\nAfter=containerd.service\n");
+    let flags = written(&plan, "/var/lib/kubelet/kubeadm-flags.env").unwrap();
+    assert!(flags.contains("--runtime-cgroups=/system.slice/containerd.service"), "{flags}");
+    let of_shim: Vec<(&str, String)> = plan
+        .steps
+        .iter()
+        .filter(|step| step.action.object().starts_with("cri-dockerd."))
+        .map(|step| (step.id.as_str(), step.action.object()))
+        .collect();
+    let wanted = [
+        ("disable-cri-docker", "cri-dockerd.service"),
+        ("mask-cri-docker", "cri-dockerd.service"),
+        ("disable-cri-docker-socket", "cri-dockerd.socket"),
+        ("mask-cri-docker-socket", "cri-dockerd.socket"),
+    ];
+    assert_eq!(of_shim, wanted.map(|(id, unit)| (id, unit.to_owned())));
+}
+
 #[test]
 fn a_leftover_of_containerds_does_not_hide_dockers_network() {
     let plan = variant("debian-data-disk", |root| {

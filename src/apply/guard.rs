@@ -29,7 +29,7 @@ const OURS: &str = "[X-Castoff]";
 const MADE: &str = "Made=";
 
 /// Whose start decides on which runtime pods run.
-const BEHIND: &str = "containerd.service docker.service cri-docker.service kubelet.service";
+const BEHIND: &str = "containerd.service docker.service cri-docker.service cri-dockerd.service kubelet.service";
 
 /// After so long the time is looked at again.
 const LONGEST: Duration = Duration::from_secs(60 * 60);

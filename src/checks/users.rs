@@ -1,7 +1,7 @@
 //! Findings about others on the node that use Docker.
 
 use super::{CheckInfo, on_docker};
-use crate::model::{DockerUser, Facts, Finding, Severity, Tie, UserKind};
+use crate::model::{DOCKER_UNITS, DockerUser, Facts, Finding, Severity, Tie, UserKind};
 use std::collections::BTreeSet;
 
 /// The entries of this subject.
@@ -129,13 +129,13 @@ pub fn units_need_docker(facts: &Facts) -> Vec<Finding> {
     // What generators made, and links of kinds that files do not show, only systemd knows.
     let known: BTreeSet<&str> =
         facts.docker_users.iter().filter(|user| hard(user.tie)).map(|user| user.name.as_str()).collect();
-    let own = ["kubelet.service", "cri-docker.service", "cri-docker.socket", "containerd.service"];
+    let own = |unit: &str| DOCKER_UNITS.contains(&unit) || matches!(unit, "kubelet.service" | "containerd.service");
     let mut others = BTreeSet::new();
     for name in ["docker.service", "docker.socket"] {
         let unit = facts.unit(name);
         let hard = unit.dependents.iter().filter(|by| by.kind != "Wants");
         others.extend(
-            hard.filter(|by| !known.contains(by.unit.as_str()) && !own.contains(&by.unit.as_str()))
+            hard.filter(|by| !known.contains(by.unit.as_str()) && !own(&by.unit))
                 .map(|by| format!("{}: {}={name}", by.unit, by.kind)),
         );
     }

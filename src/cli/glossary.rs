@@ -95,7 +95,8 @@ const STEPS: &[Word] = &[
     word(
         "stop-cri-docker",
         "cri-docker.service stops",
-        "cri-dockerd stood between kubelet and Docker; containerd needs nothing like it. \
+        "cri-dockerd stood between kubelet and Docker; containerd needs nothing like it. Its unit may be called \
+         cri-dockerd.service too, as kubespray has it. \
          Taken back: it is started again if it was active.",
     ),
     word(

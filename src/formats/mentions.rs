@@ -80,7 +80,7 @@ pub fn in_line(line: &str) -> Option<(Tie, String)> {
 /// that will not start without it waits for ever.
 pub fn asks_after(line: &str) -> Option<String> {
     let words: Vec<&str> = line.split(is_break).filter(|word| !word.is_empty()).collect();
-    let shim = |word: &str| matches!(word, "cri-docker" | "cri-docker.service" | "cri-docker.socket");
+    let shim = |word: &str| matches!(word.split('.').next(), Some("cri-docker" | "cri-dockerd"));
     let asked = |at: usize| {
         let mut after = words.get(at + 1..).unwrap_or_default().iter().take(8);
         after.find(|word| is_docker_unit(word) || shim(word)).copied()
@@ -245,6 +245,7 @@ mod tests {
         for (line, shown) in [
             ("/bin/sh -c 'until systemctl is-active --quiet docker; do sleep 1; done'", Some("systemctl docker")),
             ("/bin/systemctl show -p ActiveState cri-docker.service", Some("systemctl cri-docker.service")),
+            ("/bin/systemctl is-active cri-dockerd", Some("systemctl cri-dockerd")),
             ("/usr/bin/test -S /run/cri-dockerd.sock", Some("cri-dockerd.sock")),
             ("/bin/systemctl stop docker", None),
             ("/bin/mkdir -p /etc/docker", None),

@@ -17,8 +17,8 @@ use crate::{
     },
     host::Host,
     model::{
-        Assumptions, CgroupDriver, DEFAULT_ENDPOINT, Facts, KubeletFacts, KubeletFlag, Origin, OriginKind, RuntimeKind,
-        Sourced, UnitFacts, UnitNeed,
+        Assumptions, CgroupDriver, DEFAULT_ENDPOINT, DOCKER_UNITS, Facts, KubeletFacts, KubeletFlag, Origin, OriginKind,
+        RuntimeKind, Sourced, UnitFacts, UnitNeed,
     },
 };
 use std::time::Duration;
@@ -28,9 +28,6 @@ const DOCKERSHIM: &str = "unix:///var/run/dockershim.sock";
 
 /// Where the CPU manager notes its policy and what it gave to whom.
 const CPU_STATE: &str = "cpu_manager_state";
-
-/// Docker's units, which a kubelet on containerd must not depend on.
-const DOCKER_UNITS: [&str; 4] = ["docker.service", "docker.socket", "cri-docker.service", "cri-docker.socket"];
 
 /// Looks at kubelet.
 pub fn probe(host: &Host, assumptions: &Assumptions, files: &mut Files<'_>, facts: &mut Facts) {
@@ -155,9 +152,8 @@ fn compare(live: Option<&[KubeletFlag]>, kubelet: &mut KubeletFacts) {
 
 /// cri-dockerd's flags count as dockershim's did.
 fn shim(facts: &Facts, files: &mut Files<'_>, kubelet: &mut KubeletFacts) {
-    let unit = facts.unit("cri-docker.service");
-    if unit.is_there() {
-        kubelet.shim_flags = flags(&service::read(&unit, files), 1);
+    if let Some(unit) = facts.shim_unit() {
+        kubelet.shim_flags = flags(&service::read(&facts.unit(unit), files), 1);
     }
 }
 

@@ -33,13 +33,15 @@ pub use etcd::health as etcd_health;
 use files::Files;
 
 /// Units that matter here.
-pub const UNITS: [&str; 7] = [
+pub const UNITS: [&str; 9] = [
     "docker.service",
     "docker.socket",
     "containerd.service",
     "kubelet.service",
     "cri-docker.service",
     "cri-docker.socket",
+    "cri-dockerd.service",
+    "cri-dockerd.socket",
     "crio.service",
 ];
 

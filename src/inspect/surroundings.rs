@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Services that containers or pulls inherit from.
-const SERVICES: [&str; 3] = ["containerd.service", "cri-docker.service", "docker.service"];
+const SERVICES: [&str; 4] = ["containerd.service", "cri-docker.service", "cri-dockerd.service", "docker.service"];
 
 /// Settings of a service that are inherited, or that decide whether shims outlive it.
 const KEYS: [&str; 20] = [
@@ -87,7 +87,7 @@ fn service_facts(unit: &UnitFacts, files: &mut Files<'_>) -> ServiceFacts {
 
 /// `--pod-infra-container-image` of cri-dockerd.
 fn pause_image(files: &mut Files<'_>, facts: &Facts) -> Option<Sourced<String>> {
-    let words = service::read(&facts.unit("cri-docker.service"), files).words;
+    let words = service::read(&facts.unit(facts.shim_unit()?), files).words;
     let flag = "--pod-infra-container-image";
     let mut words = words.into_iter();
     while let Some(word) = words.next() {

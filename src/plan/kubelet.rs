@@ -13,7 +13,7 @@ use crate::{
         service::Service,
         unit_edit::Op,
     },
-    model::{Facts, KubeletFlag, RuntimeKind, Severity, same_endpoint},
+    model::{DOCKER_UNITS, Facts, KubeletFlag, RuntimeKind, Severity, same_endpoint},
 };
 
 const UNIT: &str = "kubelet.service";
@@ -89,11 +89,12 @@ pub fn endpoint(draft: &mut Draft<'_>) {
 /// Replaces Docker's unit where kubelet measures or limits the runtime by its cgroup.
 pub fn cgroups(draft: &mut Draft<'_>) {
     for key in ["runtimeCgroups", "kubeletCgroups", "kubeReservedCgroup", "systemReservedCgroup"] {
-        let Some(now) = draft.facts.kubelet.setting_text(key).filter(|now| now.contains("docker.service")) else {
+        let Some(now) = draft.facts.kubelet.setting_text(key) else { continue };
+        let services = DOCKER_UNITS.into_iter().filter(|unit| unit.ends_with(".service"));
+        let new = services.fold(now.to_owned(), |text, unit| text.replace(unit, "containerd.service"));
+        if new == now {
             continue;
-        };
-        let new =
-            now.replace("cri-docker.service", "containerd.service").replace("docker.service", "containerd.service");
+        }
         let flag = field(key).and_then(|field| field.flag).filter(|flag| draft.facts.kubelet.flag(flag).is_some());
         match flag {
             Some(flag) => rewrite_flags(draft, &[], &[(flag, new)], WHY_CGROUPS),

@@ -9,13 +9,12 @@ use crate::{
         unit_edit::{self, Op},
         unit_file::{self, Need, UnitFile},
     },
-    model::{Origin, Severity},
+    model::{DOCKER_UNITS, Origin, Severity},
 };
 use std::collections::BTreeMap;
 
 const UNIT: &str = "kubelet.service";
 const CONTAINERD: &str = "containerd.service";
-const DOCKER: [&str; 4] = ["docker.service", "docker.socket", "cri-docker.service", "cri-docker.socket"];
 const WHY: &str = "kubelet must not depend on Docker's units, but start behind containerd";
 
 /// Dependencies that keep kubelet from starting, or stop it, once Docker is gone.
@@ -24,7 +23,7 @@ const STRONG: [&str; 4] = ["Requires", "BindsTo", "Requisite", "PartOf"];
 /// Changes what kubelet.service depends on.
 pub fn dependencies(draft: &mut Draft<'_>) {
     let files = service::files(draft, UNIT);
-    let needs = unit_file::needs(&files, &DOCKER);
+    let needs = unit_file::needs(&files, &DOCKER_UNITS);
     let mut by_file: BTreeMap<String, Vec<Need>> = BTreeMap::new();
     for need in needs {
         by_file.entry(need.path.clone()).or_default().push(need);
@@ -69,7 +68,7 @@ fn rename(draft: &mut Draft<'_>, from: &str, to: &str, needs: &[Need]) {
         let value = unit.entries().iter().find(|entry| entry.line == line).map(|entry| entry.value.clone());
         let value = value.unwrap_or_default();
         let mut has = value.split_whitespace().any(|name| name == CONTAINERD);
-        let ops = value.split_whitespace().map(|name| match (DOCKER.contains(&name), has) {
+        let ops = value.split_whitespace().map(|name| match (DOCKER_UNITS.contains(&name), has) {
             (false, _) => Op::Keep,
             (true, true) => Op::Drop,
             (true, false) => {

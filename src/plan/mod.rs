@@ -22,8 +22,8 @@ mod verdicts;
 use crate::{
     formats::crictl,
     model::{
-        API_VERSION, Action, CNI_BIN_DIRS, CRICTL_YAML, Change, Desired, Digest, DockerFate, Facts, Goal, Plan, Risk,
-        RuntimeKind, Severity, Step, TOOL_VERSION, UndoKind,
+        API_VERSION, Action, CNI_BIN_DIRS, CRICTL_YAML, Change, DOCKER_UNITS, Desired, Digest, DockerFate, Facts, Goal,
+        Plan, Risk, RuntimeKind, Severity, Step, TOOL_VERSION, UndoKind,
     },
 };
 use draft::{Draft, Phase};
@@ -79,12 +79,11 @@ fn from_docker_to_containerd(draft: &mut Draft<'_>) {
         if draft.facts.docker.running {
             stop_docker_pods(draft, "kubelet's pods must not run twice, and live-restore would leave them");
         }
-        for unit in docker_units(draft.facts) {
+        for (unit, name) in docker_units(draft.facts) {
             if is_up(draft.facts, unit) {
-                let id = format!("stop-{}", unit.replace('.', "-").trim_end_matches("-service"));
                 let why = "kubelet no longer uses it; a socket left listening would start it again";
                 draft.step(
-                    &id,
+                    &format!("stop-{name}"),
                     Phase::Stop,
                     Change::Run,
                     Risk::RestartsPods,
@@ -248,11 +247,11 @@ fn pods_to_await(facts: &Facts) -> Vec<String> {
     pods
 }
 
-/// Docker's units that are there. Services first: stopping a socket pulls down the service that requires it, and that
-/// service would then be noted as having been inactive. Stopping the socket last also stops what it woke meanwhile.
-fn docker_units(facts: &Facts) -> Vec<&'static str> {
-    const ALL: [&str; 4] = ["cri-docker.service", "cri-docker.socket", "docker.service", "docker.socket"];
-    ALL.into_iter().filter(|unit| facts.unit(unit).is_there()).collect()
+/// Docker's units that are there, each with its name in ids of steps: cri-dockerd has one, whatever its unit is called.
+fn docker_units(facts: &Facts) -> Vec<(&'static str, String)> {
+    let there = DOCKER_UNITS.into_iter().filter(|unit| facts.unit(unit).is_there());
+    let name = |unit: &str| unit.replace("cri-dockerd", "cri-docker").replace(".service", "").replace('.', "-");
+    there.map(|unit| (unit, name(unit))).collect()
 }
 
 fn configure(draft: &mut Draft<'_>) {
@@ -287,10 +286,8 @@ fn enable_containerd(draft: &mut Draft<'_>) {
 }
 
 fn retire_docker(draft: &mut Draft<'_>) {
-    for unit in docker_units(draft.facts) {
+    for (unit, short) in docker_units(draft.facts) {
         let state = draft.facts.unit(unit).file_state;
-        let short = unit.replace('.', "-");
-        let short = short.trim_end_matches("-service");
         if matches!(state.as_str(), "enabled" | "enabled-runtime" | "alias" | "linked") {
             draft.step(
                 &format!("disable-{short}"),

@@ -5,7 +5,7 @@ use super::{
     style::{BAD, CAUTION, DIM, GOOD, Look, STRONG, paint},
     table::{pad, wrap},
 };
-use crate::model::{Facts, Origin, Sourced};
+use crate::model::{DOCKER_UNITS, Facts, Origin, Sourced};
 use std::fmt::Display;
 
 const LABEL: usize = 16;
@@ -159,7 +159,9 @@ fn docker(page: &mut Page, facts: &Facts) {
     page.row("remapped users", docker.userns_remap.as_ref());
     page.row("remapped root", docker.remapped_root.as_ref());
     page.row("swarm", docker.swarm.as_ref());
-    units(page, facts, &["docker.service", "docker.socket", "cri-docker.service", "cri-docker.socket"]);
+    let (own, shim): (Vec<&str>, Vec<&str>) = DOCKER_UNITS.into_iter().partition(|unit| unit.starts_with("docker."));
+    units(page, facts, &own);
+    units(page, facts, &shim);
     for (name, unit) in facts.units.iter().filter(|(name, _)| name.starts_with("docker.")) {
         for by in &unit.dependents {
             page.line("dependent", &format!("{} ({}={name})", by.unit, by.kind), &Origin::unit(by.unit.clone(), None));

@@ -7,7 +7,7 @@ use crate::{
         unit_file::{Entry, UnitFile},
     },
     host::{EntryKind, Host, unit_links},
-    model::{Dependent, Facts},
+    model::{DOCKER_UNITS, Dependent, Facts},
 };
 use std::collections::BTreeSet;
 
@@ -82,7 +82,7 @@ fn directory(host: &Host, name: &str, path: &str, budget: &mut usize, found: &mu
 }
 
 fn is_dockers(unit: &str) -> bool {
-    matches!(unit, "docker.service" | "docker.socket" | "cri-docker.service" | "cri-docker.socket")
+    DOCKER_UNITS.contains(&unit)
 }
 
 fn user(unit: &str, tie: Tie, detail: String, origin: Origin) -> DockerUser {

@@ -29,7 +29,7 @@ pub use registry::{RegistryConfig, RegistryDir, RegistryFacts, RegistryMirror, R
 pub use surroundings::{ClusterFacts, KernelSwitch, ServiceFacts, Surroundings};
 pub use users::{DockerUser, Tie, UserKind};
 
-use crate::model::{CNI_BIN_DIRS, CNI_CONF_DIR, Finding, RuntimeKind};
+use crate::model::{CNI_BIN_DIRS, CNI_CONF_DIR, DOCKER_UNITS, Finding, RuntimeKind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -187,6 +187,13 @@ impl Facts {
         let dockers = self.kubelet.shim_cni_bin_dirs();
         let best = dockers.iter().chain(self.cni.plugins.keys()).min_by_key(|dir| lacks(&[dir.as_str()]))?;
         (lacks(&[best.as_str()]) < now).then(|| best.clone())
+    }
+
+    /// The service that runs cri-dockerd: of two the one that runs, or starts at boot.
+    pub fn shim_unit(&self) -> Option<&'static str> {
+        let shims = DOCKER_UNITS.into_iter().filter(|unit| unit.starts_with("cri-") && unit.ends_with(".service"));
+        let there = shims.filter(|unit| self.unit(unit).is_there());
+        there.max_by_key(|unit| (self.unit(unit).active == "active", self.unit(unit).file_state == "enabled"))
     }
 
     /// State of a unit; the default (nothing known) when it was not looked at.

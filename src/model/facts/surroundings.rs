@@ -51,7 +51,7 @@ pub struct ClusterFacts {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Surroundings {
-    /// docker.service, containerd.service and cri-docker.service.
+    /// docker.service, containerd.service and cri-dockerd's.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub services: BTreeMap<String, ServiceFacts>,
     /// Sysctls that only Docker set at runtime.
