@@ -125,7 +125,7 @@ fn directories_that_cri_dockerd_was_told_are_told_containerd() {
     assert_eq!(found(&none, "no-cni"), [(Severity::Block, cause.to_owned())]);
 }
 
-/// kubespray and kubeasz call the unit cri-dockerd.
+/// kubespray calls the unit cri-dockerd.
 #[test]
 fn cri_dockerd_is_known_by_either_name() {
     let dir = "/usr/lib/systemd/system";

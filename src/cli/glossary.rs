@@ -96,7 +96,8 @@ const STEPS: &[Word] = &[
         "stop-cri-docker",
         "cri-docker.service stops",
         "cri-dockerd stood between kubelet and Docker; containerd needs nothing like it. Its unit may be called \
-         cri-dockerd.service too, as kubespray has it. \
+         cri-dockerd.service too, as kubespray has it. With `--goal cgroup-driver` it stops because it asks Docker for its driver \
+         at its start only. \
          Taken back: it is started again if it was active.",
     ),
     word(
@@ -318,6 +319,12 @@ const STEPS: &[Word] = &[
         "restart-docker",
         "dockerd starts with its new cgroup driver",
         "With `--goal cgroup-driver`. dockerd reads its driver at start only.",
+    ),
+    word(
+        "start-cri-docker",
+        "cri-docker.service starts behind Docker",
+        "With `--goal cgroup-driver`. cri-dockerd asks Docker for its cgroup driver once, when it starts; with the old one every new \
+         pod would fail.",
     ),
     word(
         "convert",

@@ -17,8 +17,8 @@ use crate::{
     },
     host::Host,
     model::{
-        Assumptions, CgroupDriver, DEFAULT_ENDPOINT, DOCKER_UNITS, Facts, KubeletFacts, KubeletFlag, Origin, OriginKind,
-        RuntimeKind, Sourced, UnitFacts, UnitNeed,
+        Assumptions, CgroupDriver, DEFAULT_ENDPOINT, DOCKER_UNITS, Facts, KubeletFacts, KubeletFlag, Origin,
+        OriginKind, RuntimeKind, Sourced, UnitFacts, UnitNeed,
     },
 };
 use std::time::Duration;

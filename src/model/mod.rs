@@ -77,7 +77,7 @@ pub const CRICTL_YAML: &str = "/etc/crictl.yaml";
 /// The annotation in which kubeadm before 1.34 keeps a node's endpoint (kubeadm `constants.go`, `AnnotationKubeadmCRISocket`).
 pub const CRI_SOCKET: &str = "kubeadm.alpha.kubernetes.io/cri-socket";
 
-/// Docker's units and those of cri-dockerd, which Mirantis' packages and minikube call cri-docker, and kubespray and kubeasz
+/// Docker's units and those of cri-dockerd, which Mirantis' packages and minikube call cri-docker, and kubespray
 /// cri-dockerd. Services stand before the socket that they require: stopping a socket pulls down its service, which would
 /// then be noted as having been inactive, and a socket stopped last also stops what it woke meanwhile.
 pub const DOCKER_UNITS: [&str; 6] = [

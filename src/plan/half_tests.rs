@@ -110,3 +110,32 @@ fn a_daemon_that_has_not_read_its_file_is_restarted() {
     facts.containerd.cri_answers = sourced(false);
     assert!(steps(&facts).iter().any(|id| id == "restart-containerd"), "{:?}", steps(&facts));
 }
+
+/// cri-dockerd asks Docker for its driver once, in `NewDockerService` (`core/docker_service.go`).
+#[test]
+fn what_stands_before_docker_learns_its_new_driver() {
+    let mut facts = half();
+    facts.kubelet.runtime = sourced(RuntimeKind::CriDockerd);
+    facts.docker.cgroup_driver = sourced(CgroupDriver::Cgroupfs);
+    let steps = |facts: &Facts| {
+        let desired = Desired { goal: Goal::CgroupDriver, ..desired() };
+        let plan = plan(facts, &desired, Options::default());
+        plan.steps.into_iter().map(|step| format!("{} {}", step.id, step.action.object())).collect::<Vec<_>>()
+    };
+    assert!(!steps(&facts).iter().any(|step| step.contains("cri-docker")), "it is not there");
+    facts.units.insert("cri-dockerd.service".to_owned(), facts.unit("docker.service"));
+    assert_eq!(
+        steps(&facts),
+        [
+            "stop-kubelet kubelet.service",
+            "stop-docker-pods Docker's pod containers",
+            "stop-cri-docker cri-dockerd.service",
+            "docker-config /etc/docker/daemon.json",
+            "restart-docker docker.service",
+            "start-cri-docker cri-dockerd.service",
+            "start-kubelet kubelet.service",
+            "await-pods 2 pods on Docker",
+            "verify the node",
+        ]
+    );
+}

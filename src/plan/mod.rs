@@ -174,6 +174,13 @@ fn unify_on_docker(draft: &mut Draft<'_>) {
     let pods = cluster::stay(draft, docker_pods(draft.facts));
     stop_kubelet(draft);
     stop_docker_pods(draft, "a container keeps the cgroup it was made in");
+    // Stopped and started, not restarted: a rollback then starts it behind the Docker whose driver it is to learn.
+    let shim = draft.facts.shim_unit().filter(|unit| is_up(draft.facts, unit));
+    if let Some(unit) = shim {
+        let why = "it asks Docker for the cgroup driver at its start only";
+        let action = Action::StopUnit { unit: unit.to_owned() };
+        draft.step("stop-cri-docker", Phase::Stop, Change::Run, Risk::None, UndoKind::RestoreUnitState, why, action);
+    }
     draft.steps.extend(files);
     reload_for_files(draft);
     let why = "dockerd reads its cgroup driver at start only";
@@ -186,6 +193,11 @@ fn unify_on_docker(draft: &mut Draft<'_>) {
         why,
         Action::RestartUnit { unit: "docker.service".to_owned() },
     );
+    if let Some(unit) = shim {
+        let why = "it asks Docker for the cgroup driver now";
+        let action = Action::StartUnit { unit: unit.to_owned() };
+        draft.step("start-cri-docker", Phase::Start, Change::Run, Risk::None, UndoKind::RestoreUnitState, why, action);
+    }
     start_unit_kubelet(draft);
     let why = "the node is as it was only when its pods run";
     draft.step(
@@ -252,6 +264,10 @@ fn docker_units(facts: &Facts) -> Vec<(&'static str, String)> {
     let there = DOCKER_UNITS.into_iter().filter(|unit| facts.unit(unit).is_there());
     let name = |unit: &str| unit.replace("cri-dockerd", "cri-docker").replace(".service", "").replace('.', "-");
     there.map(|unit| (unit, name(unit))).collect()
+}
+
+fn is_up(facts: &Facts, unit: &str) -> bool {
+    matches!(facts.unit(unit).active.as_str(), "active" | "activating" | "reloading")
 }
 
 fn configure(draft: &mut Draft<'_>) {
