@@ -66,7 +66,24 @@ pub fn cgroup_v1_ends(facts: &Facts) -> Vec<Finding> {
     ]
 }
 
+/// Up to 1.2 containerd reads files of version 1 only; it passes over another version and over plugins by their new names.
+fn knows_no_version_2(facts: &Facts) -> Option<Finding> {
+    let containerd = facts.containerd.version.as_ref().filter(|_| facts.containerd.installed)?;
+    let reads = Release::parse(&containerd.value)?.newest_schema();
+    let finding = || {
+        let summary = format!("containerd {} reads none of the files that castoff writes for it", containerd.value);
+        Finding::new("containerd-too-old", Severity::Block, summary)
+            .cause("up to 1.2 it knows version 1 of its configuration only, and ignores CRI's settings in any other")
+            .fix("upgrade containerd first, to 1.6 or 1.7")
+            .at(containerd.origin.clone())
+    };
+    (reads < 2 && facts.kubelet.installed).then(finding)
+}
+
 pub fn containerd_too_old(facts: &Facts) -> Vec<Finding> {
+    if let Some(finding) = knows_no_version_2(facts) {
+        return vec![finding];
+    }
     let (Some((k, kubelet)), Some((c, containerd))) = (kubelet(facts), containerd(facts)) else { return Vec::new() };
     if k.1 < matrix::RUNTIME_CONFIG_REQUIRED || c >= (2, 0, 0) {
         return Vec::new();

@@ -27,9 +27,11 @@ pub const CHECKS: &[CheckInfo] = &[
     CheckInfo {
         id: "containerd-too-old",
         severity: Severity::Block,
-        summary: "kubelet needs a newer containerd",
+        summary: "kubelet, or castoff, needs a newer containerd",
         explanation: "From 1.38 on (it was put off twice) kubelet takes its cgroup driver from the runtime's answer to \
-            RuntimeConfig and nowhere else. containerd answers it from 2.0 on. Upgrade containerd first.",
+            RuntimeConfig and nowhere else. containerd answers it from 2.0 on. And up to 1.2 containerd reads version 1 of \
+            its configuration only, while castoff writes version 2 and later: CRI would run on containerd's defaults. Upgrade \
+            containerd first.",
         run: Some(super::containerd_too_old),
     },
     CheckInfo {

@@ -57,7 +57,8 @@ impl Release {
         }
     }
 
-    /// The schema castoff gives a file it makes anew, and a file of schema 1: what all releases of that major know.
+    /// The schema castoff gives a file it makes anew, and a file of schema 1: what all releases of that major know. Up to
+    /// 1.2 none knows it, which blocks (`containerd-too-old`).
     pub fn preferred_schema(self) -> u32 {
         if self.major >= 2 { 3 } else { 2 }
     }
