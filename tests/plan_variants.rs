@@ -262,6 +262,39 @@ fn dockers_endpoint_for_images_goes_wherever_the_other_one_stands() {
     assert_eq!(written(&plan("imageServiceEndpoint: unix:///run/other.sock\n"), config), None, "not Docker's");
 }
 
+#[test]
+fn containerd_starts_at_boot_whatever_its_unit_is_like() {
+    let unit = "/usr/lib/systemd/system/containerd.service";
+    let kubelet = "/etc/systemd/system/kubelet.service.d/zz-castoff.conf";
+    let node = |change: &dyn Fn(&Path)| {
+        variant("debian-data-disk", |root| {
+            let wants = "/etc/systemd/system/multi-user.target.wants/containerd.service";
+            fs::remove_file(tree::at(root, wants)).unwrap();
+            change(root);
+        })
+    };
+    let enables = |plan: &Plan| plan.steps.iter().any(|step| step.id == "enable-containerd");
+    let linked = |root: &Path| {
+        tree::put(root, "/opt/containerd/containerd.service", text(root, unit));
+        fs::remove_file(tree::at(root, unit)).unwrap();
+        tree::put_link(root, "/etc/systemd/system/containerd.service", "/opt/containerd/containerd.service");
+    };
+    let plan = node(&linked);
+    assert!(enables(&plan) && written(&plan, kubelet).is_none(), "linked");
+    let bare = |root: &Path| edit(root, unit, "[Install]\nWantedBy=multi-user.target\n", "");
+    let both = |root: &Path| {
+        bare(root);
+        linked(root);
+    };
+    for (how, plan) in [("static", node(&bare)), ("linked and static", node(&both))] {
+        assert_eq!(blocking(&plan), [""; 0], "{how}");
+        let behind = written(&plan, kubelet).unwrap_or_default();
+        assert!(!enables(&plan) && behind.contains("Wants=containerd.service"), "{how}: {behind}");
+    }
+    let plan = node(&|root| tree::put_link(root, "/etc/systemd/system/containerd.service", "/dev/null"));
+    assert_eq!(blocking(&plan), ["containerd-masked"]);
+}
+
 /// A mirror that Docker has, so that the plan writes `config_path`.
 fn with_mirror(root: &Path) {
     let path = "/etc/docker/daemon.json";

@@ -1,7 +1,7 @@
 //! Findings about containerd: what each means, and how it is found in facts.
 
 use super::{CheckInfo, on_docker, version};
-use crate::model::{Facts, Finding, Severity};
+use crate::model::{Facts, Finding, Origin, Severity};
 
 /// The entries of this subject.
 pub const CHECKS: &[CheckInfo] = &[
@@ -13,6 +13,16 @@ pub const CHECKS: &[CheckInfo] = &[
             either containerd is not installed, or dockerd runs a private one as its child. Install your distribution's \
             `containerd` or Docker's `containerd.io` package first; castoff installs nothing.",
         run: Some(containerd_missing),
+    },
+    CheckInfo {
+        id: "containerd-masked",
+        severity: Severity::Block,
+        summary: "containerd.service is masked, so nothing can start it",
+        explanation: "kubelet needs containerd.service, and a link to /dev/null stands in its place: somebody did not want it \
+            beside the containerd that dockerd runs as its child. Neither a step of the plan nor the next boot could start it. \
+            castoff does not take an administrator's mask away: `systemctl unmask containerd.service`, then plan again. That \
+            starts nothing yet.",
+        run: Some(containerd_masked),
     },
     CheckInfo {
         id: "containerd-version-unknown",
@@ -131,6 +141,18 @@ pub fn containerd_missing(facts: &Facts) -> Vec<Finding> {
         Finding::new("containerd-missing", Severity::Block, "containerd is not installed as a system service")
             .cause(cause)
             .fix("install the package `containerd` (or `containerd.io`), then plan again"),
+    ]
+}
+
+pub fn containerd_masked(facts: &Facts) -> Vec<Finding> {
+    if !on_docker(facts) || !facts.unit("containerd.service").is_masked() {
+        return Vec::new();
+    }
+    vec![
+        Finding::new("containerd-masked", Severity::Block, "containerd.service is masked, so nothing can start it")
+            .cause("kubelet needs it from now on, and a mask keeps everybody from starting it")
+            .fix("run `systemctl unmask containerd.service`, then plan again")
+            .at(Origin::unit("/etc/systemd/system/containerd.service", None)),
     ]
 }
 

@@ -47,6 +47,13 @@ pub fn find(id: &str) -> Option<(&'static Group, &'static Word)> {
 
 const STEPS: &[Word] = &[
     word(
+        "start-containerd",
+        "an idle containerd starts, to take Docker's images",
+        "Where dockerd runs a containerd of its own, the system's containerd.service may be installed and not run. It starts with \
+         the configuration it has now, and again with the new one at `restart-containerd`. Nothing stops for it. Taken back: it is \
+         stopped.",
+    ),
+    word(
         "import-images",
         "Docker's images come to containerd while everything still runs",
         "containerd has a store of its own. Without this step every image would be pulled again when the pods start. Images come \

@@ -220,8 +220,8 @@ fn drop_in_owners(unit: &str) -> Vec<String> {
     owners
 }
 
-/// What `systemctl --root is-enabled` would say: `masked`, `enabled`, `disabled`, `static`, or empty when no unit file
-/// of that name is there.
+/// What `systemctl --root is-enabled` would say: `masked`, `enabled`, `linked`, `disabled`, `static`, or empty when no unit
+/// file of that name is there.
 ///
 /// # Errors
 /// When a directory cannot be listed.
@@ -231,7 +231,8 @@ pub fn unit_file_state(root: &Root, unit: &str) -> Result<String, FileError> {
         return Ok("masked".to_owned());
     }
     let Some(path) = fragment(root, unit) else { return Ok(String::new()) };
-    if !links.is_empty() {
+    // A link to a file that lies elsewhere makes the unit known. It starts nothing.
+    if links.iter().any(|link| link.path != format!("{ADMIN_DIR}/{unit}")) {
         return Ok("enabled".to_owned());
     }
     let text = root.text(&path)?.unwrap_or_default();
@@ -239,7 +240,12 @@ pub fn unit_file_state(root: &Root, unit: &str) -> Result<String, FileError> {
         .entries()
         .iter()
         .any(|entry| entry.section == "Install" && !entry.value.is_empty());
-    Ok(if installs { "disabled" } else { "static" }.to_owned())
+    Ok(match (links.is_empty(), installs) {
+        (false, _) => "linked",
+        (true, true) => "disabled",
+        (true, false) => "static",
+    }
+    .to_owned())
 }
 
 #[cfg(test)]

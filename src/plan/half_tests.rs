@@ -139,3 +139,18 @@ fn what_stands_before_docker_learns_its_new_driver() {
         ]
     );
 }
+
+#[test]
+fn an_idle_containerd_starts_to_take_images() {
+    let mut facts = half();
+    facts.docker.images =
+        vec![crate::model::DockerImage { id: "sha256:x".to_owned(), tags: vec!["x:1".to_owned()], size: 1 }];
+    let first =
+        |facts: &Facts| plan(facts, &desired(), Options::default()).steps.into_iter().map(|step| step.id).next();
+    assert_eq!(first(&facts).as_deref(), Some("import-images"), "it runs");
+    facts.containerd.running = false;
+    facts.units.get_mut("containerd.service").unwrap().active = "inactive".to_owned();
+    assert_eq!(first(&facts).as_deref(), Some("import-images"), "Docker runs on another one, which answers");
+    facts.docker.managed_containerd = sourced(true);
+    assert_eq!(first(&facts).as_deref(), Some("start-containerd"));
+}

@@ -3,7 +3,7 @@
 use super::{
     Options,
     draft::{Draft, Phase},
-    finish,
+    finish, start_idle_containerd,
 };
 use crate::formats::containerd::{Literal, Place, Setting};
 use crate::model::{
@@ -95,6 +95,9 @@ fn step(draft: &mut Draft<'_>, mut images: Vec<String>, bytes: u64, source: Stri
     let now = facts.containerd.root.as_ref().map_or(CONTAINERD_ROOT, |root| root.value.as_str());
     let new_root = draft.new_root().is_some_and(|root| root != now);
     let root = draft.new_root().unwrap_or(now).to_owned();
+    if !new_root {
+        start_idle_containerd(draft);
+    }
     draft.step(
         "import-images",
         Phase::Images,

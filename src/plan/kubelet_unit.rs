@@ -1,6 +1,7 @@
 //! What kubelet.service depends on: containerd instead of Docker.
 
 use super::{
+    CONTAINERD, cannot_be_enabled,
     draft::Draft,
     service::{self, is_packaged},
 };
@@ -14,7 +15,6 @@ use crate::{
 use std::collections::BTreeMap;
 
 const UNIT: &str = "kubelet.service";
-const CONTAINERD: &str = "containerd.service";
 const WHY: &str = "kubelet must not depend on Docker's units, but start behind containerd";
 
 /// Dependencies that keep kubelet from starting, or stop it, once Docker is gone.
@@ -51,7 +51,8 @@ pub fn dependencies(draft: &mut Draft<'_>) {
             weak = true;
         }
     }
-    if weak {
+    let leaves = draft.facts.is_on_docker() || draft.facts.is_half_migrated();
+    if weak || leaves && cannot_be_enabled(draft) {
         behind_containerd(draft);
     }
     links(draft);

@@ -3,6 +3,7 @@
 /// Findings about leaving Docker, which say nothing to a node that stays.
 pub const ONLY: &[&str] = &[
     "containerd-missing",
+    "containerd-masked",
     "containerd-version-unknown",
     "containerd-byte-order-mark",
     "containerd-import-missing",

@@ -128,6 +128,11 @@ pub struct Dependent {
 }
 
 impl UnitFacts {
+    /// True when nothing can start it.
+    pub fn is_masked(&self) -> bool {
+        self.load == "masked" || self.file_state.starts_with("masked")
+    }
+
     /// True when systemd knows a unit file of that name.
     pub fn is_there(&self) -> bool {
         self.fragment.is_some() || matches!(self.load.as_str(), "loaded" | "masked" | "bad-setting" | "error")
