@@ -295,6 +295,32 @@ fn containerd_starts_at_boot_whatever_its_unit_is_like() {
     assert_eq!(blocking(&plan), ["containerd-masked"]);
 }
 
+/// kubespray's docker-options.conf, and one that castoff cannot edit.
+#[test]
+fn a_docker_that_retires_stands_in_nobodys_way() {
+    let options = "/etc/systemd/system/docker.service.d/docker-options.conf";
+    let kubespray =
+        "[Service]\nEnvironment=\"DOCKER_OPTS= --iptables=false \\\n--exec-opt native.cgroupdriver=cgroupfs\"\n";
+    let exec = "ExecStart=\nExecStart=/usr/bin/dockerd -H fd:// $DOCKER_OPTS\n";
+    let without =
+        |root: &Path| edit(root, "/etc/docker/daemon.json", ",\"exec-opts\":[\"native.cgroupdriver=cgroupfs\"]", "");
+    let plan = variant("ubuntu-kubeadm-1.23", |root| {
+        without(root);
+        tree::put(root, options, format!("{kubespray}{exec}"));
+    });
+    assert_eq!(blocking(&plan), [""; 0]);
+    let after = written(&plan, options).unwrap();
+    let wanted = "Environment=\"DOCKER_OPTS= --iptables=false  --exec-opt native.cgroupdriver=systemd\"\n";
+    assert_eq!(after, format!("[Service]\n{wanted}{exec}"));
+
+    let plan = variant("ubuntu-kubeadm-1.23", |root| {
+        edit(root, "/etc/docker/daemon.json", "[\"native.cgroupdriver=cgroupfs\"]", "\"native.cgroupdriver=cgroupfs\"");
+    });
+    assert_eq!(found(&plan, "config-not-editable")[0].0, Severity::Warn);
+    let verdict = plan.verdicts.iter().find(|verdict| verdict.setting == "exec-opts").unwrap();
+    assert!(verdict.note.ends_with("Docker, which retires, keeps its own"), "{verdict:?}");
+}
+
 /// A mirror that Docker has, so that the plan writes `config_path`.
 fn with_mirror(root: &Path) {
     let path = "/etc/docker/daemon.json";

@@ -47,10 +47,11 @@ pub fn raw_words(value: &str) -> Vec<String> {
 }
 
 /// The text with one [`Op`] for each word of the setting that starts on `line` (counted from 1), and raw words added at
-/// its end. Words in `Set` and `append` are written as they are given: see [`written`].
+/// its end. Words in `Set` and `append` are written as they are given: see [`written`]. Where a word that changes runs over
+/// several lines, as in kubespray's `Environment="DOCKER_OPTS=…`, the setting comes out in one line.
 ///
 /// # Errors
-/// When no setting starts there, a word that changes runs over several lines, or the edited text does not read as meant.
+/// When no setting starts there, or the edited text does not read as meant.
 pub fn with_words(text: &str, line: u32, ops: &[Op], append: &[String]) -> Result<String, FormatError> {
     let mut lines = lines_of(text);
     let setting = setting_at(&lines, line).ok_or_else(|| FormatError::at_line(text, line, "no setting starts here"))?;
@@ -62,7 +63,7 @@ pub fn with_words(text: &str, line: u32, ops: &[Op], append: &[String]) -> Resul
         let last = word.range.end.checked_sub(1).and_then(|at| setting.places.get(at)).copied();
         let (Some((first_line, start)), Some((last_line, end))) = (first, last) else { continue };
         if first_line != last_line && *op != Op::Keep {
-            return Err(FormatError::at_line(text, line, "a word that must change is written over several lines"));
+            return in_one_line(text, line, &setting, ops, append);
         }
         if let Some(words) = per_line.get_mut(first_line) {
             words.push((start..end + 1, op));
@@ -92,6 +93,22 @@ pub fn with_words(text: &str, line: u32, ops: &[Op], append: &[String]) -> Resul
     }
     let left = lines.iter().enumerate().filter(|(index, _)| !gone.contains(index));
     let out: String = left.flat_map(|(_, line)| [line.text.as_str(), line.end.as_str()]).collect();
+    check(text, &out, line, ops, append)?;
+    Ok(out)
+}
+
+/// The same, with the setting in one line.
+fn in_one_line(text: &str, line: u32, setting: &Setting, ops: &[Op], append: &[String]) -> Result<String, FormatError> {
+    let mut words: Vec<&str> = Vec::new();
+    for (index, word) in split(&setting.value, Escapes::C).into_iter().enumerate() {
+        match ops.get(index) {
+            None | Some(Op::Keep) => words.extend(setting.value.get(word.range)),
+            Some(Op::Set(new)) => words.push(new),
+            Some(Op::Drop) => {}
+        }
+    }
+    words.extend(append.iter().map(String::as_str));
+    let out = with_value(text, line, &words.join(" "))?;
     check(text, &out, line, ops, append)?;
     Ok(out)
 }
@@ -329,7 +346,13 @@ mod tests {
         let after = with_words(text, 2, &ops, &[]).unwrap();
         assert_eq!(after, "[Service]\nEnvironment=\"A=x %% \\\"z\\\"\"  'B=1' # no comment\n");
         assert_eq!(unit_file::environment_assignments(&unit_file::parse(&after).entries()[0].value)[0].1, "x % \"z\"");
-        assert!(with_words("[S]\nA=\"x \\\n y\"\n", 2, &[Op::Drop], &[]).is_err());
+        let text = "[S]\nB=1\nA=\"x \\\n# c\n y\" z \\\n 'u v'\nC=2\n";
+        assert_eq!(
+            with_words(text, 3, &[Op::Set("\"x  w\"".to_owned())], &["q".to_owned()]).unwrap(),
+            "[S]\nB=1\nA=\"x  w\" z 'u v' q\n# c\nC=2\n",
+            "a word over several lines"
+        );
+        assert_eq!(with_words("[S]\nA=\"x \\\n y\"\n", 2, &[Op::Drop], &[]).unwrap(), "[S]\nA=\n");
         assert!(with_words("[S]\nA=1\n", 1, &[], &[]).is_err());
     }
 
@@ -374,7 +397,7 @@ mod tests {
                     prop_assert_eq!(out, text);
                 }
             } else {
-                // A word over several lines, or one that would read as a comment at the start of its line.
+                // A word that would read as a comment at the start of its line.
                 prop_assert!(text.contains(['"', '\'', '#', ';']), "{text:?}");
             }
         }

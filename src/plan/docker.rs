@@ -6,14 +6,25 @@ use super::{
 };
 use crate::{
     formats::{daemon_json::DaemonJson, unit_edit::Op},
-    model::{CgroupDriver, OriginKind, Severity, Verdict},
+    model::{CgroupDriver, Goal, OriginKind, Severity, Verdict},
 };
 
 const UNIT: &str = "docker.service";
 const WHY: &str = "Docker agrees with kubelet whenever it runs again";
 
-/// Adds the step that sets Docker's cgroup driver to systemd.
-pub fn daemon_json(draft: &mut Draft<'_>) {
+/// Adds the step that sets Docker's cgroup driver to systemd. A Docker that retires needs it only if it ever runs again: what
+/// cannot be edited stands in nobody's way then. False where Docker keeps another driver.
+pub fn daemon_json(draft: &mut Draft<'_>) -> bool {
+    let (steps, findings) = (draft.steps.len(), draft.findings.len());
+    set_driver(draft);
+    if draft.desired.goal == Goal::Containerd {
+        draft.findings.iter_mut().skip(findings).for_each(|finding| finding.severity = Severity::Warn);
+    }
+    let now = draft.facts.docker.cgroup_driver.as_ref().map(|driver| driver.value);
+    now == Some(CgroupDriver::Systemd) || draft.steps.len() > steps
+}
+
+fn set_driver(draft: &mut Draft<'_>) {
     let Some(driver) = &draft.facts.docker.cgroup_driver else { return };
     if driver.value == CgroupDriver::Systemd {
         return;
@@ -41,8 +52,8 @@ pub fn daemon_json(draft: &mut Draft<'_>) {
     }
 }
 
-/// Says what becomes of the cgroup driver in `exec-opts`: everything is on systemd's afterwards.
-pub fn judge_driver(draft: &mut Draft<'_>) {
+/// Says what becomes of the cgroup driver in `exec-opts`: everything is on systemd's afterwards, Docker too if it `follows`.
+pub fn judge_driver(draft: &mut Draft<'_>, follows: bool) {
     let Some(setting) = draft.facts.docker.setting("exec-opts") else { return };
     // Any other option is a person's to look at.
     let drivers = |text: &str| text.trim().to_ascii_lowercase().starts_with("native.cgroupdriver=");
@@ -55,6 +66,7 @@ pub fn judge_driver(draft: &mut Draft<'_>) {
     }
     let note = match draft.facts.docker.cgroup_driver.as_ref().map(|driver| driver.value) {
         Some(CgroupDriver::Systemd) => "containerd uses systemd's driver too",
+        _ if !follows => "containerd and kubelet use systemd's driver; Docker, which retires, keeps its own",
         _ => "changed on the way: everything uses systemd's driver afterwards",
     };
     let target = "SystemdCgroup in containerd's configuration, cgroupDriver in kubelet's";

@@ -99,7 +99,7 @@ fn from_docker_to_containerd(draft: &mut Draft<'_>) {
     registry::from_docker(draft);
     configure(draft);
     carried.write(draft);
-    docker::daemon_json(draft);
+    let follows = docker::daemon_json(draft);
     kubeadm::advice(draft, true);
     enable_containerd(draft);
     retire_docker(draft);
@@ -116,7 +116,7 @@ fn from_docker_to_containerd(draft: &mut Draft<'_>) {
         ]);
         kubeadm::kubelet_map(draft);
     }
-    docker::judge_driver(draft);
+    docker::judge_driver(draft, follows);
     let others = std::mem::take(&mut draft.verdicts);
     draft.verdicts = verdicts::judge(draft);
     draft.verdicts.extend(others);
