@@ -321,6 +321,18 @@ fn a_docker_that_retires_stands_in_nobodys_way() {
     assert!(verdict.note.ends_with("Docker, which retires, keeps its own"), "{verdict:?}");
 }
 
+#[test]
+fn both_managers_states_are_read() {
+    let plan = variant("ubuntu-noble-1.30", |root| {
+        let config = "/var/lib/kubelet/config.yaml";
+        let before = text(root, config);
+        tree::put(root, config, format!("{before}cpuManagerPolicy: static\nmemoryManagerPolicy: Static\n"));
+        tree::put(root, "/var/lib/kubelet/cpu_manager_state", "{\"policyName\":\"none\"}");
+        tree::put(root, "/var/lib/kubelet/memory_manager_state", "{\"policyName\":\"None\",\"checksum\":1}");
+    });
+    assert_eq!(blocking(&plan), ["cpu-manager-state-mismatch", "memory-manager-state-mismatch"]);
+}
+
 /// A mirror that Docker has, so that the plan writes `config_path`.
 fn with_mirror(root: &Path) {
     let path = "/etc/docker/daemon.json";

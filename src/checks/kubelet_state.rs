@@ -3,7 +3,7 @@
 use super::{CheckInfo, on_docker, version};
 use crate::{
     formats::kubelet_flags,
-    model::{CgroupDriver, Facts, Finding, KubeletFlag, Origin, Severity, same_endpoint},
+    model::{CgroupDriver, Facts, Finding, KubeletFlag, Origin, Severity, Sourced, same_endpoint},
 };
 
 /// The entries of this subject.
@@ -99,6 +99,16 @@ pub const CHECKS: &[CheckInfo] = &[
             under another one (\"configured policy differs from state checkpoint policy\"). A migration restarts kubelet. \
             Drain the node, move the file away, and plan again.",
         run: Some(cpu_state_mismatch),
+    },
+    CheckInfo {
+        id: "memory-manager-state-mismatch",
+        severity: Severity::Block,
+        summary: "kubelet will not start again: its memory policy is not the one in its state",
+        explanation: "memory_manager_state holds the name of the policy it was written under, and kubelet refuses to start \
+            under another one (\"configured policy differs from state checkpoint policy\"), as when `memoryManagerPolicy` was \
+            changed and kubelet has not been restarted since. A migration restarts kubelet. Drain the node, move the file away, \
+            and plan again.",
+        run: Some(memory_state_mismatch),
     },
     CheckInfo {
         id: "kubelet-cgroup-root",
@@ -299,21 +309,34 @@ fn static_policy(facts: &Facts) -> Vec<Finding> {
 }
 
 fn cpu_state_mismatch(facts: &Facts) -> Vec<Finding> {
-    let Some(noted) = &facts.kubelet.cpu_manager_state else { return Vec::new() };
-    let configured = facts.kubelet.setting("cpuManagerPolicy");
-    let policy = configured.and_then(|setting| setting.value.as_str()).filter(|p| !p.is_empty()).unwrap_or("none");
-    if noted.value == policy {
-        return Vec::new();
-    }
+    let summary = "kubelet will not start again: its CPU policy is not the one in its state";
+    let finding = Finding::new("cpu-manager-state-mismatch", Severity::Block, summary);
+    state_mismatch(facts, facts.kubelet.cpu_manager_state.as_ref(), ("cpuManagerPolicy", "none"), finding)
+}
+
+/// The memory manager (beta and on since 1.22) names its policies with a capital, and compares them as they are written
+/// (`memorymanager/state/state_checkpoint.go`).
+fn memory_state_mismatch(facts: &Facts) -> Vec<Finding> {
+    let summary = "kubelet will not start again: its memory policy is not the one in its state";
+    let finding = Finding::new("memory-manager-state-mismatch", Severity::Block, summary);
+    state_mismatch(facts, facts.kubelet.memory_manager_state.as_ref(), ("memoryManagerPolicy", "None"), finding)
+}
+
+/// Completes a finding where the state was noted under another policy than kubelet has now.
+fn state_mismatch(
+    facts: &Facts,
+    noted: Option<&Sourced<String>>,
+    (key, default): (&str, &str),
+    finding: Finding,
+) -> Vec<Finding> {
+    let configured = facts.kubelet.setting(key);
+    let policy = configured.and_then(|setting| setting.value.as_str()).filter(|p| !p.is_empty()).unwrap_or(default);
+    let Some(noted) = noted.filter(|noted| noted.value != policy) else { return Vec::new() };
     let path = noted.origin.path.clone().unwrap_or_default();
-    let finding = Finding::new(
-        "cpu-manager-state-mismatch",
-        Severity::Block,
-        "kubelet will not start again: its CPU policy is not the one in its state",
-    )
-    .cause(format!("the policy is {policy}, and the state was written under {}", noted.value))
-    .fix(format!("drain the node, then: mv {path} {path}.old"))
-    .at(noted.origin.clone());
+    let finding = finding
+        .cause(format!("the policy is {policy}, and the state was written under {}", noted.value))
+        .fix(format!("drain the node, then: mv {path} {path}.old"))
+        .at(noted.origin.clone());
     vec![match configured {
         Some(setting) => finding.at(setting.origin.clone()),
         None => finding,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{KubeletSetting, RuntimeKind, Sourced};
+use crate::model::{KubeletSetting, RuntimeKind};
 
 fn node(version: &str, settings: &[(&str, &str)], flags: &[(&str, &str)]) -> Facts {
     let mut facts = Facts::empty(true);
@@ -43,7 +43,12 @@ fn pinned_cpus_and_their_state_are_seen() {
     assert_eq!(ids(&facts), ["static-cpu-policy", "cpu-manager-state-mismatch"]);
     facts = node("1.22.0", &[("memoryManagerPolicy", "Static")], &[]);
     facts.kubelet.cpu_manager_state = state("none");
+    facts.kubelet.memory_manager_state = state("Static");
     assert_eq!(ids(&facts), ["static-cpu-policy"]);
+    facts.kubelet.memory_manager_state = state("None");
+    assert_eq!(ids(&facts), ["static-cpu-policy", "memory-manager-state-mismatch"]);
+    facts.kubelet.settings.clear();
+    assert!(ids(&facts).is_empty());
 }
 
 #[test]

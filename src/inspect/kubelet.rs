@@ -26,9 +26,6 @@ use std::time::Duration;
 /// Where the shim inside kubelet ≤ 1.23 serves CRI.
 const DOCKERSHIM: &str = "unix:///var/run/dockershim.sock";
 
-/// Where the CPU manager notes its policy and what it gave to whom.
-const CPU_STATE: &str = "cpu_manager_state";
-
 /// Looks at kubelet.
 pub fn probe(host: &Host, assumptions: &Assumptions, files: &mut Files<'_>, facts: &mut Facts) {
     let unit = facts.unit("kubelet.service");
@@ -75,7 +72,8 @@ pub fn probe(host: &Host, assumptions: &Assumptions, files: &mut Files<'_>, fact
         runtime(&runs, !documents.is_empty(), &mut kubelet);
         shim(facts, files, &mut kubelet);
         docker_needs(host, &unit, files, &mut kubelet);
-        cpu_state(files, &mut kubelet);
+        kubelet.cpu_manager_state = noted_policy(files, &kubelet, "cpu_manager_state");
+        kubelet.memory_manager_state = noted_policy(files, &kubelet, "memory_manager_state");
         let name = facts.name().to_lowercase();
         static_pods(host, files, &name, &mut kubelet);
     }
@@ -177,14 +175,12 @@ fn docker_needs(host: &Host, unit: &UnitFacts, files: &mut Files<'_>, kubelet: &
     }
 }
 
-fn cpu_state(files: &mut Files<'_>, kubelet: &mut KubeletFacts) {
+/// The policy under which a manager of kubelet's noted what it gave to whom.
+fn noted_policy(files: &mut Files<'_>, kubelet: &KubeletFacts, state: &str) -> Option<Sourced<String>> {
     let root = kubelet.setting_text("rootDir").unwrap_or("/var/lib/kubelet");
-    let path = format!("{}/{CPU_STATE}", root.trim_end_matches('/'));
-    let Some(text) = files.text(&path) else { return };
-    let policy = serde_json::from_str::<serde_json::Value>(&text)
-        .ok()
-        .and_then(|state| state.get("policyName")?.as_str().map(str::to_owned));
-    kubelet.cpu_manager_state = policy.map(|policy| Sourced::new(policy, Origin::path(path)));
+    let path = format!("{}/{state}", root.trim_end_matches('/'));
+    let state: serde_json::Value = serde_json::from_str(&files.text(&path)?).ok()?;
+    Some(Sourced::new(state.get("policyName")?.as_str()?.to_owned(), Origin::path(path)))
 }
 
 fn binary_version(host: &Host, service: &Service, files: &mut Files<'_>) -> Option<Sourced<String>> {

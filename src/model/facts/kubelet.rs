@@ -134,6 +134,9 @@ pub struct KubeletFacts {
     /// The policy noted in the CPU manager's state file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_manager_state: Option<Sourced<String>>,
+    /// The policy noted in the memory manager's state file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_manager_state: Option<Sourced<String>>,
 }
 
 impl KubeletFacts {
