@@ -64,6 +64,16 @@ pub const CHECKS: &[CheckInfo] = &[
         run: None,
     },
     CheckInfo {
+        id: "containerd-endpoint",
+        severity: Severity::Block,
+        summary: "containerd serves on another socket than the plan goes by",
+        explanation: "`[grpc] address` in containerd's files, or `--address` on its command line, decides on which socket it \
+            serves. A plan points kubelet and crictl to `endpoint` of the profile, or /run/containerd/containerd.sock, and waits \
+            there for CRI. Here the two differ. castoff does not move the socket, which others may know: set `endpoint` in the \
+            profile to the one that containerd is told, or let containerd serve where the profile says.",
+        run: None,
+    },
+    CheckInfo {
         id: "sandbox-image-default",
         severity: Severity::Warn,
         summary: "containerd will use its own default sandbox image",

@@ -26,7 +26,8 @@ pub const PROFILE_KEYS: &[ProfileKey] = &[
         takes: "text, `unix:///…`",
         default: "\"unix:///run/containerd/containerd.sock\"",
         example: "\"unix:///run/containerd/containerd.sock\"",
-        about: "The socket on which containerd serves CRI. kubelet and crictl are pointed to it.",
+        about: "The socket on which containerd serves CRI. kubelet and crictl are pointed to it. It has to be the one that \
+                containerd is told (`containerd-endpoint`).",
     },
     ProfileKey {
         table: "",

@@ -7,9 +7,28 @@ use crate::{
         containerd::{ContainerdConfig, CriTarget, Effective, Release},
         package_db::version_pair,
     },
-    model::{ConfigWay, Facts, Finding, Severity, Sourced},
+    model::{ConfigWay, DEFAULT_ENDPOINT, Facts, Finding, OriginKind, Severity, Sourced, same_endpoint},
 };
 use std::collections::BTreeMap;
+
+/// The plan waits for CRI, and points kubelet and crictl, to the wanted endpoint. castoff does not move containerd there: others
+/// may know its socket.
+pub fn endpoint(draft: &mut Draft<'_>) {
+    let Some(said) = &draft.facts.containerd.endpoint else { return };
+    // Where nothing says it, containerd serves on its own default whatever is wanted.
+    let serves = if said.origin.kind == OriginKind::Default { DEFAULT_ENDPOINT } else { said.value.as_str() };
+    let wanted = &draft.desired.endpoint;
+    if same_endpoint(serves, wanted) {
+        return;
+    }
+    let summary = "containerd serves on another socket than the plan goes by";
+    draft.findings.push(
+        Finding::new("containerd-endpoint", Severity::Block, summary)
+            .cause(format!("containerd is told {serves}, and the plan {wanted}"))
+            .fix(format!("set `endpoint = {serves:?}` in the profile, then plan again"))
+            .at(said.origin.clone()),
+    );
+}
 
 /// Adds the steps that edit containerd's main configuration file and what it imports, and proves the joined result.
 pub fn config(draft: &mut Draft<'_>) {

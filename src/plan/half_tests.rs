@@ -154,3 +154,23 @@ fn an_idle_containerd_starts_to_take_images() {
     facts.docker.managed_containerd = sourced(true);
     assert_eq!(first(&facts).as_deref(), Some("start-containerd"));
 }
+
+#[test]
+fn containerd_serves_where_the_plan_goes() {
+    let mut facts = half();
+    let told = |facts: &Facts, endpoint: &str| {
+        let desired = Desired { endpoint: endpoint.to_owned(), ..desired() };
+        let found = plan(facts, &desired, Options::default()).findings;
+        found.into_iter().find(|finding| finding.id == "containerd-endpoint").map(|finding| finding.fix)
+    };
+    let (usual, own) = ("unix:///run/containerd/containerd.sock", "unix:///run/ctr/containerd.sock");
+    facts.containerd.endpoint = sourced(own.to_owned());
+    let fix = "set `endpoint = \"unix:///run/ctr/containerd.sock\"` in the profile, then plan again";
+    assert_eq!(told(&facts, usual).as_deref(), Some(fix));
+    assert_eq!(told(&facts, own), None);
+    // Nothing says it: then what is wanted stands in the facts.
+    facts.containerd.endpoint = Some(Sourced::new(own.to_owned(), Origin::default_of("containerd")));
+    assert!(told(&facts, own).is_some());
+    facts.containerd.endpoint = Some(Sourced::new(usual.to_owned(), Origin::default_of("containerd")));
+    assert_eq!(told(&facts, "unix:///var/run/containerd/containerd.sock"), None);
+}

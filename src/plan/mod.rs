@@ -273,6 +273,7 @@ fn is_up(facts: &Facts, unit: &str) -> bool {
 }
 
 fn configure(draft: &mut Draft<'_>) {
+    containerd::endpoint(draft);
     containerd::config(draft);
     kubelet::cgroup_driver(draft);
     kubelet::endpoint(draft);

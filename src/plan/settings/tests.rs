@@ -221,3 +221,21 @@ fn downloads_go_where_the_release_reads_them() {
     }
     assert!(outcome(&facts(&[("max-concurrent-downloads", json!(3))])).containerd.is_empty());
 }
+
+#[test]
+fn a_root_on_the_command_line_is_not_beaten_by_a_file() {
+    let mut facts = facts(&[]);
+    let disk = |of: &str, path: &str, mount: &str| {
+        let origin = Origin::kernel("/proc/self/mountinfo");
+        json!({"of": of, "path": path, "mountPoint": mount, "source": mount, "fsType": "ext4", "origin": origin})
+    };
+    let disks = json!([disk("docker", "/data/docker", "/data"), disk("containerd", "/var/lib/containerd", "/")]);
+    facts.node.disks = serde_json::from_value(disks).unwrap();
+    assert!(outcome(&facts).file("50-castoff-root.conf").is_some());
+    let unit = Origin::unit("/etc/systemd/system/containerd.service", Some(3));
+    let flag = Origin { kind: crate::model::OriginKind::Flag, ..unit };
+    facts.containerd.root = Some(Sourced::new("/var/lib/containerd".to_owned(), flag));
+    let outcome = outcome(&facts);
+    assert!(outcome.file("50-castoff-root.conf").is_none() && outcome.containerd.is_empty());
+    assert!(outcome.findings.contains(&("data-root-own-disk".to_owned(), Severity::Warn)));
+}
