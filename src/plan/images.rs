@@ -1,9 +1,9 @@
 //! Which of Docker's images come along.
 
 use super::{
-    Options,
+    CONTAINERD, Options,
     draft::{Draft, Phase},
-    finish, start_idle_containerd,
+    finish, is_up,
 };
 use crate::formats::containerd::{Literal, Place, Setting};
 use crate::model::{
@@ -96,7 +96,7 @@ fn step(draft: &mut Draft<'_>, mut images: Vec<String>, bytes: u64, source: Stri
     let new_root = draft.new_root().is_some_and(|root| root != now);
     let root = draft.new_root().unwrap_or(now).to_owned();
     if !new_root {
-        start_idle_containerd(draft);
+        start_idle(draft);
     }
     draft.step(
         "import-images",
@@ -121,6 +121,18 @@ fn step(draft: &mut Draft<'_>, mut images: Vec<String>, bytes: u64, source: Stri
             options: draft.desired.carry.clone(),
         },
     );
+}
+
+/// Beside a Docker that runs a containerd of its own the system's may be installed and idle; images come to one that runs.
+fn start_idle(draft: &mut Draft<'_>) {
+    let own = draft.facts.docker.managed_containerd.as_ref().is_some_and(|own| own.value);
+    if !own || is_up(draft.facts, CONTAINERD) {
+        return;
+    }
+    let why = "it takes Docker's images now; Docker has a containerd of its own and does not notice";
+    // A start is taken back first of all, a restart behind what needs a containerd for being taken back.
+    let action = Action::RestartUnit { unit: CONTAINERD.to_owned() };
+    draft.step("start-containerd", Phase::Images, Change::Run, Risk::None, UndoKind::Restart, why, action);
 }
 
 /// Makes the plan that carries these images and does nothing else.

@@ -1,7 +1,7 @@
 //! What kubelet.service depends on: containerd instead of Docker.
 
 use super::{
-    CONTAINERD, cannot_be_enabled,
+    CONTAINERD,
     draft::Draft,
     service::{self, is_packaged},
 };
@@ -97,6 +97,17 @@ fn behind_containerd(draft: &mut Draft<'_>) {
     if !settings.is_empty() {
         service::override_with(draft, UNIT, "Unit", &settings, "kubelet-unit", WHY);
     }
+}
+
+/// True where nothing starts containerd at boot but a unit that wants it: its own names no target that would.
+pub fn cannot_be_enabled(draft: &Draft<'_>) -> bool {
+    let state = draft.facts.unit(CONTAINERD).file_state;
+    let files = service::files(draft, CONTAINERD);
+    let mut entries = files.first().into_iter().flat_map(|(_, file)| file.entries());
+    let wanted = entries.any(|entry| {
+        entry.section == "Install" && matches!(entry.key.as_str(), "WantedBy" | "RequiredBy") && !entry.value.is_empty()
+    });
+    !wanted && matches!(state.as_str(), "disabled" | "linked" | "indirect" | "static")
 }
 
 /// A link in /etc to a package's file cannot be edited without editing the package's.

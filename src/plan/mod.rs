@@ -268,10 +268,6 @@ fn docker_units(facts: &Facts) -> Vec<(&'static str, String)> {
     there.map(|unit| (unit, name(unit))).collect()
 }
 
-fn is_up(facts: &Facts, unit: &str) -> bool {
-    matches!(facts.unit(unit).active.as_str(), "active" | "activating" | "reloading")
-}
-
 fn configure(draft: &mut Draft<'_>) {
     containerd::endpoint(draft);
     containerd::config(draft);
@@ -288,22 +284,13 @@ fn configure(draft: &mut Draft<'_>) {
     }
 }
 
-/// True where nothing starts containerd at boot but a unit that wants it: its own names no target that would.
-fn cannot_be_enabled(draft: &Draft<'_>) -> bool {
-    let state = draft.facts.unit(CONTAINERD).file_state;
-    let files = service::files(draft, CONTAINERD);
-    let mut entries = files.first().into_iter().flat_map(|(_, file)| file.entries());
-    let wanted = entries.any(|entry| {
-        entry.section == "Install" && matches!(entry.key.as_str(), "WantedBy" | "RequiredBy") && !entry.value.is_empty()
-    });
-    !wanted && matches!(state.as_str(), "disabled" | "linked" | "indirect" | "static")
-}
-
 /// Docker's unit often was what started containerd. From now on containerd must start at boot by itself; a unit that cannot
 /// is started by kubelet's ([`kubelet_unit::dependencies`]).
 fn enable_containerd(draft: &mut Draft<'_>) {
     let unit = CONTAINERD;
-    if matches!(draft.facts.unit(unit).file_state.as_str(), "disabled" | "linked") && !cannot_be_enabled(draft) {
+    if matches!(draft.facts.unit(unit).file_state.as_str(), "disabled" | "linked")
+        && !kubelet_unit::cannot_be_enabled(draft)
+    {
         draft.step(
             "enable-containerd",
             Phase::Configure,
@@ -389,18 +376,6 @@ fn stop_docker_pods(draft: &mut Draft<'_>, why: &str) {
         why,
         Action::StopDockerPods { cni_bin_dirs },
     );
-}
-
-/// Beside a Docker that runs a containerd of its own the system's may be installed and idle; images come to one that runs.
-fn start_idle_containerd(draft: &mut Draft<'_>) {
-    let own = draft.facts.docker.managed_containerd.as_ref().is_some_and(|own| own.value);
-    if !own || is_up(draft.facts, CONTAINERD) {
-        return;
-    }
-    let why = "it takes Docker's images now; Docker has a containerd of its own and does not notice";
-    // A start is taken back first of all, a restart behind what needs a containerd for being taken back.
-    let action = Action::RestartUnit { unit: CONTAINERD.to_owned() };
-    draft.step("start-containerd", Phase::Images, Change::Run, Risk::None, UndoKind::Restart, why, action);
 }
 
 fn start_containerd(draft: &mut Draft<'_>) {
