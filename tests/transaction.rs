@@ -66,6 +66,22 @@ fn a_committed_run_is_taken_back_once() {
     expect(&old, &world);
 }
 
+/// kubelet names them after `--hostname-override`, which kubespray sets on every node.
+#[test]
+fn static_pods_are_looked_for_by_the_name_that_kubelet_gives_the_node() {
+    let node = Sim::new();
+    let edit = |path: &str, from: &str, to: &str| {
+        let text = fs::read_to_string(tree::at(node.dir(), path)).unwrap();
+        assert!(text.contains(from), "{text}");
+        tree::put(node.dir(), path, text.replace(from, to));
+    };
+    // The pod that runs is web-worker-3, so this is the node `3` on the host worker-3.
+    edit("/etc/kubernetes/manifests/web.yaml", "name: web\n  namespace", "name: web-worker\n  namespace");
+    edit("/var/lib/kubelet/kubeadm-flags.env", "=\"--", "=\"--hostname-override=3 --");
+    node.reboot();
+    applied(&node);
+}
+
 #[test]
 fn nothing_is_applied_over_a_run_that_was_cut_off() {
     let world = bookworm();

@@ -28,13 +28,8 @@ pub fn look(host: &Host, facts: &Facts, options: &ClusterOptions) -> Membership 
     }
 }
 
-/// The node's name in the cluster: kubelet makes it lower case (`--hostname-override`, else the host's name).
-fn name_of(facts: &Facts) -> String {
-    facts.kubelet.setting_text("hostnameOverride").unwrap_or(facts.name()).to_lowercase()
-}
-
 fn member(api: &dyn Api, kubeconfig: &str, facts: &Facts, options: &ClusterOptions) -> Result<MemberFacts> {
-    let name = &name_of(facts);
+    let name = &facts.node_name();
     let object = node(api, name)?;
     let control_plane = others::is_control_plane(&object);
     let version = facts.kubelet.version.as_ref().and_then(|version| version_pair(&version.value));

@@ -74,10 +74,9 @@ pub fn probe(host: &Host, assumptions: &Assumptions, files: &mut Files<'_>, fact
         docker_needs(host, &unit, files, &mut kubelet);
         kubelet.cpu_manager_state = noted_policy(files, &kubelet, "cpu_manager_state");
         kubelet.memory_manager_state = noted_policy(files, &kubelet, "memory_manager_state");
-        let name = facts.name().to_lowercase();
-        static_pods(host, files, &name, &mut kubelet);
     }
     facts.kubelet = kubelet;
+    static_pods(host, files, &facts.node_name(), &mut facts.kubelet);
 }
 
 /// Where kubelet's flags start. A script may be called kubelet too.

@@ -21,7 +21,7 @@ pub fn advice(draft: &mut Draft<'_>, endpoint_moves: bool) {
         let endpoint = &draft.desired.endpoint;
         let command = format!(
             "kubectl annotate node {} --overwrite kubeadm.alpha.kubernetes.io/cri-socket={endpoint}",
-            node(facts)
+            facts.node_name()
         );
         let finding = Finding::new(
             "kubeadm-cri-socket",
@@ -117,10 +117,4 @@ pub fn kubelet_map(draft: &mut Draft<'_>) {
 /// True where kubeadm made this node.
 fn is_kubeadms(facts: &Facts) -> bool {
     facts.files.contains_key(FLAGS) || facts.kubelet.instance_config.is_some()
-}
-
-/// The node's name in the cluster.
-fn node(facts: &Facts) -> String {
-    let name = facts.kubelet.setting_text("hostnameOverride").unwrap_or(facts.name());
-    name.to_lowercase()
 }

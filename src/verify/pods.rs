@@ -6,7 +6,7 @@ use super::{Look, Verdict};
 use crate::{
     formats::containerd::is_runc_shim,
     host::{CgroupLine, Container, ContainerState, Cri, DaemonError, Sandbox},
-    model::CgroupMode,
+    model::{CgroupMode, PodFacts},
 };
 use anyhow::{Context as _, Result, ensure};
 use std::collections::BTreeSet;
@@ -24,8 +24,11 @@ pub fn running(look: &Look<'_>) -> Result<Verdict> {
         .kubelet
         .static_pods
         .iter()
-        .map(|pod| format!("{}/{}", pod.namespace, pod.name))
-        .filter(|pod| !there.contains(pod))
+        .filter(|fixed| {
+            let is_its = |pod: &PodFacts| look.facts.is_static_pod(fixed, &pod.namespace, &pod.name);
+            !look.facts.pods.iter().any(|pod| pod.runtime == "containerd" && is_its(pod))
+        })
+        .map(|fixed| format!("{}/{}", fixed.namespace, fixed.name))
         .collect();
     if !missing.is_empty() {
         return Ok(Verdict::Fail(format!("static pods do not run on containerd: {}", missing.join(", "))));

@@ -125,6 +125,26 @@ impl Facts {
         self.node.hostname.as_ref().map_or("this node", |name| name.value.as_str())
     }
 
+    /// The node's name in the cluster, and behind the names of its static pods: kubelet's flag, else the host's name, in
+    /// lower case (Kubernetes `pkg/util/node`, GetHostname).
+    pub fn node_name(&self) -> String {
+        let named = self.kubelet.setting_text("hostnameOverride").map(str::trim);
+        // `%H` and its like are systemd's to fill in, with the host's name.
+        let named = named.filter(|name| !name.is_empty() && !name.contains('%'));
+        named.unwrap_or(self.name()).to_lowercase()
+    }
+
+    /// Whether a pod is the one that kubelet makes of a manifest. A cloud provider inside kubelet (`--cloud-provider`, gone
+    /// in 1.31) names the node by itself, and nothing here tells how: there any name will do behind the manifest's.
+    pub fn is_static_pod(&self, fixed: &StaticPod, namespace: &str, name: &str) -> bool {
+        let provider = self.kubelet.flag("cloud-provider").map_or("", |flag| flag.value.as_str());
+        let other_name = || {
+            let manifest = fixed.name.strip_suffix(&self.node_name()).filter(|manifest| manifest.ends_with('-'));
+            manifest.and_then(|manifest| name.strip_prefix(manifest)).is_some_and(|node| !node.is_empty())
+        };
+        fixed.namespace == namespace && (fixed.name == name || (!matches!(provider, "" | "external") && other_name()))
+    }
+
     /// True when kubelet's files give its pods to Docker.
     pub fn is_on_docker(&self) -> bool {
         let runtime = self.kubelet.runtime.as_ref().map(|runtime| runtime.value);
@@ -211,6 +231,31 @@ mod tests {
         let mut facts = Facts::empty(true);
         facts.texts.insert("/etc/containerd/config.toml".into(), "password = \"hunter2\"".into());
         assert!(!serde_json::to_string(&facts).unwrap().contains("hunter2"));
+    }
+
+    #[test]
+    fn static_pods_have_the_name_that_kubelet_gives_the_node() {
+        let mut facts = Facts::empty(true);
+        let at = || crate::model::Origin::path("/x");
+        facts.node.hostname = Some(crate::model::Sourced::new("Host-3".to_owned(), at()));
+        assert_eq!(facts.node_name(), "host-3");
+        for (named, wanted) in [("Node.Example ", "node.example"), ("", "host-3"), ("%H", "host-3")] {
+            let value = serde_json::Value::from(named);
+            facts.kubelet.settings = vec![KubeletSetting { key: "hostnameOverride".to_owned(), value, origin: at() }];
+            assert_eq!(facts.node_name(), wanted, "{named:?}");
+        }
+        let (path, images) = ("/m/etcd.yaml".to_owned(), Vec::new());
+        let etcd = StaticPod { path, namespace: "kube-system".to_owned(), name: "etcd-host-3".to_owned(), images };
+        let is_its = |facts: &Facts, name: &str| facts.is_static_pod(&etcd, "kube-system", name);
+        assert!(is_its(&facts, "etcd-host-3") && !facts.is_static_pod(&etcd, "default", "etcd-host-3"));
+        let names = |facts: &Facts| ["etcd-ip-10-0-0-1.internal", "etcd-"].map(|name| is_its(facts, name));
+        assert_eq!(names(&facts), [false, false]);
+        for (provider, wanted) in [("external", [false, false]), ("aws", [true, false])] {
+            let (name, value) = ("cloud-provider".to_owned(), provider.to_owned());
+            facts.kubelet.flags = vec![KubeletFlag { name, value, origin: at(), variable: None }];
+            assert_eq!(names(&facts), wanted, "{provider}");
+        }
+        assert!(!is_its(&facts, "etcdctl-host-3"));
     }
 
     #[test]
