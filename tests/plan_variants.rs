@@ -387,3 +387,20 @@ fn from_2_2_on_the_directory_of_hosts_is_named() {
     assert_eq!(found(&plan, "registry-config-path-list").len(), 1);
     assert_eq!(found(&variant("no-config-2.2", |_| ()), "registry-config-path-list"), []);
 }
+
+/// kubelet takes a manifest's first document, the last of equal keys, and nothing for what is left empty.
+#[test]
+fn what_blocks_is_found_in_every_manifest_that_kubelet_reads() {
+    const BUILDER: &str = "/etc/kubernetes/manifests/builder.yaml";
+    let changes: [fn(String) -> String; 3] = [
+        |text| format!("{text}---\n"),
+        |text| text.replace("spec:\n", "spec:\n  initContainers:\n"),
+        |text| text.replace("kind: Pod\n", "kind: Pod\nkind: Pod\n"),
+    ];
+    for change in changes {
+        let plan = variant("docker-users-1.23", |root| tree::put(root, BUILDER, change(text(root, BUILDER))));
+        assert_eq!(blocking(&plan), ["pods-mount-docker-socket"]);
+    }
+    let plan = variant("docker-users-1.23", |root| edit(root, BUILDER, "spec:\n", "spec: [\n"));
+    assert_eq!(blocking(&plan), ["static-pod-unreadable"]);
+}

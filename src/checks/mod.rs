@@ -21,7 +21,7 @@ mod users;
 
 pub use containerd_config::effective;
 pub use kubelet::KUBELET_VERSION_UNSEEN;
-pub use node::UNITS_UNSEEN;
+pub use node::{POD_UNSEEN, UNITS_UNSEEN};
 pub use registry::{CheckInfo, find, registry};
 pub use run::CHECKS as OF_THE_MOMENT;
 

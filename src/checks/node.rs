@@ -1,10 +1,13 @@
 //! Findings about the node as a whole: what each means, and how it is found in facts.
 
 use super::{CheckInfo, matrix, on_docker};
-use crate::model::{CNI_CONF_DIR, Facts, Finding, Severity};
+use crate::model::{CNI_CONF_DIR, Facts, Finding, Origin, Severity};
 
 /// What `inspect` notes when units cannot be asked.
 pub const UNITS_UNSEEN: &str = "which units run";
+
+/// How `inspect` begins to say of a manifest that kubelet might be able to read.
+pub const POD_UNSEEN: &str = "it says that it is a Pod and cannot be read";
 
 /// The entries of this subject.
 pub const CHECKS: &[CheckInfo] = &[
@@ -50,6 +53,16 @@ pub const CHECKS: &[CheckInfo] = &[
         explanation: "Files that only root may read, or daemons that did not answer, are listed under `unseen`. A plan made \
             from half of the facts may be half a plan: run castoff as root on the node.",
         run: Some(not_everything_seen),
+    },
+    CheckInfo {
+        id: "static-pod-unreadable",
+        severity: Severity::Block,
+        summary: "a static pod's manifest cannot be read",
+        explanation: "A file among kubelet's static pods says `kind: Pod`, and castoff cannot read the rest of it. Should kubelet \
+            be able to, it runs a pod of which castoff knows nothing: that it is etcd with its data inside, that it mounts \
+            Docker's socket, which image it needs. If kubelet cannot read it either, there is no such pod, and kubelet's log \
+            names the file. Correct it, or take it out of the folder.",
+        run: Some(static_pod_unreadable),
     },
     CheckInfo {
         id: "systemd-silent",
@@ -173,6 +186,17 @@ pub fn not_everything_seen(facts: &Facts) -> Vec<Finding> {
                 "a plan made from half of the facts may be half a plan; see to the reasons first"
             }),
     ]
+}
+
+pub fn static_pod_unreadable(facts: &Facts) -> Vec<Finding> {
+    let unread = facts.unseen.iter().filter(|unseen| on_docker(facts) && unseen.why.starts_with(POD_UNSEEN));
+    let finding = |path: &str, why: &str| {
+        Finding::new("static-pod-unreadable", Severity::Block, format!("the static pod in {path} is not seen"))
+            .cause(why)
+            .fix("correct the file; if kubelet runs no pod of it, take it out of the folder")
+            .at(Origin::path(path))
+    };
+    unread.map(|unseen| finding(&unseen.what, &unseen.why)).collect()
 }
 
 pub fn systemd_silent(facts: &Facts) -> Vec<Finding> {

@@ -1,11 +1,12 @@
 //! etcd as a control plane node has it: the manifest of its static pod, and what it tells at its metrics address.
 
+use super::yaml::lenient;
 use crate::model::{EtcdFacts, EtcdHealth};
 use serde_json::Value;
 
 /// Finds etcd in a manifest of a pod; `None` for a pod that does not run it, and for text that is no manifest.
 pub fn in_manifest(path: &str, text: &str) -> Option<EtcdFacts> {
-    let manifest: Value = serde_saphyr::from_str(text).ok()?;
+    let manifest: Value = lenient(text).ok()?;
     let spec = manifest.get("spec")?;
     let container = spec.get("containers")?.as_array()?.iter().find(|container| runs_etcd(container))?;
     let data_dir = setting(container, "data-dir").unwrap_or_default();
@@ -110,6 +111,14 @@ mod tests {
         assert_eq!(etcd.data_dir, "/var/lib/etcd");
         assert_eq!(etcd.host_dir.as_deref(), Some("/srv/etcd"));
         assert_eq!(etcd.metrics.as_deref(), Some("http://127.0.0.1:2381"));
+    }
+
+    #[test]
+    fn it_is_read_as_kubelet_reads_it() {
+        let text = KUBEADM.replace("spec:\n", "spec:\n  initContainers:\n  hostNetwork: false\n  hostNetwork: true\n");
+        let etcd = in_manifest("/m/etcd.yaml", &format!("---\n{text}---\n"));
+        assert_eq!(etcd, in_manifest("/m/etcd.yaml", KUBEADM));
+        assert!(etcd.is_some());
     }
 
     #[test]

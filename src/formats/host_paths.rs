@@ -1,6 +1,6 @@
 //! What of Docker a mounted folder lets its reader touch.
 
-use super::mounts::is_below;
+use super::{mounts::is_below, yaml::lenient};
 use crate::model::Tie;
 use serde::Deserialize;
 
@@ -52,15 +52,18 @@ struct Volume {
     host_path: Option<HostPath>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
+#[serde(default)]
 struct HostPath {
     path: String,
 }
 
 /// The folders and files of the host that a pod's manifest mounts.
 pub fn of_manifest(text: &str) -> Vec<String> {
-    let manifest: Manifest = serde_saphyr::from_str(text).unwrap_or_default();
-    manifest.spec.volumes.into_iter().filter_map(|volume| Some(volume.host_path?.path)).collect()
+    // What cannot be read is told where the manifest is looked for.
+    let manifest: Manifest = lenient(text).unwrap_or_default();
+    let paths = manifest.spec.volumes.into_iter().filter_map(|volume| Some(volume.host_path?.path));
+    paths.filter(|path| !path.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -97,6 +100,9 @@ mod tests {
         let text = "kind: Pod\nspec:\n  containers: []\n  volumes:\n  - name: a\n    hostPath: {path: /run/docker.sock, type: Socket}\n  - name: b\n    emptyDir: {}\n  - name: c\n    hostPath:\n      path: /var/run\n";
         assert_eq!(of_manifest(text), ["/run/docker.sock", "/var/run"]);
         assert!(of_manifest("kind: Pod\nspec: {volumes: null}\n").is_empty());
+        // As kubelet reads it: the first document, the last of equal keys, and nothing where nothing stands.
+        let odd = text.replace("kind: Pod\n", "kind: Job\nkind: Pod\n").replace("emptyDir: {}", "hostPath: {path: }");
+        assert_eq!(of_manifest(&format!("{odd}---\nspec: {{volumes: []}}\n")), ["/run/docker.sock", "/var/run"]);
         assert!(of_manifest("[").is_empty());
     }
 }

@@ -3,6 +3,7 @@
 //! Only the current context counts. What castoff cannot do is told, not passed over: a plugin that makes credentials is a
 //! program of somebody's, and nothing of that kind is executed by a process that runs as root.
 
+use super::yaml::lenient;
 use crate::model::Secret;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
@@ -45,15 +46,13 @@ pub struct Kubeconfig {
     pub user: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct File {
-    #[serde(default, rename = "current-context")]
+    #[serde(rename = "current-context")]
     current: String,
-    #[serde(default)]
     clusters: Vec<NamedCluster>,
-    #[serde(default)]
     contexts: Vec<NamedContext>,
-    #[serde(default)]
     users: Vec<NamedUser>,
 }
 
@@ -123,7 +122,7 @@ impl Kubeconfig {
     /// A sentence that says what is missing or cannot be used, without the file's name.
     pub fn parse(text: &str, path: &str) -> Result<Self, String> {
         // Its error would quote the line, which may be the key.
-        let file: File = serde_saphyr::from_str(text).map_err(|_| "it is no kubeconfig in YAML or JSON".to_owned())?;
+        let file: File = lenient(text).map_err(|_| "it is no kubeconfig in YAML or JSON".to_owned())?;
         let context = match file.current.as_str() {
             "" => file.contexts.first().filter(|_| file.contexts.len() == 1).ok_or("it names no current-context")?,
             current => file
@@ -216,6 +215,15 @@ mod tests {
         assert_eq!(config.server, "https://10.0.0.1:6443");
         assert_eq!(config.authority, Some(Material::Inline(Secret::new(b"CA".to_vec()))));
         assert_eq!(config.identity, Identity::Certificate { certificate: pem.clone(), key: pem });
+    }
+
+    #[test]
+    fn it_is_read_as_client_go_reads_it() {
+        let text =
+            format!("---\n{}extensions:\n---\nkind: Pod\n", KUBELET.replace("kind: Config", "kind: x\nkind: Config"));
+        let config =
+            Kubeconfig::parse(&text.replace("preferences: {}", "preferences:"), "/etc/kubernetes/kubelet.conf");
+        assert_eq!(config, Kubeconfig::parse(KUBELET, "/etc/kubernetes/kubelet.conf"));
     }
 
     #[test]

@@ -23,7 +23,7 @@ impl KubeletConfig {
     /// Reads a file: YAML, or JSON, which is YAML too.
     ///
     /// # Errors
-    /// Text that is not YAML, duplicate keys, several documents, and documents that are not a mapping.
+    /// Text that is not YAML, and a first document that is not a mapping.
     pub fn parse(text: &str) -> Result<Self, FormatError> {
         Ok(Self { mapping: Mapping::parse(text)? })
     }
@@ -44,7 +44,7 @@ impl KubeletConfig {
         format!("apiVersion: {API_VERSION}\nkind: {KIND}\n")
     }
 
-    /// Any top-level value, `null` too.
+    /// Any top-level value, `null` too; of equal keys the last one's, as for kubelet.
     pub fn value(&self, key: &str) -> Option<&At<Value>> {
         self.mapping.value(key)
     }
@@ -71,8 +71,8 @@ impl KubeletConfig {
     /// its value already, in whatever quotes, keeps its bytes.
     ///
     /// # Errors
-    /// A key that holds a list or a mapping, with its line. `internal: …` if the edited text does not say what was
-    /// meant.
+    /// A key that holds a list or a mapping, or stands there twice, with its line; a text that a line behind its last one
+    /// would change. `internal: …` if the edited text does not say what was meant.
     pub fn with(&self, changes: &[(&str, Option<&str>)]) -> Result<String, FormatError> {
         self.mapping.with(changes)
     }
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn faults_name_their_place() {
-        for (text, line) in [("a: b\na: c\n", 2), ("a: [\n", 1), ("a: 1\n---\nb: 2\n", 3), ("a:\n\t- b\n", 2)] {
+        for (text, line) in [("a: [\n", 1), ("a:\n\t- b\n", 2), ("a:\n\t- b\n---\nc: 1\n", 2)] {
             let error = KubeletConfig::parse(text).unwrap_err();
             assert_eq!(error.line, Some(line), "{text:?}: {error}");
             assert_eq!(error.message.lines().count(), 1, "{error}");
@@ -196,6 +196,54 @@ mod tests {
         assert!(KubeletConfig::parse("- a\n").is_err());
         let error = KubeletConfig::parse("x: 1\ncgroupDriver:\n  a: b\n").unwrap().with(&[("cgroupDriver", Some("x"))]);
         assert_eq!(error.unwrap_err().line, Some(3));
+    }
+
+    #[test]
+    fn what_kubelet_passes_over_is_passed_over_and_stays() {
+        let changes = [("cgroupDriver", Some("systemd")), ("a", Some("x"))];
+        let edited = format!("{}a: x\n", KUBEADM.replace("cgroupDriver: cgroupfs", "cgroupDriver: systemd"));
+        for rest in ["---\n", "--- # c\ncgroupDriver: x\n", "...\n", "...\n# c\n---\na: [\n"] {
+            let text = format!("{KUBEADM}{rest}");
+            assert_eq!(
+                KubeletConfig::parse(&text).unwrap().string("cgroupDriver"),
+                Some(At::new("cgroupfs".into(), 6))
+            );
+            let out = edit(&text, &changes);
+            assert_eq!(out, format!("{edited}{rest}"));
+            assert_eq!(edit(&out, &changes), out);
+        }
+        // What a removal would leave must not make the second document the first.
+        if let Ok(out) = KubeletConfig::parse("a: 1\n---\nb: 2\n").unwrap().with(&[("a", None)]) {
+            assert_eq!(KubeletConfig::parse(&out).unwrap().string("b"), None, "{out}");
+        }
+        assert_eq!(edit("---\n---\nb: 2\n", &[("a", Some("x"))]), "---\na: x\n---\nb: 2\n");
+        assert_eq!(KubeletConfig::parse("%YAML 1.2\n---\na: 1\n").unwrap().string("a").unwrap().value, "1");
+    }
+
+    #[test]
+    fn the_last_of_equal_keys_counts_and_is_not_edited() {
+        let config = KubeletConfig::parse("a: 1\nb: {c: 1, c: 2}\nd: 3\na: 2\n").unwrap();
+        assert_eq!(config.string("a"), Some(At::new("2".into(), 4)));
+        assert_eq!(config.nested("b", "c").unwrap().value, "2");
+        assert_eq!(config.with(&[("d", Some("4"))]).unwrap(), "a: 1\nb: {c: 1, c: 2}\nd: 4\na: 2\n");
+        assert!(config.with(&[("a", Some("2"))]).is_ok(), "it is so already");
+        let error = config.with(&[("a", Some("3"))]).unwrap_err();
+        assert_eq!(
+            (error.line, error.message.as_str()),
+            (Some(4), "a stands here again, and only the last one counts")
+        );
+    }
+
+    #[test]
+    fn a_block_scalar_at_the_end_keeps_its_last_character() {
+        for (text, line) in [("t: |\n  a", 2), ("a: 1\nt:\n- x: >2 # c\n    a", 4)] {
+            let error = KubeletConfig::parse(text).unwrap().with(&[("b", Some("x"))]).unwrap_err();
+            assert_eq!(error.line, Some(line), "{text:?}: {error}");
+        }
+        assert_eq!(edit("a: 1\nt: |\n  x", &[("a", Some("2"))]), "a: 2\nt: |\n  x");
+        for text in ["t: |\n  a\n", "t: |-\n  a", "t: |\n  a\nb: x"] {
+            assert!(KubeletConfig::parse(text).unwrap().with(&[("c", Some("x"))]).is_ok(), "{text:?}");
+        }
     }
 
     proptest! {
@@ -225,7 +273,13 @@ mod tests {
                 ("containerRuntimeEndpoint", Some("unix:///run/x.sock")),
                 ("abc", None),
             ];
-            let out = config.with(&changes).unwrap();
+            let mut keys: Vec<_> = config.keys().into_iter().map(|key| key.value).collect();
+            keys.sort_unstable();
+            let out = match config.with(&changes) {
+                // Of equal keys none is edited.
+                Err(_) if keys.windows(2).any(|pair| pair[0] == pair[1]) => return Ok(()),
+                out => out.unwrap(),
+            };
             let after = KubeletConfig::parse(&out).unwrap();
             prop_assert_eq!(after.string("cgroupDriver").map(|at| at.value), Some("systemd".to_owned()));
             prop_assert_eq!(after.with(&changes).unwrap(), out.clone());

@@ -41,7 +41,7 @@ pub mod tar_split;
 pub mod unit_edit;
 pub mod unit_file;
 mod words;
-mod yaml;
+pub mod yaml;
 
 /// The byte order mark that Windows editors put in front of UTF-8 text.
 const BOM: char = '\u{feff}';

@@ -1,19 +1,70 @@
-//! Top-level keys of a YAML document, read and changed without touching the rest.
+//! YAML as kubelet, crictl and client-go read it, and top-level keys of such a document changed without touching the rest.
+//!
+//! goyaml's `Unmarshal` takes a file's first document and passes over the others; of equal keys the last one counts
+//! (sigs.k8s.io/yaml `YAMLToJSON`; kubelet refuses neither, its strict reading of KubeletConfiguration only logs it).
 //!
 //! `yaml-edit` makes the changes because it keeps comments, order, flow style and line endings; it is young, so
 //! `serde-saphyr` reads the text before and after and has to find exactly the difference that was asked for.
 
 use super::{At, BOM, FormatError, count, newline_of, split_bom};
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_saphyr::Spanned;
 use std::fmt;
 use std::str::FromStr;
 
-/// A document that is a mapping, or empty.
+/// Reads a value out of a file's first document. `null` is as good as nothing there, as it is for a field in Go.
+///
+/// # Errors
+/// Text that is not YAML, with its place; a value of a wrong type, without one.
+pub fn lenient<T: DeserializeOwned + Default>(text: &str) -> Result<T, FormatError> {
+    let (first, _) = first_document(text);
+    let value: Value = serde_saphyr::from_str_with_options(first, options()).map_err(|error| fault(first, &error))?;
+    let read = serde_json::from_value::<Option<T>>(without_nulls(value));
+    read.map(Option::unwrap_or_default).map_err(|error| FormatError::new(error.to_string()))
+}
+
+/// Equal keys come to the visitor one by one; JSON's map keeps the last.
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! { duplicate_keys: serde_saphyr::DuplicateKeyPolicy::PassThrough }
+}
+
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields = fields.into_iter().filter(|(_, value)| !value.is_null());
+            fields.map(|(key, value)| (key, without_nulls(value))).collect()
+        }
+        Value::Array(items) => items.into_iter().filter(|item| !item.is_null()).map(without_nulls).collect(),
+        other => other,
+    }
+}
+
+/// A text up to the mark behind its first document, and the rest. No line of a document begins with a mark.
+fn first_document(text: &str) -> (&str, &str) {
+    let is_mark = |line: &str, mark: &str| {
+        line.strip_prefix(mark).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
+    };
+    let (mut at, mut begun) = (0, false);
+    for line in text.split_inclusive('\n') {
+        let bare = line.trim_start_matches(BOM);
+        let starts = is_mark(bare, "---");
+        if is_mark(bare, "...") || (starts && begun) {
+            return text.split_at_checked(at).unwrap_or((text, ""));
+        }
+        let is_before = bare.trim().is_empty() || bare.trim_start().starts_with('#') || bare.starts_with('%');
+        begun |= starts || !is_before;
+        at += line.len();
+    }
+    (text, "")
+}
+
+/// A file's first document, which is a mapping or empty.
 #[derive(Clone, Debug)]
 pub(super) struct Mapping {
     text: String,
+    /// What follows it, from the mark on.
+    rest: String,
     entries: Vec<Entry>,
 }
 
@@ -53,15 +104,17 @@ impl<'de> Deserialize<'de> for Entries {
 }
 
 impl Mapping {
-    /// Reads a document.
+    /// Reads a file.
     pub fn parse(text: &str) -> Result<Self, FormatError> {
-        let entries = serde_saphyr::from_str::<Entries>(text).map_err(|error| fault(text, &error))?.0;
+        let (text, rest) = first_document(text);
+        let entries: Entries =
+            serde_saphyr::from_str_with_options(text, options()).map_err(|error| fault(text, &error))?;
         let line = |location: serde_saphyr::Location| count(usize::try_from(location.line()).unwrap_or(usize::MAX));
-        let entries = entries.into_iter().map(|(key, value)| Entry {
+        let entries = entries.0.into_iter().map(|(key, value)| Entry {
             key: At::new(key.value, line(key.referenced)),
             value: At::new(value.value, line(value.referenced)),
         });
-        Ok(Self { text: text.to_owned(), entries: entries.collect() })
+        Ok(Self { text: text.to_owned(), rest: rest.to_owned(), entries: entries.collect() })
     }
 
     /// The keys in order.
@@ -69,9 +122,9 @@ impl Mapping {
         self.entries.iter().map(|entry| &entry.key)
     }
 
-    /// Any value.
+    /// Any value; the last of equal keys.
     pub fn value(&self, key: &str) -> Option<&At<Value>> {
-        self.entries.iter().find(|entry| entry.key.value == key).map(|entry| &entry.value)
+        self.entries.iter().rev().find(|entry| entry.key.value == key).map(|entry| &entry.value)
     }
 
     /// A scalar as text; `null`, lists and mappings are none.
@@ -91,12 +144,10 @@ impl Mapping {
             .filter(|(key, new)| new.is_some() || self.value(key).is_some())
             .collect();
         if wanted.is_empty() {
-            return Ok(self.text.clone());
+            return Ok(format!("{}{}", self.text, self.rest));
         }
-        if let Some((key, at)) =
-            wanted.iter().find_map(|(key, _)| Some((key, self.value(key)?)).filter(|_| self.is_nested(key)))
-        {
-            return Err(FormatError::at_line(&self.text, at.line, format!("{key} is not a single value")));
+        if let Some(refusal) = wanted.iter().find_map(|(key, _)| self.refusal(key)) {
+            return Err(refusal);
         }
         let is_json = serde_json::from_str::<serde_json::Map<String, Value>>(&self.text).is_ok();
         let edited = match (is_json, self.is_open()) {
@@ -104,11 +155,44 @@ impl Mapping {
             (false, true) => self.started(&wanted),
             (false, false) => self.edited(&wanted)?,
         };
-        self.check(&edited, &wanted)?;
         if is_json && serde_json::from_str::<Value>(&edited).is_err() {
             return Err(FormatError::internal("the edited document is no JSON any more"));
         }
+        let edited = format!("{edited}{}", self.rest);
+        self.check(&edited, &wanted)?;
         Ok(edited)
+    }
+
+    /// Why a key cannot be changed or added.
+    fn refusal(&self, key: &str) -> Option<FormatError> {
+        let refused = |line: u32, why: String| Some(FormatError::at_line(&self.text, line, why));
+        let mut there = self.entries.iter().filter(|entry| entry.key.value == key);
+        match (there.next(), there.next()) {
+            (Some(_), Some(again)) => {
+                refused(again.key.line, format!("{key} stands here again, and only the last one counts"))
+            }
+            (Some(entry), None) if self.is_nested(key) => {
+                refused(entry.value.line, format!("{key} is not a single value"))
+            }
+            (None, _) if self.ends_in_block() => refused(
+                count(self.text.lines().count()),
+                "the last line has no line break, and would get one as a part of its value (`|` or `>`)".to_owned(),
+            ),
+            _ => None,
+        }
+    }
+
+    /// Whether the text ends without a line break in a block scalar that would keep one: goyaml and PyYAML read one more
+    /// character there when something is put behind it; the reader here does not tell.
+    fn ends_in_block(&self) -> bool {
+        let Some(last) = self.entries.last().filter(|_| !self.text.ends_with(['\n', '\r'])) else { return false };
+        let is_header = |line: &str| {
+            let line = line.split(" #").next().unwrap_or(line).trim_end();
+            let word = line.rsplit([' ', '\t']).next().unwrap_or_default();
+            word.starts_with(['|', '>']) && word.len() <= 3 && !word.contains('-')
+        };
+        let above = usize::try_from(last.key.line).unwrap_or_default().saturating_sub(1);
+        self.text.lines().skip(above).any(is_header)
     }
 
     fn is_nested(&self, key: &str) -> bool {
@@ -202,12 +286,13 @@ impl Mapping {
         let after = Self::parse(edited)
             .map_err(|error| FormatError::new(format!("the document cannot be edited safely: {}", error.message)))?;
         let is_wanted = |entry: &&Entry| wanted.iter().any(|(key, _)| *key == entry.key.value);
-        let rest = |mapping: &Self| -> Vec<(String, Value)> {
+        let others = |mapping: &Self| -> Vec<(String, Value)> {
             let others = mapping.entries.iter().filter(|entry| !is_wanted(entry));
             others.map(|entry| (entry.key.value.clone(), entry.value.value.clone())).collect()
         };
         let holds = wanted.iter().all(|(key, new)| after.value(key).map(|at| &at.value) == new.as_ref());
-        if holds && rest(&after) == rest(self) && comments(edited) >= comments(&self.text) {
+        let same = others(&after) == others(self) && after.rest == self.rest;
+        if holds && same && comments(&after.text) >= comments(&self.text) {
             return Ok(());
         }
         // YAML is larger than what can be edited; whatever comes out wrong is refused here.

@@ -1,6 +1,7 @@
 //! The cluster's addresses, as far as files on the node name them. What is not named is not guessed.
 
 use crate::{
+    formats::yaml::lenient,
     host::Host,
     model::{Facts, Origin, Sourced},
 };
@@ -54,7 +55,7 @@ fn kubeconfigs(host: &Host, facts: &Facts) -> Vec<String> {
 
 /// Hosts of the `server:` entries.
 fn servers(text: &str) -> Vec<String> {
-    let Ok(config) = serde_saphyr::from_str::<Value>(text) else { return Vec::new() };
+    let Ok(config) = lenient::<Value>(text) else { return Vec::new() };
     let clusters = config.get("clusters").and_then(Value::as_array).into_iter().flatten();
     clusters.filter_map(|entry| host_of(entry.get("cluster")?.get("server")?.as_str()?)).collect()
 }
@@ -92,7 +93,7 @@ fn dns(read: &dyn Fn(&str) -> Option<String>, facts: &mut Facts) {
     let path = facts.kubelet.config_path.as_ref().map(|path| path.value.clone());
     let text = path.as_deref().and_then(read);
     let path = path.unwrap_or_default();
-    let config = text.and_then(|text| serde_saphyr::from_str::<Value>(&text).ok()).unwrap_or_default();
+    let config = text.and_then(|text| lenient::<Value>(&text).ok()).unwrap_or_default();
     let from_file = config.get("clusterDNS").and_then(Value::as_array).into_iter().flatten();
     let mut dns: Vec<Sourced<String>> = from_file
         .filter_map(Value::as_str)
@@ -132,6 +133,7 @@ mod tests {
     fn servers_and_subnets() {
         let text = "apiVersion: v1\nclusters:\n- cluster:\n    server: https://10.0.3.9:6443\n  name: kubernetes\n";
         assert_eq!(servers(text), ["10.0.3.9"]);
+        assert_eq!(servers(&format!("{text}---\n")), ["10.0.3.9"]);
         let conf: Value = serde_json::from_str(
             r#"{"plugins":[{"ipam":{"type":"host-local","subnet":"usePodCidr"}},{"ipam":{"ranges":[[{"subnet":"10.244.1.0/24"}]]}}]}"#,
         )
