@@ -404,3 +404,30 @@ fn what_blocks_is_found_in_every_manifest_that_kubelet_reads() {
     let plan = variant("docker-users-1.23", |root| edit(root, BUILDER, "spec:\n", "spec: [\n"));
     assert_eq!(blocking(&plan), ["static-pod-unreadable"]);
 }
+
+#[test]
+fn what_a_daemon_reads_nevertheless_does_not_block() {
+    const NODE: &str = "bookworm-dockershim-1.20";
+    const KUBELET: &str = "/var/lib/kubelet/config.yaml";
+    const CRICTL: &str = "/etc/crictl.yaml";
+    const DAEMON: &str = "/etc/docker/daemon.json";
+    for end in ["---\n", "---\ncgroupDriver: x\n", "maxPods: 1\nmaxPods: 2\n"] {
+        let plan = variant(NODE, |root| tree::put(root, KUBELET, format!("{}{end}", text(root, KUBELET))));
+        assert_eq!(blocking(&plan), [""; 0], "{end}");
+        let after = written(&plan, KUBELET).unwrap();
+        assert!(after.contains(end) && after.contains("cgroupDriver: systemd"), "{after}");
+    }
+    let socket = "unix:///run/containerd/containerd.sock";
+    let right = format!("runtime-endpoint: {socket}\nimage-endpoint: {socket}\n---\n");
+    let plan = variant(NODE, |root| tree::put(root, CRICTL, &right));
+    assert_eq!((blocking(&plan), written(&plan, CRICTL)), (Vec::new(), None));
+    let plan = variant(NODE, |root| tree::put(root, CRICTL, "runtime-endpoint: [\n"));
+    assert_eq!((blocking(&plan), written(&plan, CRICTL)), (Vec::new(), None));
+    assert_eq!(found(&plan, "config-not-editable")[0].0, Severity::Warn);
+    // dockerd joins objects that stand there twice, so this one is for a person.
+    let plan = variant(NODE, |root| {
+        tree::put(root, DAEMON, text(root, DAEMON).replacen('{', "{\"debug\": true, \"debug\": true, ", 1));
+    });
+    let finding = plan.blocking().find(|finding| finding.id == "file-unreadable").unwrap();
+    assert!(finding.fix.contains("dockerd reads the last"), "{finding:#?}");
+}

@@ -78,8 +78,8 @@ pub const CHECKS: &[CheckInfo] = &[
         severity: Severity::Block,
         summary: "a configuration file cannot be understood",
         explanation: "The file is not text, not in the format it should have, or no regular file. castoff edits only what it \
-            understands completely, and the daemon that reads the file could not read it either. The finding shows the \
-            place and the parser's reason.",
+            understands completely. The finding shows the place and the parser's reason. Mostly the daemon that reads the \
+            file cannot read it either; where it can, as a daemon.json with a key twice, the fix says what to do.",
         run: None,
     },
     CheckInfo {
@@ -88,7 +88,7 @@ pub const CHECKS: &[CheckInfo] = &[
         summary: "a configuration file cannot be edited safely",
         explanation: "castoff edits documents in place and reads the result back with a second, independent parser. Here the \
             document has a shape in which the setting cannot be placed without touching more than it should. Make the \
-            change by hand as the finding says, then plan again.",
+            change by hand as the finding says, then plan again. For crictl's file it is a warning: the node does without.",
         run: None,
     },
 ];

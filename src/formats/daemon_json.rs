@@ -57,7 +57,11 @@ impl DaemonJson {
             let raw = text.get(key_range.clone()).unwrap_or_default();
             let key: String = serde_json::from_str(raw).unwrap_or_default();
             if entries.iter().any(|entry| entry.key == key) {
-                return Err(FormatError::at_offset(text, key_range.start, format!("key {key:?} is there twice")));
+                let error = FormatError::at_offset(text, key_range.start, format!("key {key:?} is there twice"));
+                return Err(FormatError {
+                    fix: Some("leave one of the two in the file; dockerd reads the last"),
+                    ..error
+                });
             }
             let value = values.get(&key).cloned().unwrap_or_default();
             entries.push(Entry { key, value, key_range, value_range });
@@ -356,6 +360,7 @@ mod tests {
         {
             let error = parse(text).unwrap_err();
             assert_eq!((error.line, error.column), (Some(line), Some(column)), "{text}: {error}");
+            assert_eq!(error.fix.is_some(), error.message.contains("twice"), "{text}: {error}");
         }
         for text in ["{\"exec-opts\": \"x\"}", "{\"exec-opts\": [1]}"] {
             let error = parse(text).unwrap().with_exec_opt(CGROUP, "systemd").unwrap_err();

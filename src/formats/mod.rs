@@ -58,6 +58,8 @@ pub struct FormatError {
     pub column: Option<u32>,
     /// The source line with a caret below the fault; credentials in it are masked.
     pub snippet: Option<String>,
+    /// What to do about it, where the program that reads the file has no trouble with it.
+    pub fix: Option<&'static str>,
 }
 
 fn place(line: Option<u32>, column: Option<u32>) -> String {
@@ -71,7 +73,7 @@ fn place(line: Option<u32>, column: Option<u32>) -> String {
 impl FormatError {
     /// A fault without a place.
     pub fn new(message: impl AsRef<str>) -> Self {
-        Self { message: one_line(message.as_ref()), line: None, column: None, snippet: None }
+        Self { message: one_line(message.as_ref()), line: None, column: None, snippet: None, fix: None }
     }
 
     /// A fault at a byte offset of `text`.
@@ -90,7 +92,7 @@ impl FormatError {
 
     /// A fault at a line and column of `text`, both counted from 1.
     pub fn at_line_column(text: &str, line: u32, column: Option<u32>, message: impl AsRef<str>) -> Self {
-        Self { message: one_line(message.as_ref()), line: Some(line), column, snippet: snippet(text, line, column) }
+        Self { line: Some(line), column, snippet: snippet(text, line, column), ..Self::new(message) }
     }
 
     /// The same fault with its place in `text`, for one that was found in an edited form of it. Without a line that is the

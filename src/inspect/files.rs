@@ -100,7 +100,8 @@ impl<'h> Files<'h> {
         self.texts.remove(path);
         let snippet = error.snippet.as_ref().map(|text| format!("\n{text}")).unwrap_or_default();
         let cause = format!("{format}: {}{snippet}", error.message);
-        self.unreadable(path, error.line, &cause, "correct the file; the daemon that reads it cannot read it either");
+        let fix = error.fix.unwrap_or("correct the file; what reads it can hardly do so either");
+        self.unreadable(path, error.line, &cause, fix);
     }
 
     fn unreadable(&mut self, path: &str, line: Option<u32>, cause: &str, fix: &str) {

@@ -57,6 +57,7 @@ pub fn crictl(look: &Look<'_>) -> Result<Verdict> {
     Ok(match crictl::with_endpoint(Some(&text), &look.desired.endpoint) {
         Ok(after) if after == text => Verdict::Pass(format!("{} ({CRICTL_YAML})", look.desired.endpoint)),
         Ok(_) => Verdict::Fail(format!("{CRICTL_YAML} does not name {}", look.desired.endpoint)),
-        Err(error) => Verdict::Fail(format!("{CRICTL_YAML}: {error}")),
+        // The plan warned of it, and the node does without crictl.
+        Err(error) => Verdict::Skip(format!("{CRICTL_YAML} cannot be judged: {error}")),
     })
 }
