@@ -388,6 +388,22 @@ fn from_2_2_on_the_directory_of_hosts_is_named() {
     assert_eq!(found(&variant("no-config-2.2", |_| ()), "registry-config-path-list"), []);
 }
 
+#[test]
+fn a_hosts_toml_that_2_x_ignores_for_its_mark_is_told_and_loses_it() {
+    const HOSTS: &str = "/etc/containerd/certs.d/docker.io/hosts.toml";
+    let admins = "[host.'https://mirror.example']\ncapabilities = ['pull']\n";
+    let node = |name| {
+        variant(name, |root| {
+            with_mirror(root);
+            tree::put(root, HOSTS, format!("\u{feff}{admins}"));
+        })
+    };
+    let plan = node("nvidia-conf-d-2.1");
+    assert!(found(&plan, "registry-hosts-toml-ignored")[0].1.contains("byte order mark"));
+    assert_eq!((blocking(&plan), written(&plan, HOSTS)), (Vec::new(), Some(admins)));
+    assert_eq!(found(&node("imports-replace-1.7"), "registry-hosts-toml-ignored"), []);
+}
+
 /// kubelet takes a manifest's first document, the last of equal keys, and nothing for what is left empty.
 #[test]
 fn what_blocks_is_found_in_every_manifest_that_kubelet_reads() {

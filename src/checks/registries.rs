@@ -41,7 +41,7 @@ pub const CHECKS: &[CheckInfo] = &[
         explanation: "A hosts.toml with a fault (wrong TOML, an unknown capability, a value of a wrong type) is no error to \
             containerd: it logs a line at each pull and goes on as if there were none, past mirrors and certificates. \
             containerd 1.x (1.6.20 and 1.7.24 among them) ignores a file without any `[host]` table too: a `server` alone \
-            says nothing there.",
+            says nothing there. 2.x ignores a file that begins with a byte order mark; a plan that writes the file takes it out.",
         run: Some(hosts_toml_ignored),
     },
     CheckInfo {

@@ -3,6 +3,7 @@
 //!
 //! containerd tries the hosts in the order of their table headers and the server last. A file it cannot read is no
 //! error to it: it logs a line and goes on as if there were none, so every fault it would stumble over is an error here.
+//! A byte order mark is one for 2.x only, and is gone from whatever is written.
 
 use super::containerd::{
     Literal,
@@ -112,7 +113,12 @@ impl HostsToml {
         format!("{}{}", self.bom, self.text)
     }
 
-    /// The text in which `target` holds; the same text where it already does.
+    /// Whether it begins with a byte order mark, which 2.x takes for text (go-toml 2).
+    pub fn has_byte_order_mark(&self) -> bool {
+        !self.bom.is_empty()
+    }
+
+    /// The text in which `target` holds, without a byte order mark; the same text where it already does.
     ///
     /// # Errors
     /// Hosts in a notation that cannot be ordered, and `internal: …` if the edited text does not say what was meant.
@@ -176,7 +182,7 @@ impl HostsToml {
         if !same(&read(&text)?, &meant) {
             return Err(FormatError::internal("the edited file differs from what was meant"));
         }
-        Ok(format!("{}{text}", self.bom))
+        Ok(text)
     }
 }
 

@@ -4,9 +4,8 @@ use super::{containerd, files::Files};
 use crate::{
     formats::{
         At,
-        containerd::{ContainerdConfig, Effective},
+        containerd::{ContainerdConfig, Effective, Release},
         hosts_toml::HostsToml,
-        package_db::version_pair,
     },
     host::{EntryKind, Host},
     model::{
@@ -28,18 +27,24 @@ pub fn probe(host: &Host, files: &mut Files<'_>, facts: &mut Facts) {
     for root in roots.iter().filter(|root| root.starts_with('/')) {
         registry.hosts.extend(dirs(host, files, root, true));
     }
-    let version = facts.containerd.version.as_ref().and_then(|version| version_pair(&version.value));
-    if version.is_some_and(|version| version < (2, 0)) {
+    if let Some(release) = facts.containerd.version.as_ref().and_then(|version| Release::parse(&version.value)) {
         for dir in registry.hosts.iter_mut().filter(|dir| dir.hosts_toml && dir.fault.is_none()) {
             let text = files.text(&format!("{}/hosts.toml", dir.path)).unwrap_or_default();
-            // Measured on 1.6.20 and 1.7.24: "invalid `host` tree".
-            if HostsToml::parse(&text).is_ok_and(|file| file.hosts.is_empty() && file.server.is_some()) {
-                dir.fault = Some("it has no [host] table, so containerd 1.x ignores it".to_owned());
-            }
+            dir.fault = HostsToml::parse(&text).ok().and_then(|file| fault_of(&file, release)).map(str::to_owned);
         }
     }
     registry.docker_certs = dirs(host, files, DOCKER_CERTS_D, false);
     facts.registry = registry;
+}
+
+/// Why one release ignores a file that another reads.
+fn fault_of(file: &HostsToml, release: Release) -> Option<&'static str> {
+    if file.has_byte_order_mark() && release.refuses_byte_order_mark() {
+        return Some("it begins with a byte order mark, which containerd 2.x takes for text");
+    }
+    // Measured on 1.6.20 and 1.7.24: "invalid `host` tree".
+    let is_bare = file.hosts.is_empty() && file.server.is_some() && release.pair() < (2, 0);
+    is_bare.then_some("it has no [host] table, so containerd 1.x ignores it")
 }
 
 /// The tables of every file that takes part, a later file's entry in the place of an earlier one's; on 1.x those of the

@@ -110,6 +110,14 @@ fn what_somebody_wrote_stays() {
 }
 
 #[test]
+fn a_byte_order_mark_goes() {
+    let file = parse(&format!("\u{feff}{ADMINS}"));
+    assert!(file.has_byte_order_mark() && !parse(ADMINS).has_byte_order_mark());
+    assert_eq!(file.with(&HostsTarget::default()).unwrap(), ADMINS);
+    assert_eq!(file.moved_from("/d").unwrap(), parse(ADMINS).moved_from("/d").unwrap());
+}
+
+#[test]
 fn certificates_are_found_from_another_directory() {
     let text = parse(ADMINS).moved_from("/etc/old/docker.io").unwrap();
     assert_eq!(
