@@ -100,7 +100,7 @@ impl<'h> Files<'h> {
         self.texts.remove(path);
         let snippet = error.snippet.as_ref().map(|text| format!("\n{text}")).unwrap_or_default();
         let cause = format!("{format}: {}{snippet}", error.message);
-        let fix = error.fix.unwrap_or("correct the file; what reads it can hardly do so either");
+        let fix = error.fix.unwrap_or("correct the file; the daemon that reads it most likely cannot read it either");
         self.unreadable(path, error.line, &cause, fix);
     }
 

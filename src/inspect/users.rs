@@ -192,7 +192,7 @@ fn pods(host: &Host, facts: &Facts, root: &str, found: &mut Vec<DockerUser>) {
         let (Some(namespace), Some(pod)) = (&container.namespace, &container.pod) else { continue };
         let name = format!("{namespace}/{pod}");
         if container.state != "running"
-            || facts.kubelet.static_pods.iter().any(|fixed| facts.is_static_pod(fixed, namespace, pod))
+            || facts.kubelet.static_pods.iter().any(|known| format!("{}/{}", known.namespace, known.name) == name)
         {
             continue;
         }
