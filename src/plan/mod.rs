@@ -23,7 +23,7 @@ use crate::{
     formats::crictl,
     model::{
         API_VERSION, Action, CNI_BIN_DIRS, CRICTL_YAML, Change, DOCKER_UNITS, Desired, Digest, DockerFate, Facts, Goal,
-        Plan, PodFacts, Risk, RuntimeKind, Severity, Step, TOOL_VERSION, UndoKind,
+        Plan, Risk, RuntimeKind, Severity, Step, TOOL_VERSION, UndoKind,
     },
 };
 use draft::{Draft, Phase};
@@ -252,10 +252,11 @@ fn docker_pods(facts: &Facts) -> Vec<String> {
 fn pods_to_await(facts: &Facts) -> Vec<String> {
     let mut pods = docker_pods(facts);
     if facts.is_half_migrated() {
-        let is_fixed = |pod: &PodFacts| {
-            facts.kubelet.static_pods.iter().any(|fixed| facts.is_static_pod(fixed, &pod.namespace, &pod.name))
-        };
-        let wanted = facts.pods.iter().filter(|pod| pod.runtime == "containerd" || is_fixed(pod));
+        let fixed = &facts.kubelet.static_pods;
+        let wanted = facts.pods.iter().filter(|pod| {
+            pod.runtime == "containerd"
+                || fixed.iter().any(|fixed| facts.is_static_pod(fixed, &pod.namespace, &pod.name))
+        });
         let wanted: Vec<String> = wanted.map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect();
         pods.retain(|pod| wanted.contains(pod));
     }

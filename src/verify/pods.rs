@@ -6,7 +6,7 @@ use super::{Look, Verdict};
 use crate::{
     formats::containerd::is_runc_shim,
     host::{CgroupLine, Container, ContainerState, Cri, DaemonError, Sandbox},
-    model::{CgroupMode, PodFacts},
+    model::CgroupMode,
 };
 use anyhow::{Context as _, Result, ensure};
 use std::collections::BTreeSet;
@@ -25,8 +25,8 @@ pub fn running(look: &Look<'_>) -> Result<Verdict> {
         .static_pods
         .iter()
         .filter(|fixed| {
-            let is_its = |pod: &PodFacts| look.facts.is_static_pod(fixed, &pod.namespace, &pod.name);
-            !look.facts.pods.iter().any(|pod| pod.runtime == "containerd" && is_its(pod))
+            let mut moved = look.facts.pods.iter().filter(|pod| pod.runtime == "containerd");
+            !moved.any(|pod| look.facts.is_static_pod(fixed, &pod.namespace, &pod.name))
         })
         .map(|fixed| format!("{}/{}", fixed.namespace, fixed.name))
         .collect();
