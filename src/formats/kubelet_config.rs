@@ -241,7 +241,7 @@ mod tests {
             assert_eq!(error.line, Some(line), "{text:?}: {error}");
         }
         assert_eq!(edit("a: 1\nt: |\n  x", &[("a", Some("2"))]), "a: 2\nt: |\n  x");
-        for text in ["t: |\n  a\n", "t: |-\n  a", "t: |\n  a\nb: x"] {
+        for text in ["t: |\n  a\n", "t: |-\n  a", "t: |\n  a\nb: x", "t: |\n  a\n# c"] {
             assert!(KubeletConfig::parse(text).unwrap().with(&[("c", Some("x"))]).is_ok(), "{text:?}");
         }
     }

@@ -185,7 +185,8 @@ impl Mapping {
     /// Whether the text ends without a line break in a block scalar that would keep one: goyaml and PyYAML read one more
     /// character there when something is put behind it; the reader here does not tell.
     fn ends_in_block(&self) -> bool {
-        let Some(last) = self.entries.last().filter(|_| !self.text.ends_with(['\n', '\r'])) else { return false };
+        let is_indented = self.text.rsplit(['\n', '\r']).next().is_some_and(|line| line.starts_with(' '));
+        let Some(last) = self.entries.last().filter(|_| is_indented) else { return false };
         let is_header = |line: &str| {
             let line = line.split(" #").next().unwrap_or(line).trim_end();
             let word = line.rsplit([' ', '\t']).next().unwrap_or_default();

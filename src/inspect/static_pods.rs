@@ -121,7 +121,7 @@ mod tests {
             format!("kind: Job\n{POD}  initContainers:\n  hostNetwork: false\n  hostNetwork: true\n"),
             POD.replace("{name: a}", "{name: a, namespace: }").replace("image: i}", "image: i, args: , x: 1}"),
         ] {
-            let facts = look(&[("a.yaml", &text), (".a.yaml.swp", "\0")]);
+            let facts = look(&[("a.yaml", text.as_str()), (".a.yaml.swp", "\0")]);
             let [pod] = facts.kubelet.static_pods.as_slice() else { panic!("{text}\n{:#?}", facts.unseen) };
             assert_eq!((pod.namespace.as_str(), pod.name.as_str()), ("default", "a-n1"), "{text}");
             assert_eq!(pod.images, ["i"], "{text}");
@@ -133,8 +133,13 @@ mod tests {
     fn what_kubelet_might_run_and_nobody_can_read_blocks() {
         let broken = format!("{POD}  - [\n");
         let mistyped = POD.replace("image: i", "image: [i]");
-        let facts =
-            look(&[("a", &broken), ("b", &mistyped), ("c", "# none\n"), ("d", "[\n"), ("e", "kind: Service\n")]);
+        let facts = look(&[
+            ("a", broken.as_str()),
+            ("b", mistyped.as_str()),
+            ("c", "# none\n"),
+            ("d", "[\n"),
+            ("e", "kind: Service\n"),
+        ]);
         let blocks = [("/m/a", true), ("/m/b", false), ("/m/c", false), ("/m/d", false), ("/m/e", false)];
         assert_eq!(unseen(&facts), blocks.map(|(path, blocks)| (path.to_owned(), blocks)), "{:#?}", facts.unseen);
     }
