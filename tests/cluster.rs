@@ -105,6 +105,20 @@ fn a_kubelet_of_no_cluster_has_nothing_to_drain_and_that_is_said() {
 }
 
 #[test]
+fn a_node_that_sees_only_what_is_its_own_is_drained_on_both_ways() {
+    let member = Member::new();
+    member.api.asked_by("worker-3");
+    let report = member.apply(&member.plan(&member.desired(true)));
+    assert_eq!(report.outcome, Outcome::Applied, "{report:#?}");
+    assert!(!member.cordoned());
+    member.pod("app-2", pod("app-2", Some("ReplicaSet")));
+    let options = Options { leaving: Some(LEAVING), ..Options::new(&NEVER) };
+    let report = apply::rollback(&member.host(), None, &options, &mut Silent).unwrap();
+    assert_eq!(report.outcome, Outcome::RolledBack, "{report:#?}");
+    assert!(member.api.object("/api/v1/namespaces/default/pods/app-2").is_none());
+}
+
+#[test]
 fn a_drain_makes_no_other_plan_of_a_reviewed_one() {
     let member = Member::new();
     let before = member.plan(&member.desired(false));

@@ -54,7 +54,7 @@ pub fn drain(
     let asked = |pod: MemberPod| (pod.full_name(), (pod, Leaving::Asked(start, String::new())));
     let mut left: BTreeMap<String, (MemberPod, Leaving)> = leaving.into_iter().map(asked).collect();
     loop {
-        let unseen = round(api, &mut left, how.grace, version, clock)?;
+        let unseen = round(api, node, &mut left, how.grace, version, clock)?;
         let Some((name, (_, leaving))) = left.first_key_value() else { return Ok(count) };
         let waits = match (unseen, leaving) {
             (Some(why), _) => why,
@@ -74,28 +74,29 @@ pub fn drain(
 /// server cannot just now: one that is away takes seconds for each pod.
 fn round(
     api: &dyn Api,
+    node: &str,
     left: &mut BTreeMap<String, (MemberPod, Leaving)>,
     grace: Option<u32>,
     version: &str,
     clock: &dyn Clock,
 ) -> Result<Option<String>> {
     let names: Vec<String> = left.keys().cloned().collect();
+    let mut listed = None;
     for name in names {
         let Some((pod, leaving)) = left.get_mut(&name) else { continue };
         // An eviction whose precondition fails is refused and yet uses the disruption budget up for two minutes (measured, 1.20):
         // the precondition is the last guard, not the way to find out.
-        let there = match api.get(&path(pod)) {
+        let going = match is_going(api, node, pod, &mut listed) {
             Err(error) if passes(&error) => return Ok(Some(format!("{error:#}"))),
-            there => there?,
+            going => going?,
         };
-        let text = |at: &str| there.as_ref().and_then(|pod| pod.pointer(at)).and_then(Value::as_str);
-        if text("/metadata/uid") != Some(&pod.uid) {
+        let Some(going) = going else {
             left.remove(&name);
             continue;
-        }
+        };
         match leaving {
             // Somebody else has asked it, and an eviction could only be refused (its namespace is on its way out).
-            _ if text("/metadata/deletionTimestamp").is_some() => *leaving = Leaving::Let,
+            _ if going => *leaving = Leaving::Let,
             Leaving::Asked(at, _) if clock.monotonic() >= *at => match evict(api, pod, grace, version) {
                 Err(error) if ApiError::is_away(&error) => return Ok(Some(format!("{error:#}"))),
                 Ok(None) => *leaving = Leaving::Let,
@@ -106,6 +107,29 @@ fn round(
         }
     }
     Ok(None)
+}
+
+/// Whether a pod is on its way; `None` when it is gone.
+///
+/// Each is asked for by its name, as `kubectl drain` does: for a list of one node's pods the API server reads those of all nodes.
+/// From Kubernetes 1.32 on (`AuthorizeNodeWithSelectors`) a node's own credentials see a pod only as long as it is the node's: one
+/// that is gone, or has become another one elsewhere, is forbidden (`authorizePod` in `node_authorizer.go`). Then the list tells,
+/// which they may see, and tells it for the rest of the round.
+fn is_going(api: &dyn Api, node: &str, pod: &MemberPod, listed: &mut Option<Vec<MemberPod>>) -> Result<Option<bool>> {
+    match api.get(&path(pod)) {
+        Err(error) if matches!(ApiError::in_chain(&error), Some(ApiError::Forbidden { .. })) => {
+            if listed.is_none() {
+                *listed = Some(pods(api, node)?);
+            }
+            let twin = listed.iter().flatten().find(|other| other.uid == pod.uid);
+            Ok(twin.map(|twin| twin.going))
+        }
+        there => {
+            let text = |at: &str, there: &Value| there.pointer(at).and_then(Value::as_str).map(str::to_owned);
+            let same = there?.filter(|there| text("/metadata/uid", there).as_deref() == Some(pod.uid.as_str()));
+            Ok(same.map(|there| text("/metadata/deletionTimestamp", &there).is_some()))
+        }
+    }
 }
 
 /// True for a look that may work the next time.

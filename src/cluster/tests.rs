@@ -145,6 +145,37 @@ fn an_answer_that_does_not_last_ends_no_drain() {
 }
 
 #[test]
+fn a_pod_that_a_node_may_not_see_any_more_is_gone() {
+    let api = cluster();
+    api.asked_by("n");
+    api.evict("default/web-2", FakeEviction::Later(2));
+    // One of a StatefulSet is made again elsewhere, under its old name.
+    let elsewhere = json!({ "metadata": { "uid": "another" }, "spec": { "nodeName": "other" } });
+    let gone = drain(&api, "n", HOW, &FakeClock::new(), &mut |_| {
+        pod(&api, "web-1", &elsewhere);
+        Ok(())
+    });
+    assert_eq!(gone.unwrap(), 2);
+    assert_eq!(api.acts.borrow().iter().filter(|act| act.contains("web-1/eviction")).count(), 1);
+    // One that is there may be seen, and is waited for.
+    let api = cluster();
+    api.asked_by("n");
+    api.evict("default/web-1", FakeEviction::Stays);
+    let error = drained(&api, HOW).unwrap_err().to_string();
+    assert!(error.contains("after 60 s still there: default/web-1 (default/web-1 is ending)"), "{error}");
+    // Credentials that see neither the pod nor the list see no end.
+    let api = cluster();
+    api.evict("default/web-1", FakeEviction::Stays);
+    let refused = drain(&api, "n", HOW, &FakeClock::new(), &mut |_| {
+        api.refuse(Verb::Get, WEB, 403, u32::MAX);
+        api.refuse(Verb::Get, "/api/v1/pods", 403, u32::MAX);
+        Ok(())
+    });
+    let refused = refused.unwrap_err();
+    assert!(matches!(ApiError::in_chain(&refused), Some(ApiError::Forbidden { .. })), "{refused:#}");
+}
+
+#[test]
 fn pods_of_a_namespace_on_its_way_out_are_waited_for() {
     let api = cluster();
     api.evict("default/web-1", FakeEviction::Terminating(2));

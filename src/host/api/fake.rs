@@ -38,6 +38,8 @@ pub struct FakeApi {
     pub away: Rc<Cell<bool>>,
     /// What it answers instead of doing it.
     refusals: Rc<RefCell<Vec<Refusal>>>,
+    /// The node whose own credentials it is asked with.
+    node: Rc<RefCell<Option<String>>>,
 }
 
 impl FakeApi {
@@ -61,6 +63,32 @@ impl FakeApi {
         let mut refusals = self.refusals.borrow_mut();
         refusals.retain(|(known, at, ..)| (*known, at.as_str()) != (verb, path));
         refusals.push((verb, path.to_owned(), status, times));
+    }
+
+    /// From now on it is asked with the credentials of that node, and has the node authorizer of Kubernetes 1.32 or later.
+    pub fn asked_by(&self, node: &str) {
+        *self.node.borrow_mut() = Some(node.to_owned());
+    }
+
+    /// What that authorizer says to a look at something that is not the node's (`authorizeNode`, `authorizePod`).
+    fn unrelated(&self, verb: Verb, path: &str, at: &str) -> Option<ApiError> {
+        let node = self.node.borrow().clone().filter(|_| verb == Verb::Get)?;
+        let parts: Vec<&str> = at.split('/').collect();
+        let is_its = match parts.as_slice() {
+            ["", "api", "v1", "nodes"] => false,
+            ["", "api", "v1", "nodes", name] => *name == node,
+            ["", "api", "v1", "pods"] | ["", "api", "v1", "namespaces", _, "pods"] => {
+                let selector = format!("fieldSelector=spec.nodeName%3D{node}");
+                path.split(['?', '&']).any(|part| part == selector)
+            }
+            ["", "api", "v1", "namespaces", _, "pods", _] => {
+                let pod = self.object(at).unwrap_or_default();
+                pod.pointer("/spec/nodeName").and_then(Value::as_str) == Some(node.as_str())
+            }
+            _ => true,
+        };
+        let message = format!("no relationship found between node '{node}' and this object");
+        (!is_its).then_some(ApiError::Forbidden { message })
     }
 
     fn refused(&self, verb: Verb, at: &str, what: &str) -> Option<ApiError> {
@@ -138,7 +166,7 @@ impl Api for FakeApi {
             return Err(ApiError::Away { server: self.server().to_owned(), what, why }.into());
         }
         let at = path.split('?').next().unwrap_or(path);
-        if let Some(error) = self.refused(verb, at, &what) {
+        if let Some(error) = self.refused(verb, at, &what).or_else(|| self.unrelated(verb, path, at)) {
             return Err(error.into());
         }
         if verb.acts() {
