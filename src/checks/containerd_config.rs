@@ -42,12 +42,24 @@ pub const CHECKS: &[CheckInfo] = &[
     CheckInfo {
         id: "conversion-incomplete",
         severity: Severity::Block,
-        summary: "containerd would not read the converted files together",
+        summary: "together, the converted files would not do what they do now",
         explanation: "`castoff convert` proves of each file that it says the same as before, and then joins the files as this \
-            release of containerd does: what has an effect now must have one afterwards. With one file converted alone \
-            that is often not so. From 2.3 on containerd refuses an imported file that is newer than the main one, and \
+            release of containerd does: what has an effect now must have the same one afterwards. With one file converted \
+            alone that is often not so. From 2.3 on containerd refuses an imported file that is newer than the main one, and \
             2.0 to 2.2 go by the version of the last file and drop the CRI settings of the others. Convert the main file \
-            and all it imports, without FILE.",
+            and all it imports, without FILE. And a table of another version, which has no effect today, would decide \
+            over what another file says, about the cgroup driver for example. Take it out first.",
+        run: None,
+    },
+    CheckInfo {
+        id: "conversion-takes-effect",
+        severity: Severity::Warn,
+        summary: "settings that containerd ignores today would take effect",
+        explanation: "A table of another version than the one containerd goes by has no effect \
+            (`containerd-setting-ignored`), and neither have the CRI settings of version 1 on containerd 2.0 to 2.2. After \
+            `castoff convert` they have one, from containerd's next start on, which may be why you convert the file. \
+            The settings are named as version 4 has them. What you do not want, take out before; a cgroup driver that is \
+            not kubelet's keeps pods from starting.",
         run: None,
     },
     CheckInfo {

@@ -3,7 +3,7 @@
 use super::{Draft, Options, containerd::packaged, finish};
 use crate::{
     formats::containerd::{ContainerdConfig, Effective, Ineffective, Release},
-    model::{Desired, Facts, Finding, Plan, Severity},
+    model::{Desired, Facts, Finding, Origin, Plan, Severity},
 };
 use std::collections::BTreeMap;
 
@@ -104,7 +104,7 @@ fn one(draft: &mut Draft<'_>, joined: Option<&Effective>, release: Release, to: 
 const NEWER: &str =
     "restore the older file, set `containerd-config = \"regenerate\"` in the profile, or upgrade containerd";
 
-/// Joins the converted files as containerd will: what works now must still work.
+/// Joins the converted files as containerd will: what works now must still work, and as it does now.
 fn prove(draft: &mut Draft<'_>, before: &Effective, after: &Effective, file: Option<&str>) {
     let known = before.faults();
     let is_known =
@@ -112,18 +112,38 @@ fn prove(draft: &mut Draft<'_>, before: &Effective, after: &Effective, file: Opt
     let mut new = after.faults();
     new.retain(|fault| !is_known(fault));
     new.extend(before.lost(after));
-    if new.is_empty() {
-        return;
-    }
     let fix = match file {
+        _ if new.is_empty() => "take out of that file what has no effect today, then convert again",
         Some(_) => "convert the main file too: leave FILE out",
         None => "correct the file that is named, then convert again",
     };
+    if new.is_empty() {
+        new = before.changed(after);
+    }
+    if new.is_empty() {
+        return wake(draft, before, after);
+    }
     let causes: Vec<String> = new.iter().map(|one| format!("{}: {} ({})", one.name, one.why, one.origin)).collect();
-    let summary = "containerd would not read the converted files together";
+    let summary = "together, the converted files would not do what they do now";
     let mut finding = Finding::new("conversion-incomplete", Severity::Block, summary).cause(causes.join("; ")).fix(fix);
     finding.origins = new.into_iter().map(|one| one.origin).collect();
     draft.findings.push(finding);
+}
+
+/// Settings that containerd ignores today are often why somebody converts a file; they are named, since nobody has seen what
+/// they do.
+fn wake(draft: &mut Draft<'_>, before: &Effective, after: &Effective) {
+    let woken = before.woken(after);
+    if woken.is_empty() {
+        return;
+    }
+    let (names, mut files): (Vec<String>, Vec<Origin>) = woken.into_iter().unzip();
+    files.sort();
+    files.dedup();
+    let summary = "settings that containerd ignores today would take effect";
+    let fix = "take out what is not wanted before containerd starts again";
+    let finding = Finding::new("conversion-takes-effect", Severity::Warn, summary).cause(names.join(", ")).fix(fix);
+    draft.findings.push(Finding { origins: files, ..finding });
 }
 
 /// The plan with what was found on the way; what else is notable about the node does not matter here.

@@ -67,6 +67,39 @@ fn short_names_beside_a_version_are_those_of_version_1_on_2() {
 }
 
 #[test]
+fn what_has_no_effect_today_decides_over_nothing() {
+    let old = format!(
+        "version = 2\n{PAUSE}[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc.options]\n  SystemdCgroup = false\n"
+    );
+    let main = format!(
+        "version = 3\n{IMPORT}[plugins.\"io.containerd.cri.v1.images\".pinned_images]\n  sandbox = \"p:3\"\n\
+         [plugins.\"io.containerd.cri.v1.runtime\".containerd.runtimes.runc.options]\n  SystemdCgroup = true\n"
+    );
+    let mut facts = node("2.1.4", &main, &old);
+    facts.texts.insert("/etc/containerd/conf.d/20-new.toml".to_owned(), format!("version = 3\n{WARN}"));
+    for file in [None, Some(SITE)] {
+        let plan = planned(&facts, 3, file);
+        let finding = only(&plan);
+        assert_eq!(finding.id, "conversion-incomplete");
+        for name in ["pinned_images.sandbox", "SystemdCgroup", "config.toml:4", SITE] {
+            assert!(finding.cause.contains(name), "{name}: {finding:?}");
+        }
+        assert!(!finding.fix.contains("FILE"), "{finding:?}");
+    }
+    // Where nobody else says it, it takes effect, and is named.
+    facts.texts.insert(MAIN.to_owned(), format!("version = 3\n{IMPORT}"));
+    let plan = planned(&facts, 3, None);
+    let finding = only(&plan);
+    assert_eq!((finding.id.as_str(), finding.severity), ("conversion-takes-effect", Severity::Warn));
+    assert!(finding.cause.contains("pinned_images.sandbox") && finding.cause.contains("SystemdCgroup"), "{finding:?}");
+    assert_eq!(finding.origins, [Origin::path(SITE)]);
+    assert_eq!(written(&plan).iter().map(|(path, _)| *path).collect::<Vec<_>>(), [SITE]);
+    // As on 2.1 with a file of version 1.
+    let plan = planned(&node("2.1.4", "[plugins.cri]\n  sandbox_image = \"p:1\"\n", ""), 3, None);
+    assert_eq!(only(&plan).id, "conversion-takes-effect");
+}
+
+#[test]
 fn a_conversion_does_not_switch_cri_off() {
     let plan = planned(&node("1.7.24", "disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n", ""), 2, None);
     assert_eq!(only(&plan).id, "conversion-incomplete");

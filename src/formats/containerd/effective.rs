@@ -13,7 +13,7 @@ mod answers;
 mod faults;
 mod target;
 
-use super::lift::{Gone, lift};
+use super::lift::{Gone, lift, step};
 use super::release::{Import, Release};
 use super::schema::{self, CRI, CRI_IMAGES, CRI_RUNTIME, Places};
 use super::tree::{Data, Node};
@@ -183,6 +183,9 @@ impl Effective {
                 let (neutral, gone) = lift(&tree, own);
                 out.gone.extend(gone);
                 tree = neutral;
+            } else if release.merges_plugins() && part.version <= 1 && schema > 1 {
+                // 2.x gives short names their full ones file by file (`v1Migrate`); then they are read as the others are.
+                tree = step(&tree, 1, &mut out.gone);
             }
             out.add(&mut joined, tree);
         }

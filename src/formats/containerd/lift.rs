@@ -171,7 +171,7 @@ pub(super) fn says_nothing(node: &Node, harmless: &[&str]) -> bool {
 }
 
 /// The tree in schema `from + 1`.
-fn step(tree: &Node, from: u32, gone: &mut Vec<Gone>) -> Node {
+pub(super) fn step(tree: &Node, from: u32, gone: &mut Vec<Gone>) -> Node {
     let mut out = Node { file: tree.file, line: tree.line, ..Node::empty() };
     let mut moved: Vec<(Vec<String>, Node)> = Vec::new();
     for (path, node) in tree.leaves() {

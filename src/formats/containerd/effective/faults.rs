@@ -4,6 +4,10 @@ use super::{Effective, Ineffective, Part, dotted};
 use crate::formats::containerd::Import;
 use crate::model::Origin;
 
+fn owned(path: &[&str]) -> Vec<String> {
+    path.iter().map(|part| (*part).to_owned()).collect()
+}
+
 impl Effective {
     /// Settings that stand in a file and have no effect: tables of another schema, tables that a later file replaced,
     /// and what this release drops when it converts the file.
@@ -45,11 +49,30 @@ impl Effective {
         let here = self.neutral.leaves();
         let gone = here.into_iter().filter(|(path, node)| !node.is_zero() && after.neutral.get(path).is_none());
         gone.map(|(path, node)| {
-            let path: Vec<String> = path.into_iter().map(str::to_owned).collect();
             let why = "it would have no effect any more".to_owned();
-            Ineffective { name: dotted(&path), origin: self.origin(node), why }
+            Ineffective { name: dotted(&owned(&path)), origin: self.origin(node), why }
         })
         .collect()
+    }
+
+    /// What `after`, which holds the same files in other words, says otherwise: the place here, and the file that decides then.
+    pub fn changed(&self, after: &Self) -> Vec<Ineffective> {
+        let mut out = Vec::new();
+        for (path, node) in self.neutral.leaves() {
+            let Some(twin) = after.neutral.get(&path) else { continue };
+            if node.table().is_none() && !node.says_the_same(twin) {
+                let why = format!("{} says something else, and would decide", after.path(twin.file));
+                out.push(Ineffective { name: dotted(&owned(&path)), origin: self.origin(node), why });
+            }
+        }
+        out
+    }
+
+    /// What says nothing here and would take effect in `after`: each setting and its file.
+    pub fn woken(&self, after: &Self) -> Vec<(String, Origin)> {
+        let new = after.neutral.leaves().into_iter();
+        let new = new.filter(|(path, node)| node.table().is_none() && self.neutral.get(path).is_none());
+        new.map(|(path, node)| (dotted(&owned(&path)), Origin::path(after.path(node.file)))).collect()
     }
 
     /// Settings that this release still reads and the next major release drops.
