@@ -57,7 +57,7 @@ pub fn mask_value(key: &str, value: &str) -> String {
     } else if is_secret_key(key) {
         mask(value)
     } else if is_proxy_key(key) {
-        mask_text(&mask_bare_proxy(value))
+        mask_text(&mask_proxy(value))
     } else {
         mask_text(value)
     }
@@ -188,10 +188,11 @@ fn is_proxy_key(word: &str) -> bool {
     key.ends_with("-proxy") || key.ends_with("_proxy")
 }
 
-/// `user:password@host`: a proxy may be given without `http://`.
-fn mask_bare_proxy(value: &str) -> String {
-    match value.rsplit_once('@') {
-        Some((user, host)) if !value.contains("://") && !user.is_empty() => format!("{}@{host}", mask(user)),
+/// `http://user:password@host`, whatever the password holds; a proxy may be given without `http://`.
+fn mask_proxy(value: &str) -> String {
+    let (scheme, rest) = value.split_at(value.find("://").map_or(0, |at| at + 3));
+    match rest.rsplit_once('@') {
+        Some((user, host)) if !user.is_empty() => format!("{scheme}{}@{host}", mask(user)),
         _ => value.to_owned(),
     }
 }
@@ -208,23 +209,23 @@ fn mask_keys(text: &str) -> String {
         let rest = &text[at..];
         let word = &rest[..rest.find(|c| !is_word(c)).unwrap_or(rest.len())];
         out.push_str(word);
-        let quoted = text[..at].ends_with(['"', '\'']);
+        let quote = text[..at].chars().next_back().filter(|c| matches!(c, '"' | '\''));
         // The end of a path, of a URL, of a pod's name with its namespace, of an image.
-        let named = text[..at].ends_with('/');
+        let (before, named) = (&text[..at], text[..at].ends_with('/'));
         at += word.len();
         let (secret, proxy) = (is_secret_key(word) && !named, is_proxy_key(word));
         if (secret || proxy)
-            && let Some((separator, length)) = value_after(&text[at..], word, quoted)
+            && let Some((separator, length, whole)) = value_after(&text[at..], word, quote.filter(|_| !is_code(before)))
         {
             out.push_str(&text[at..at + separator]);
             at += separator;
             let value = &text[at..at + length];
-            let many = value.starts_with(['[', '|', '>']);
+            let many = !whole && value.starts_with(['[', '|', '>']);
             out.push_str(&match (secret, many) {
                 (true, true) => mask_many(value),
                 (true, false) => mask_one(value, mask),
                 (false, true) => value.to_owned(),
-                (false, false) => mask_one(value, mask_bare_proxy),
+                (false, false) => mask_one(value, mask_proxy),
             });
             at += length;
         }
@@ -260,12 +261,20 @@ fn mask_many(value: &str) -> String {
     }
 }
 
-/// Lengths of what lies between a key and its value, and of the value; `None` where there is no value of text.
-fn value_after(text: &str, key: &str, quoted: bool) -> Option<(usize, usize)> {
+/// True behind the quote of a command: `sh -c "…"`. A first assignment in it is not all that it holds.
+fn is_code(before: &str) -> bool {
+    let word = before.trim_end_matches(['"', '\'']).split_whitespace().next_back().unwrap_or_default();
+    word.starts_with('-') && !word.starts_with("--") && word.ends_with('c')
+}
+
+/// Lengths of what lies between a key and its value, and of the value, and whether the value is all that a quote before the
+/// key holds; `None` where there is no value of text.
+fn value_after(text: &str, key: &str, quote: Option<char>) -> Option<(usize, usize, bool)> {
     if is_port(text) {
         return None;
     }
-    let after = if quoted { text.strip_prefix(['"', '\'']).unwrap_or(text) } else { text };
+    let closed = quote.and_then(|quote| text.strip_prefix(quote));
+    let after = closed.unwrap_or(text);
     let bare = after.trim_start_matches([' ', '\t']);
     let spaced = bare.len() < after.len();
     let (value, shell) = match bare.strip_prefix(['=', ':']) {
@@ -278,9 +287,15 @@ fn value_after(text: &str, key: &str, quoted: bool) -> Option<(usize, usize)> {
         None if key.starts_with("--") && spaced && !bare.starts_with("--") && !bare.starts_with('\\') => (bare, true),
         None => return None,
     };
-    let length = value_length(value, quoted, shell);
+    // `"KEY=VALUE"`, as in units. Flags have company (`"--token=VALUE --v=2"`), and a dot follows another name (`"r".auth = "x"`).
+    let around = quote.filter(|_| closed.is_none() && !key.starts_with(['-', '.']));
+    let length = match around {
+        Some(quote) => end_of_string(value, quote),
+        None => value_length(value, closed.is_some(), shell),
+    };
     // A table is a place: its keys are looked at by themselves.
-    (length > 0 && !value.starts_with('{')).then_some((text.len() - value.len(), length))
+    let is_value = length > 0 && (around.is_some() || !value.starts_with('{'));
+    is_value.then_some((text.len() - value.len(), length, around.is_some()))
 }
 
 /// `:5000`, behind the name of a host.
@@ -369,7 +384,7 @@ fn mask_userinfo(text: &str) -> String {
     while let Some(at) = rest.find("://") {
         let (head, tail) = rest.split_at(at + 3);
         out.push_str(head);
-        let end = tail.find(|c: char| c.is_whitespace() || matches!(c, '/' | '"' | '\'' | ',')).unwrap_or(tail.len());
+        let end = tail.find(|c: char| c.is_whitespace() || matches!(c, '/' | '"' | '\'')).unwrap_or(tail.len());
         rest = match tail[..end].rfind('@') {
             Some(sign) => {
                 out.push_str(&mask(&tail[..sign]));

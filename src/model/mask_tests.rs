@@ -61,6 +61,35 @@ fn yaml_units_and_environments_keep_their_other_words() {
 }
 
 #[test]
+fn a_value_ends_where_its_quote_does() {
+    for (text, kept) in [
+        ("Environment=\"HTTP_PROXY=http://bob:a,hunter2@proxy\" B=1\n", "@proxy\" B=1"),
+        ("Environment=\"HTTP_PROXY=http://bob:a'hunter2@proxy\" B=1\n", "@proxy\" B=1"),
+        ("Environment=\"HTTP_PROXY=bob:a,hunter2@proxy\" B=1\n", "@proxy\" B=1"),
+        ("Environment=\"REGISTRY_PASSWORD=my hunter2\" B=1\n", "\"REGISTRY_PASSWORD=<redacted:"),
+        ("Environment='REGISTRY_PASSWORD=pa,hunter2}x' B=1\n", "' B=1"),
+        ("Environment=\"REGISTRY_PASSWORD={hunter2\" B=1\n", "\" B=1"),
+        ("Environment=\"REGISTRY_PASSWORD=[hunter2\" B=1\n", "\" B=1"),
+        ("ARGS=\"--token=a,hunter2 --v=2\"\n", " --v=2\""),
+        ("ARGS=\"--token hunter2 --v=2\"\n", " --v=2\""),
+        ("ExecStart=/bin/sh -c 'A_TOKEN=hunter2 docker login'\n", " docker login'"),
+        ("[\"--password=a,hunter2\",\"--v=2\"]", "\",\"--v=2\"]"),
+        ("server = http://bob:a,hunter2@proxy/\n", "@proxy/"),
+        ("configs.\"r\".auth.password = \"hunter2\"\n", "\"r\".auth.password = \"<redacted:"),
+        ("Environment=\"A_TOKEN=\" \"B_TOKEN=hunter2\" C=1\n", "\"A_TOKEN=\" \"B_TOKEN=<redacted:"),
+    ] {
+        let masked = clean(text);
+        assert!(masked.contains(kept), "{masked}");
+    }
+    for value in ["http://bob:a,hunter2@proxy", "bob:a,hunter2@proxy"] {
+        let masked = mask_value("HTTP_PROXY", value);
+        assert!(holds_secret("HTTP_PROXY", value) && masked.ends_with("@proxy"), "{masked}");
+        let unit = |value: &str| format!("Environment=\"HTTP_PROXY={value}\"\n");
+        assert_eq!(clean(&unit(value)), unit(&masked));
+    }
+}
+
+#[test]
 fn keys_and_tokens_without_a_name_are_masked_too() {
     let key =
         "a: b\n  -----BEGIN RSA PRIVATE KEY-----\n  c2VjcmV0\n  c2VjcmV0\n  -----END RSA PRIVATE KEY-----\nc: d\n";
@@ -108,6 +137,8 @@ fn what_is_no_secret_stays_to_the_letter() {
         "corp/user-auth:1.4 is not in Docker's store",
         "server = \"http://registry-auth:5000\"\n",
         "[\"registry-auth:5000\", \"harbor.secret:8443\"]",
+        "Environment=\"NO_PROXY=localhost,10.0.0.0/8,.example\"\n",
+        "mirrors: https://a.example:5000,https://b.example; corp/app@sha256:0123 and http://c.example, corp/b@sha256:4567\n",
         "auth = {\n",
         "password:\n  nested: 1\n",
         "",
@@ -132,5 +163,18 @@ proptest! {
     ) {
         let text = place.replacen('@', &secret, 1);
         prop_assert!(!mask_text(&text).contains(&secret), "{}", mask_text(&text));
+    }
+
+    #[test]
+    fn nothing_of_a_password_in_quotes_shows(
+        parts in prop::collection::vec("[A-Za-z0-9]{6,8}", 2..4),
+        between in prop::sample::select(vec![",", "}", "]", " ", ";", "=", ":", "@", "#"]),
+        place in prop::sample::select(vec![
+            "password = \"@\"", "{\"password\":\"@\"}", "Environment=\"A_PASSWORD=@\" B=1",
+            "Environment=\"HTTP_PROXY=http://u:@@host/\"", "Environment='HTTPS_PROXY=u:@@host'",
+        ]),
+    ) {
+        let masked = mask_text(&place.replacen('@', &parts.join(between), 1));
+        prop_assert!(!parts.iter().any(|part| masked.contains(part.as_str())), "{masked}");
     }
 }

@@ -40,10 +40,10 @@ pub fn carry(draft: &mut Draft<'_>, carried: &mut Carried) {
             }
             Some(own) => {
                 let note = format!(
-                    "containerd.service has its own ({}), which stays: {}={} where Docker had {wanted}",
+                    "containerd.service has its own ({}), which stays: {variable}={} where Docker had {}",
                     own.origin,
-                    variable,
-                    own.value.reveal()
+                    mask_value(variable, own.value.reveal()),
+                    mask_value(variable, wanted)
                 );
                 Judged::new(Verdict::Manual, "containerd.service", note)
             }

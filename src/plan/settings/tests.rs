@@ -149,6 +149,15 @@ fn proxies_of_containerds_own_unit_stay() {
     assert_eq!((verdict("HTTP_PROXY"), verdict("HTTPS_PROXY")), (Some(Verdict::Manual), Some(Verdict::Equal)));
     let json = serde_json::to_string(&facts).unwrap();
     assert!(!json.contains("hunter2") && !both.said.iter().any(|said| said.2.contains("hunter2")));
+    // A password may hold anything, with a scheme or without.
+    for proxy in ["http://u:a,hunter2@p:1", "u:a,hunter2@p:1"] {
+        unit(&mut facts, "docker.service", &[("HTTP_PROXY", proxy)], &[]);
+        let both = outcome(&facts);
+        assert!(!both.said.is_empty() && !both.said.iter().any(|said| said.2.contains("hunter2")), "{:?}", both.said);
+        let mut alone = facts.clone();
+        alone.surroundings.services.remove("containerd.service");
+        assert_eq!(outcome(&alone).file("50-castoff-proxy.conf").unwrap().2, 0o600, "{proxy}");
+    }
 }
 
 #[test]
