@@ -199,6 +199,18 @@ fn what_is_around_kubelet_may_need_docker() {
             Some(Severity::Block),
         ),
         ("[Service]\nExecStartPre=/usr/local/bin/wait.sh\n", Some(Severity::Block)),
+        // An exit code that does not count is none of a loop that does not end.
+        ("[Service]\nExecStartPre=-/bin/sh -c 'until docker info; do sleep 1; done'\n", Some(Severity::Block)),
+        ("[Service]\nExecStartPre=-/usr/local/bin/wait.sh\n", Some(Severity::Block)),
+        ("[Service]\nExecStartPre=/bin/sh -c '/usr/local/bin/wait.sh || true'\n", Some(Severity::Block)),
+        (
+            "[Service]\nExecStartPre=-/usr/bin/timeout 60 /bin/sh -c 'until docker info; do sleep 1; done'\n",
+            Some(Severity::Warn),
+        ),
+        ("[Service]\nExecStartPre=/usr/bin/timeout 60 /usr/local/bin/wait.sh\n", Some(Severity::Block)),
+        ("[Service]\nExecStartPre=-/usr/bin/timeout 60 /usr/local/bin/wait.sh\n", Some(Severity::Warn)),
+        ("[Service]\nExecStartPre=-/usr/local/bin/count.sh\n", Some(Severity::Warn)),
+        ("[Service]\nExecStartPre=-/usr/local/bin/strict.sh\n", Some(Severity::Warn)),
         ("[Service]\nExecStartPre=/usr/local/bin/tidy.sh\n", Some(Severity::Warn)),
         ("[Service]\nExecStartPre=/usr/local/bin/strict.sh\n", Some(Severity::Block)),
         ("[Service]\nExecStartPre=/bin/sh -c \"docker rm -f kubelet; exit 0\"\n", Some(Severity::Warn)),
@@ -223,6 +235,11 @@ fn what_is_around_kubelet_may_need_docker() {
                 root,
                 "/usr/local/bin/tidy.sh",
                 "#!/bin/sh\ncommand -v docker && docker image prune -f || true\n",
+            );
+            tree::put(
+                root,
+                "/usr/local/bin/count.sh",
+                "#!/bin/sh\nuntil docker info; do\n  n=$((n + 1))\n  [ $n -gt 30 ] && break\n  sleep 1\ndone\n",
             );
             tree::put(root, "/usr/local/bin/strict.sh", "#!/bin/bash\nset -eu\ndocker info\n");
         });

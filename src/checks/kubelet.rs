@@ -65,7 +65,8 @@ pub const CHECKS: &[CheckInfo] = &[
             Docker's socket. kubelet would wait for ever, or systemd would not start it. It only warns where the failure \
             does not count (a `-` in front of the command, `||`, `!`, `if` or `exit` in a shell's line, a `!` or `|` in front \
             of the path, commands at kubelet's end), where a script neither waits for Docker (`until`, `while`) nor ends at \
-            a failure (`set -e`), or where the path goes with Docker's package. Take the setting out, or make it one of \
+            a failure (`set -e`), or where the path goes with Docker's package. A loop that waits for Docker without an end \
+            (`timeout`, a counter, `break`) blocks behind a `-` too: systemd waits for it and then gives up. Take the setting out, or make it one of \
             containerd's; a drop-in with an empty `ExecStartPre=` takes a package's back.",
         run: Some(unit_uses_docker),
     },

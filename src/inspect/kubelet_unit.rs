@@ -31,15 +31,16 @@ pub fn docker_uses(host: &Host, declared: &[(String, UnitFile)]) -> Vec<UnitUse>
     for (key, fails) in COMMANDS {
         for (value, path, line) in unit_file::effective(&units, "Service", key) {
             let said = mentions::in_line(&value).map(|(_, what)| what).or_else(|| mentions::asks_after(&value));
-            let said = said.map(|what| (what, Origin::unit(path, Some(line)), true));
+            let said = said.map(|what| (what, Origin::unit(path, Some(line)), (waits(&value), true)));
             let script = || {
                 let (path, at) = called_script(host, &value)?;
-                let needed = line_of_script(host, &path, at.line);
-                Some((at.value.1, Origin::file(path, at.line), needed))
+                let fate = line_of_script(host, &path, at.line);
+                Some((at.value.1, Origin::file(path, at.line), fate))
             };
-            let Some((what, origin, needed)) = said.or_else(script) else { continue };
-            let mut prefixes = value.chars().take_while(|c| "@-:+!|".contains(*c));
-            let needed = needed && fails && !prefixes.any(|c| c == '-') && depends(&value);
+            let Some((what, origin, (never_ends, may_fail))) = said.or_else(script) else { continue };
+            // `-` leaves the exit code out of account, and there is none as long as it runs: systemd ends it, and has failed.
+            let counts = !value.chars().take_while(|c| "@-:+!|".contains(*c)).any(|c| c == '-');
+            let needed = fails && ((never_ends && !ends(&value)) || (may_fail && counts && depends(&value)));
             found.push(UnitUse { key: key.to_owned(), what, needed, origin });
         }
     }
@@ -57,16 +58,24 @@ fn waits(line: &str) -> bool {
     has_word(line, &["until", "while"])
 }
 
-fn has_word(line: &str, wanted: &[&str]) -> bool {
-    line.split(|c: char| c.is_whitespace() || ";\"'()".contains(c)).any(|word| wanted.contains(&word))
+/// Whether something ends a loop without Docker: a time, a counter, a way out.
+fn ends(text: &str) -> bool {
+    has_word(text, &["timeout", "break", "-lt", "-le", "-gt", "-ge"])
 }
 
-/// The same for a line of a script, which goes on after a command that fails unless it says otherwise.
-fn line_of_script(host: &Host, path: &str, line: u32) -> bool {
+fn has_word(line: &str, wanted: &[&str]) -> bool {
+    let words = line.split(|c: char| c.is_whitespace() || ";\"'()".contains(c));
+    words.filter_map(|word| word.rsplit('/').next()).any(|word| wanted.contains(&word))
+}
+
+/// Whether a line of a script never ends, and whether the script fails with it: it goes on after a command that fails unless it
+/// says otherwise.
+fn line_of_script(host: &Host, path: &str, line: u32) -> (bool, bool) {
     let text = small_text(host, path).unwrap_or_default();
     let strict = text.lines().any(|line| line.trim_start().strip_prefix("set -").is_some_and(|how| how.contains('e')));
     let index = usize::try_from(line).unwrap_or_default().saturating_sub(1);
-    text.lines().nth(index).is_some_and(|line| waits(line) || (strict && depends(line)))
+    let line = text.lines().nth(index).unwrap_or_default();
+    (waits(line) && !ends(&text), waits(line) || (strict && depends(line)))
 }
 
 /// Conditions and assertions on paths of Docker's. An empty assignment takes all of their kind back (systemd.unit(5)).
