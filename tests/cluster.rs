@@ -325,17 +325,71 @@ fn what_is_refused_to_the_end_takes_no_node_back() {
         let plan = member.plan(&member.desired(true));
         let api = member.api.clone();
         at_start(&member, move || api.refuse(Verb::Patch, NODE, status, u32::MAX));
+        let start = member.sim.clock.monotonic();
         let report = member.apply(&plan);
         assert_eq!(report.outcome, Outcome::Applied, "{status}: {report:#?}");
+        let took = member.sim.clock.monotonic().saturating_sub(start);
+        assert!(took < 2 * plan.desired.timeouts.node.duration(), "{status}: it is waited for once, not {took:?}");
         for id in ["annotate", "uncordon"] {
             let step = report.steps.iter().find(|step| step.id == id).unwrap();
             assert_eq!(step.detail.as_deref(), Some("put off: the API server refuses"), "{status}: {step:?}");
         }
         assert!(member.cordoned());
+        // Whoever asks for the rest is told at once, and of all of it.
+        let start = member.sim.clock.monotonic();
+        let error = apply::make_up(&member.host(), None, &Options::new(&NEVER), &mut Silent).unwrap_err().to_string();
+        assert!(error.contains("annotate is still") && error.contains("uncordon is still"), "{status}: {error}");
+        assert!(member.sim.clock.monotonic().saturating_sub(start) < Duration::from_secs(10), "{status}");
         member.api.refuse(Verb::Patch, NODE, status, 0);
         assert_eq!(apply::make_up(&member.host(), None, &Options::new(&NEVER), &mut Silent).unwrap().1, 2);
         assert!(!member.cordoned() && member.noted().as_deref() == Some(sim::SOCKET));
     }
+}
+
+/// Refuses as soon as the pods have left.
+struct Refusing(FakeApi);
+
+impl Observer for Refusing {
+    fn part_done(&mut self, _: &str) {
+        self.0.refuse(Verb::Patch, NODE, 401, u32::MAX);
+    }
+}
+
+#[test]
+fn a_rollback_waits_once_for_what_is_refused() {
+    let member = Member::new();
+    let plan = member.plan(&member.desired(false));
+    assert_eq!(member.apply(&plan).outcome, Outcome::Applied);
+    member.sim.forget_pod("app-5d7c");
+    let options = Options { leaving: Some(LEAVING), ..Options::new(&NEVER) };
+    let start = member.sim.clock.monotonic();
+    let report = apply::rollback(&member.host(), None, &options, &mut Refusing(member.api.clone())).unwrap();
+    assert_eq!(report.outcome, Outcome::RolledBack, "{report:#?}");
+    assert!(report.by_hand.iter().any(|line| line.contains("kubectl uncordon")), "{:?}", report.by_hand);
+    assert!(member.cordoned() && member.noted().as_deref() == Some(sim::SOCKET));
+    let took = member.sim.clock.monotonic().saturating_sub(start);
+    assert!(took < 2 * plan.desired.timeouts.node.duration(), "the annotation and the cordon's end: {took:?}");
+}
+
+#[test]
+fn what_is_not_refused_is_made_up_for() {
+    let member = Member::new();
+    member.with_map();
+    member.other("worker-4", "containerd://1.6.20");
+    let plan = member.plan(&applying(&member, ClusterConfig::Apply));
+    let api = member.api.clone();
+    at_start(&member, move || {
+        api.refuse(Verb::Patch, NODE, 403, u32::MAX);
+        api.refuse(Verb::Patch, MAP, 403, u32::MAX);
+    });
+    assert_eq!(member.apply(&plan).outcome, Outcome::Applied);
+    member.api.refuse(Verb::Patch, MAP, 403, 0);
+    let make_up = || apply::make_up(&member.host(), None, &Options::new(&NEVER), &mut Silent);
+    let error = make_up().unwrap_err().to_string();
+    assert!(error.starts_with("1 done") && error.contains("annotate is still put off"), "{error}");
+    assert!(member.map().contains("cgroupDriver: systemd"));
+    member.api.refuse(Verb::Patch, NODE, 403, 0);
+    assert_eq!(make_up().unwrap().1, 1);
 }
 
 /// A cluster whose API server comes back late, and has the node Ready a little later.

@@ -6,7 +6,7 @@
 
 use super::{
     records,
-    steps::{Interrupted, Work},
+    steps::{InVain, Interrupted, Work},
 };
 use crate::{
     cluster::{self, Drain, kubelet_map},
@@ -129,14 +129,12 @@ fn or_later(
     kubeconfig: &str,
     act: &mut dyn FnMut(&dyn Api) -> Result<Option<String>>,
 ) -> Result<Option<String>> {
-    let limit = work.timeouts.node.duration();
-    let away = if work.api_gone { Duration::ZERO } else { limit };
-    match until(work, kubeconfig, (limit, away), act) {
+    match until(work, kubeconfig, act) {
         Ok(()) => Ok(None),
         Err(error) if ApiError::is_away(&error) => {
             let why = format!("{error:#}");
             work.observer.warn(&format!("put off until `castoff resume --cluster`: {why}"));
-            (work.put_off, work.api_gone) = (Some(why), true);
+            work.put_off = Some(why);
             Ok(Some("put off: the API server does not answer".to_owned()))
         }
         Err(error) => Err(error),
@@ -161,15 +159,11 @@ fn put_down(
     })
 }
 
-/// Tries until it is done: so long for what the API server answers, and so long for one that does not answer. Each counts from
-/// where the other ended, because a server that was away for minutes has just begun to look at the node; a server that comes and
-/// goes has as long as both.
-fn until(
-    work: &mut Work<'_>,
-    kubeconfig: &str,
-    (limit, away): (Duration, Duration),
-    act: &mut dyn FnMut(&dyn Api) -> Result<Option<String>>,
-) -> Result<()> {
+/// Tries until it is done: as long for what the API server answers as for one that does not answer. Each counts from where the
+/// other ended, because a server that was away for minutes has just begun to look at the node; a server that comes and goes has
+/// as long as both. One that was away or refused to the end of its time is asked once from then on.
+fn until(work: &mut Work<'_>, kubeconfig: &str, act: &mut dyn FnMut(&dyn Api) -> Result<Option<String>>) -> Result<()> {
+    let limit = work.timeouts.node.duration();
     let start = work.host.clock.monotonic();
     let (mut since, mut was_away) = (start, false);
     loop {
@@ -186,12 +180,19 @@ fn until(
         if is_away != was_away {
             (since, was_away) = (now, is_away);
         }
-        let (deadline, in_all) = (if is_away { away } else { limit }, now.saturating_sub(start));
-        if now.saturating_sub(since) >= deadline || in_all >= limit + away {
-            return match asked {
-                Ok(_) => bail!("still waiting after {} s: {waits}", in_all.as_secs()),
-                Err(error) => Err(error),
-            };
+        let in_vain = &mut work.in_vain;
+        // One that comes back is another one, which may not know its rules yet.
+        in_vain.refused &= !is_away;
+        let known = if is_away { in_vain.away } else { asked.is_err() && in_vain.refused };
+        let in_all = now.saturating_sub(start);
+        if known || now.saturating_sub(since) >= limit || in_all >= limit.saturating_mul(2) {
+            let Err(error) = asked else { bail!("still waiting after {} s: {waits}", in_all.as_secs()) };
+            if is_away {
+                in_vain.away = true;
+            } else {
+                in_vain.refused = true;
+            }
+            return Err(error);
         }
         work.observer.waiting(&waits);
         work.host.clock.sleep(AGAIN);
@@ -203,13 +204,10 @@ fn until(
 pub fn undo(work: &mut Work<'_>, undo: &Undo) -> Result<Option<String>> {
     let Some((kubeconfig, by_hand)) = addressed(work, undo)? else { return Ok(None) };
     // An API server that went back with the node is as long on its way as it was there.
-    let limit = work.timeouts.node.duration();
-    let away = if work.api_gone { Duration::ZERO } else { limit };
-    let done = until(work, kubeconfig, (limit, away), &mut |api| put_back(api, undo).map(|()| None));
+    let done = until(work, kubeconfig, &mut |api| put_back(api, undo).map(|()| None));
     let Err(error) = done else { return Ok(None) };
     // The node itself is as it was, whatever its cluster says: nobody is helped by a run that is stuck for that.
     let left = if ApiError::is_away(&error) {
-        work.api_gone = true;
         format!("the API server does not answer; when it does: {by_hand}")
     } else {
         format!("the cluster was left as it is: {error:#}; by hand: {by_hand}")
@@ -270,8 +268,7 @@ pub fn has_uncordoned(plan: &Plan, entries: &[Entry]) -> bool {
 
 /// Lets pods come to the node again after a rollback.
 pub fn uncordon(work: &mut Work<'_>, node: &str, kubeconfig: &str) -> Result<()> {
-    let limit = work.timeouts.node.duration();
-    until(work, kubeconfig, (limit, limit), &mut |api| cluster::cordon(api, node, false).map(|()| None))
+    until(work, kubeconfig, &mut |api| cluster::cordon(api, node, false).map(|()| None))
 }
 
 /// A tampered journal must not make us speak to somebody else, or change another node.
@@ -288,24 +285,37 @@ fn expect(work: &Work<'_>, kubeconfig: &str, planned: &dyn Fn(&Action) -> bool) 
     bail!("the journal names a node or {kubeconfig}, with which its plan has nothing to do")
 }
 
-/// Does what was put off, in order; gives how much that was.
+/// Does what was put off, in order; gives how much that was. An API server that is away or refuses is not waited for: somebody
+/// sits in front of it.
 ///
 /// # Errors
-/// When the API server still does not answer, or refuses.
+/// When something is left, after all else is done.
 pub fn make_up(work: &mut Work<'_>, journal: &mut super::Journal) -> Result<usize> {
-    let mut done = 0;
+    let (mut done, mut left) = (0, Vec::new());
     for index in records::put_off(journal.entries()) {
         let step = work.plan.steps.iter().find(|step| step.index == index);
         let step = step.with_context(|| format!("the journal puts step {index} off, and the plan has none"))?;
-        (work.put_off, work.api_gone) = (None, true);
-        make_up_step(work, &step.action).with_context(|| format!("{} failed", step.id))?;
-        if let Some(why) = work.put_off.take() {
-            bail!("{} is still put off: {why}", step.id);
+        (work.put_off, work.in_vain) = (None, InVain { away: true, refused: true });
+        match (make_up_step(work, &step.action), work.put_off.take()) {
+            (Ok(()), None) => {
+                journal.add(work.host, Record::PutOffDone { index })?;
+                done += 1;
+                continue;
+            }
+            (Ok(()), Some(why)) => left.push(format!("{} is still put off: {why}", step.id)),
+            (Err(error), _) if error.downcast_ref::<Interrupted>().is_some() => return Err(error),
+            (Err(error), _) => left.push(format!("{} failed: {error:#}", step.id)),
         }
-        journal.add(work.host, Record::PutOffDone { index })?;
-        done += 1;
+        // The others say that the node is well.
+        if matches!(step.action, Action::AwaitNode { .. }) {
+            break;
+        }
     }
-    Ok(done)
+    match (left.is_empty(), done) {
+        (true, _) => Ok(done),
+        (false, 0) => bail!("{}", left.join("; ")),
+        (false, _) => bail!("{done} done that had been put off; {}", left.join("; ")),
+    }
 }
 
 fn make_up_step(work: &mut Work<'_>, action: &Action) -> Result<()> {

@@ -4,7 +4,7 @@ use super::{
     Journal, Leaving, Observer, Pruned, Refusal, Run, Store, guard, mounts, pods, ready, records, recover,
     report::{self, Extra},
     rollback::{self, Back},
-    steps::{Interrupted, NotProven, Work},
+    steps::{InVain, Interrupted, NotProven, Work},
 };
 use crate::{
     host::{Host, Lock, Locked},
@@ -196,7 +196,7 @@ pub(super) fn work<'a>(
         keep_unproven: options.keep_on_verify_failure,
         started: Vec::new(),
         put_off: None,
-        api_gone: false,
+        in_vain: InVain::default(),
         guarding: Duration::ZERO,
         settling: Duration::ZERO,
     }

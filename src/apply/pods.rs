@@ -149,7 +149,7 @@ fn await_all(
     let is_static = |pod: &str| member.is_some_and(|(node, _)| pod.ends_with(&format!("-{node}")));
     let start = work.host.clock.monotonic();
     // An API server that was waited for in vain is not waited for again.
-    let patience = if work.api_gone { Duration::ZERO } else { deadline.saturating_sub(ASK_AGAIN) };
+    let patience = if work.in_vain.away { Duration::ZERO } else { deadline.saturating_sub(ASK_AGAIN) };
     let (mut wanted, mut later, mut asked) = (pods.to_vec(), Vec::new(), None);
     work.wait_until(deadline, |host| {
         let missing = missing(&wanted, there(host), on);
@@ -176,7 +176,7 @@ fn await_all(
         detail.push_str(&format!(", {left} left meanwhile"));
     }
     if !later.is_empty() {
-        work.api_gone = true;
+        work.in_vain.away = true;
         detail.push_str(&format!(", {} come when the API server is back", later.len()));
         work.observer
             .warn(&format!("kubelet cannot know of these pods while the API server is away: {}", later.join(", ")));

@@ -38,12 +38,21 @@ pub struct Work<'a> {
     pub started: Vec<(UnitState, Duration)>,
     /// Why the step that acts now is put off.
     pub put_off: Option<String>,
-    /// True when an API server was waited for in vain: it is not waited for again.
-    pub api_gone: bool,
+    /// What an API server was waited for in vain.
+    pub in_vain: InVain,
     /// Time for what outlives castoff.
     pub guarding: Duration,
     /// Time for getting onto disk what the daemons wrote.
     pub settling: Duration,
+}
+
+/// What an API server was waited for in vain: it is asked once, and not waited for again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InVain {
+    /// That it answers.
+    pub away: bool,
+    /// That it lets us.
+    pub refused: bool,
 }
 
 /// The error of a step that a signal stopped.
