@@ -464,3 +464,27 @@ fn what_a_daemon_reads_nevertheless_does_not_block() {
     let finding = plan.blocking().find(|finding| finding.id == "file-unreadable").unwrap();
     assert!(finding.fix.contains("dockerd reads the last"), "{finding:#?}");
 }
+
+#[test]
+fn certificates_in_the_default_list_of_2_2_are_copied() {
+    let unset = |root: &Path| {
+        let line = "    config_path = '/etc/containerd/certs.d:/etc/docker/certs.d:/opt/site/certs.d' # as 2.2 prints it, and ours\n";
+        edit(root, CONFIG, line, "");
+    };
+    let plan = variant("resolute-path-list-1.34", unset);
+    let copied = written(&plan, "/etc/containerd/certs.d/private.example:5000/hosts.toml");
+    assert!(copied.is_some_and(|text| text.contains("/etc/docker/certs.d/private.example:5000/ca.crt")), "{copied:?}");
+    assert!(written(&plan, CONFIG).unwrap().contains("config_path = \"/etc/containerd/certs.d\""));
+    // CRI pulls itself, and reads lists.
+    for list in [true, false] {
+        let local = variant("resolute-path-list-1.34", |root| {
+            if !list {
+                unset(root);
+            }
+            let table = "[plugins.'io.containerd.cri.v1.images']\n";
+            edit(root, CONFIG, table, &format!("{table}  use_local_image_pull = true\n"));
+        });
+        assert_eq!(found(&local, "registry-config-path-list"), [], "{list}");
+        assert_eq!(written(&local, CONFIG), None, "{list}");
+    }
+}

@@ -142,7 +142,8 @@ pub const CHECKS: &[CheckInfo] = &[
             pulled by the transfer service, which takes the whole text for one directory: no hosts.toml is found, and \
             mirrors and certificates are ignored. From 2.2 on that happens by itself where nothing is set: the default is \
             such a list, /etc/containerd/certs.d and /etc/docker/certs.d. The plan names one of the directories and copies into it what only the \
-            others have; where both have a file for a registry, the one in the directory that stays is kept.",
+            others have; where both have a file for a registry, the one in the directory that stays is kept. With \
+            `use_local_image_pull = true` CRI pulls as before and reads lists, and nothing is changed.",
         run: Some(config_path_list),
     },
 ];
@@ -309,7 +310,8 @@ fn proxy_plugin_incomplete(facts: &Facts) -> Vec<Finding> {
 fn config_path_list(facts: &Facts) -> Vec<Finding> {
     let release = version(facts.containerd.version.as_ref()).unwrap_or_default();
     let named = facts.containerd.registry_config_path.as_ref();
-    let named = named.filter(|path| path.value.contains(':') && release >= (2, 1));
+    let misread = release >= (2, 1) && !facts.registry.local_pull;
+    let named = named.filter(|path| path.value.contains(':') && misread);
     let one = match named {
         Some(path) => Ineffective {
             name: format!("config_path = {:?}", path.value),

@@ -1,7 +1,7 @@
 //! Findings about how registries are reached: what each means, and how it is found in facts.
 
 use super::{CheckInfo, version};
-use crate::model::{Facts, Finding, Severity};
+use crate::model::{DOCKER_CERTS_D, Facts, Finding, Severity};
 
 /// The entries of this subject.
 pub const CHECKS: &[CheckInfo] = &[
@@ -171,7 +171,9 @@ pub fn hosts_toml_ignored(facts: &Facts) -> Vec<Finding> {
 }
 
 pub fn certs_unpaired(facts: &Facts) -> Vec<Finding> {
-    let dirs = facts.registry.docker_certs.iter().chain(&facts.registry.hosts);
+    // Docker's own are among both where containerd reads them too.
+    let hosts = facts.registry.hosts.iter().filter(|dir| dir.root != DOCKER_CERTS_D);
+    let dirs = facts.registry.docker_certs.iter().chain(hosts);
     let files: Vec<&String> = dirs.filter(|dir| !dir.hosts_toml).flat_map(|dir| &dir.unpaired).collect();
     if files.is_empty() {
         return Vec::new();

@@ -24,10 +24,14 @@ pub fn probe(host: &Host, files: &mut Files<'_>, facts: &mut Facts) {
     if !roots.iter().any(|root| root == CERTS_D) {
         roots.push(CERTS_D.to_owned());
     }
+    let release = facts.containerd.version.as_ref().and_then(|version| Release::parse(&version.value));
+    if registry.is_silent() && release.is_some_and(|release| release.pair() >= (2, 2)) {
+        roots.push(DOCKER_CERTS_D.to_owned());
+    }
     for root in roots.iter().filter(|root| root.starts_with('/')) {
         registry.hosts.extend(dirs(host, files, root, true));
     }
-    if let Some(release) = facts.containerd.version.as_ref().and_then(|version| Release::parse(&version.value)) {
+    if let Some(release) = release {
         for dir in registry.hosts.iter_mut().filter(|dir| dir.hosts_toml && dir.fault.is_none()) {
             let text = files.text(&format!("{}/hosts.toml", dir.path)).unwrap_or_default();
             dir.fault = HostsToml::parse(&text).ok().and_then(|file| fault_of(&file, release)).map(str::to_owned);
@@ -59,6 +63,7 @@ fn from_files(files: &Files<'_>, joined: &Effective, registry: &mut RegistryFact
         from_config(&part.path, &config.inheriting(joined.schema), registry);
     }
     registry.config_path = registry.config_path.take().filter(|path| !path.value.is_empty());
+    registry.local_pull = joined.local_image_pull();
 }
 
 fn from_config(path: &str, config: &ContainerdConfig, registry: &mut RegistryFacts) {

@@ -18,10 +18,14 @@ pub struct RegistryFacts {
     pub auths: Vec<Sourced<String>>,
     /// Names of containerd's additional request headers.
     pub headers: Vec<Sourced<String>>,
-    /// Directories of registries below those that `config_path` names and below `/etc/containerd/certs.d`.
+    /// Directories of registries below those that `config_path` names and below `/etc/containerd/certs.d`; below
+    /// `/etc/docker/certs.d` too where containerd has it in its default.
     pub hosts: Vec<RegistryDir>,
     /// Directories of registries below `/etc/docker/certs.d`.
     pub docker_certs: Vec<RegistryDir>,
+    /// True when `use_local_image_pull` has images pulled the way from before containerd 2.1.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub local_pull: bool,
 }
 
 /// One registry of `mirrors`.
@@ -91,13 +95,16 @@ impl RegistryFacts {
         list.split(':').map(|dir| dir.trim_end_matches('/')).filter(|dir| !dir.is_empty()).collect()
     }
 
-    /// True when nothing names a directory while there is one with something in it, as far as that is seen: containerd
-    /// 2.2 and later then go by a list of their own, `/etc/containerd/certs.d:/etc/docker/certs.d`. With `configs` or
-    /// `auths` images are pulled the older way, which reads lists.
+    /// True when nothing says how registries are reached: containerd 2.2 and later then go by a list of their own,
+    /// `/etc/containerd/certs.d:/etc/docker/certs.d`.
+    pub fn is_silent(&self) -> bool {
+        self.config_path.is_none() && self.mirrors.is_empty() && self.configs.is_empty() && self.auths.is_empty()
+    }
+
+    /// True when that list would have something in it, as far as that is seen, and is not read: with `configs`, `auths` or
+    /// `use_local_image_pull` images are pulled the older way, which reads lists.
     pub fn is_left_to_default(&self) -> bool {
-        let silent =
-            self.config_path.is_none() && self.mirrors.is_empty() && self.configs.is_empty() && self.auths.is_empty();
-        silent && self.hosts.iter().any(RegistryDir::says_something)
+        self.is_silent() && !self.local_pull && self.hosts.iter().any(RegistryDir::says_something)
     }
 }
 

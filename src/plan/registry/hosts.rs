@@ -110,10 +110,10 @@ fn why(name: &str) -> String {
     }
 }
 
-/// Directories of a list in `config_path` that is no longer looked at, and have no like in the one that stays.
+/// Directories of a list, in `config_path` or by default, that is no longer looked at, and have no like in the one that stays.
 fn elsewhere<'f>(facts: &'f Facts, root: &str) -> Vec<&'f RegistryDir> {
     let registry = &facts.registry;
-    let roots = registry.roots();
+    let roots = super::roots(facts);
     let mut found: Vec<&RegistryDir> = Vec::new();
     for dir in registry.hosts.iter().filter(|dir| dir.root != root && roots.contains(&dir.root.as_str())) {
         let kept = registry.hosts.iter().any(|other| other.root == root && other.host == dir.host);

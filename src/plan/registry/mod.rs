@@ -47,13 +47,17 @@ impl Release {
     }
 
     /// Since 2.1 images are pulled by the transfer service, which takes a list of directories for the name of one.
-    fn misreads_lists(self) -> bool {
-        self >= Self(2, 1, 0)
+    fn misreads_lists(self, facts: &Facts) -> bool {
+        self >= Self(2, 1, 0) && !facts.registry.local_pull
     }
 
     /// 2.2 has such a list by itself where nothing is set (containerd 2.2.0 `plugins/cri/images`).
+    fn has_list_by_default(self, facts: &Facts) -> bool {
+        self >= Self(2, 2, 0) && facts.registry.is_silent()
+    }
+
     fn misreads_default(self, facts: &Facts) -> bool {
-        self >= Self(2, 2, 0) && facts.registry.is_left_to_default()
+        self.has_list_by_default(facts) && facts.registry.is_left_to_default()
     }
 
     /// 2.0 dropped `configs.*.tls`: it is ignored, and no longer in conflict with `config_path`.
@@ -91,7 +95,7 @@ pub fn from_docker(draft: &mut Draft<'_>) {
 pub fn mend(draft: &mut Draft<'_>) {
     let facts = draft.facts;
     let Some(release) = Release::of(facts) else { return };
-    let list = (facts.registry.roots().len() > 1 && release.misreads_lists()) || release.misreads_default(facts);
+    let list = (facts.registry.roots().len() > 1 && release.misreads_lists(facts)) || release.misreads_default(facts);
     let tables = tables_must_go(facts, release);
     if release.has_only_tables(facts) || !(list || tables) {
         return;
@@ -103,9 +107,17 @@ pub fn mend(draft: &mut Draft<'_>) {
     settle(draft, &wanted);
 }
 
+/// The directories that containerd has now for what says how registries are reached.
+fn roots(facts: &Facts) -> Vec<&str> {
+    match Release::of(facts) {
+        Some(release) if release.has_list_by_default(facts) => vec![CERTS_D, DOCKER_CERTS_D],
+        _ => facts.registry.roots(),
+    }
+}
+
 /// The one directory in which `hosts.toml` files are from now on.
 fn directory(facts: &Facts) -> String {
-    let roots = facts.registry.roots();
+    let roots = roots(facts);
     let used = |root: &&&str| facts.registry.hosts.iter().any(|dir| dir.root == **root);
     let own = || roots.iter().filter(|root| **root != DOCKER_CERTS_D);
     let known = roots.iter().find(|root| **root == CERTS_D);

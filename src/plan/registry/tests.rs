@@ -242,6 +242,30 @@ fn one_directory_stays_of_a_list() {
 }
 
 #[test]
+fn the_default_of_2_2_is_a_list_too() {
+    let mut facts = node("2.2.1", &[]);
+    let ca = format!("{DOCKER_CERTS_D}/r:5000/ca.crt");
+    facts.registry.hosts = vec![RegistryDir {
+        root: DOCKER_CERTS_D.into(),
+        path: format!("{DOCKER_CERTS_D}/r:5000"),
+        host: "r:5000".into(),
+        ca: vec![ca.clone()],
+        ..RegistryDir::default()
+    }];
+    let done = run(&facts, mend);
+    assert!(done.file("r:5000").contains(&format!("ca = \"{ca}\"\n")), "{:?}", done.files);
+    assert_eq!(done.settings, ["registry/config_path = Text(\"/etc/containerd/certs.d\")"]);
+    facts.registry.local_pull = true;
+    assert_eq!(run(&facts, mend).settings.len(), 0, "it is read as it was before 2.1");
+    facts.registry.config_path = Some(at("/etc/containerd/certs.d:/etc/docker/certs.d"));
+    assert_eq!(run(&facts, mend).settings.len(), 0, "and so is a list");
+    facts.registry.local_pull = false;
+    assert_eq!(run(&facts, mend).files.len(), 1);
+    (facts.registry.config_path, facts.containerd.version) = (None, Some(at("2.1.9")));
+    assert_eq!(run(&facts, mend).settings.len(), 0, "2.1 has no default");
+}
+
+#[test]
 fn certificates_beside_a_new_file_are_named_in_it() {
     let mut facts = node("2.1.9", &[("insecure-registries", json!(["r:5000"]))]);
     let path = format!("{CERTS_D}/r_5000_");

@@ -127,6 +127,11 @@ impl Effective {
         self.text(&Self::places().images(&["registry", "config_path"])).filter(|path| !path.value.is_empty())
     }
 
+    /// Whether images are pulled as before containerd 2.1, by CRI itself and not by the transfer service.
+    pub fn local_image_pull(&self) -> bool {
+        self.neutral.get(&Self::places().images(&["use_local_image_pull"])).and_then(Node::bool).unwrap_or_default()
+    }
+
     /// The hosts under `registry.mirrors`, `registry.configs` and `registry.auths`, with the name of the table.
     pub fn registry_tables(&self) -> Vec<(String, Sourced<String>)> {
         let mut out: Vec<(String, Sourced<String>)> = Vec::new();
