@@ -132,6 +132,7 @@ impl Ends {
             let _ = recover(world, false, &none()).unwrap();
         }
         expect_tidy(world, what);
+        world.cri.change(|runtime| assert_eq!(runtime.sandboxes.len(), 0, "{what}: containerd knows of pods"));
         assert_eq!(same(&self.old, world), "", "{what}");
         false
     }

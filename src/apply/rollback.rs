@@ -158,7 +158,7 @@ pub(super) fn take_files_back(work: &mut Work<'_>, journal: &mut Journal, back: 
     }
     let open = records::open_steps(journal.entries());
     work.observer.rollback_started(&work.run.id, open.len(), &back.why);
-    for task in tasks::tasks(&open).iter().filter(|task| task.is_file()) {
+    for task in tasks::tasks(&open).iter().filter(|task| task.is_file() && !waits_for_pods(task, &open)) {
         // Not marked: whoever comes behind the units finds it mounted, or says that it is not.
         if let Some(point) = work.not_mounted(&task.act) {
             work.observer.warn(&format!("{} waits: nothing is mounted on {point} yet", task.describe()));
@@ -170,6 +170,13 @@ pub(super) fn take_files_back(work: &mut Work<'_>, journal: &mut Journal, back: 
         }
     }
     work.host.units.reload()
+}
+
+/// True for a file of containerd while its pods are not removed. With the old ones it may serve no CRI, or another root, and then nobody
+/// can remove what it knows of these pods, which keeps Docker's layers from going back (seen in the lab).
+fn waits_for_pods(task: &tasks::Task, open: &[(usize, String, Undo)]) -> bool {
+    let of_containerd = |step: &usize| open.iter().any(|(index, id, _)| index == step && id.contains("containerd"));
+    open.iter().any(|(_, _, undo)| matches!(undo, Undo::RemovePods { .. })) && task.steps.iter().any(of_containerd)
 }
 
 fn carry_back(work: &mut Work<'_>, journal: &mut Journal, back: &Back) -> RunReport {

@@ -320,7 +320,7 @@ fn prove_first(context: &Context, plan: &Plan, printer: Printer) -> Result<Vec<F
     }
     printer.say("Trying pods with what this node will have …");
     let began = host.clock.monotonic();
-    let checks = verify::before(host, &context.facts(), plan, &watch_signals()?);
+    let checks = verify::before(host, &context.facts(), plan, &*watch_signals()?);
     let passed = checks.iter().filter(|check| check.status == CheckStatus::Pass).count();
     let took = host.clock.monotonic().saturating_sub(began).as_secs_f64();
     printer.say(&format!("{passed} of {} checks passed in {took:.1} s; nothing was changed yet", checks.len()));

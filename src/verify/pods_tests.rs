@@ -72,7 +72,7 @@ fn judged(containers: &[(&str, Option<u32>)], processes: &[(u32, &str)]) -> Resu
 fn judged_with(
     containers: &[(&str, Option<u32>)],
     processes: &[(u32, &str)],
-    handled: &[(&str, &str)],
+    classes: &[(&str, &str)],
     default: &str,
 ) -> Result<Verdict> {
     let (cri, procs) =
@@ -80,7 +80,7 @@ fn judged_with(
     cri.change(|runtime| {
         for (id, pid) in containers {
             let id = (*id).to_owned();
-            let handler = handled.iter().find(|(pod, _)| *pod == id).map_or("", |(_, handler)| *handler);
+            let handler = classes.iter().find(|(pod, _)| *pod == id).map_or("", |(_, handler)| *handler);
             let (pod, runtime_handler) = (format!("pod-{id}"), handler.to_owned());
             runtime.sandboxes.push(Sandbox { id: pod.clone(), runtime_handler, ready: true, ..Sandbox::default() });
             let state = ContainerState::Running;
@@ -115,6 +115,7 @@ fn judged_with(
         runtime_type: Some(Sourced::new(shim.to_owned(), origin())),
         binary_name: None,
         systemd_cgroup: None,
+        snapshotter: None,
     };
     let shims = [
         ("kata", "io.containerd.kata.v2"),

@@ -180,7 +180,7 @@ fn migrated(
 fn verified(context: &Context, level: Level, answer: &mut Answer) -> Result<()> {
     answer.node(&context.facts());
     let (assumptions, turn) = (context.assumptions().clone(), verify::Turn::Onlooker);
-    let options = verify::Options { assumptions, turn, ..verify::Options::gate(level) };
+    let options = verify::Options { turn, assumptions, ..verify::Options::gate(level) };
     let interrupt = watch_signals()?;
     let verification = verify::run(&context.host, &options, &context.desired, &interrupt)?;
     if interrupt.load(Ordering::Relaxed) {

@@ -110,12 +110,11 @@ async fn serve(connection: &Connection, call: &Message, order: Order) -> zbus::R
             let value = if name == "Id" { "session-7.scope" } else { "252.22-1" };
             connection.reply(&header, &Variant::from(value)).await
         }
-        "GetUnitByPID" => connection.reply(&header, &path("/org/freedesktop/systemd1/unit/x")).await,
         "LoadUnit" if call.body().deserialize::<&str>()?.starts_with('-') => {
             let detail = "Unit name is not valid.";
             connection.reply_error(&header, "org.freedesktop.DBus.Error.InvalidArgs", &detail).await
         }
-        "LoadUnit" => connection.reply(&header, &path("/org/freedesktop/systemd1/unit/x")).await,
+        "GetUnitByPID" | "LoadUnit" => connection.reply(&header, &path("/org/freedesktop/systemd1/unit/x")).await,
         "GetAll" => connection.reply(&header, &properties(call.body().deserialize()?)).await,
         _ => obey(connection, &header, order).await,
     }
