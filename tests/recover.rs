@@ -47,10 +47,11 @@ fn is_enabled(world: &Sim, unit: &str) -> bool {
 fn reboot(world: &Sim, early: &Faults, late: &Faults) {
     world.lose_power();
     let enabled = is_enabled(world, LATE);
-    world.boot(|| {
+    world.boot_unless(|| {
         if is_enabled(world, EARLY) {
             let _ = recover(world, true, early);
         }
+        early.is_dead()
     });
     if enabled && !early.is_dead() {
         let _ = recover(world, false, late);
@@ -299,6 +300,29 @@ fn every_power_cut_is_recovered_at_the_next_boot() {
         println!("{policy:?}: {} effects, {back} went back, {forward} went on, none lost", ends.effects);
         assert!(back > 0 && forward > 0, "{policy:?}: {back} back, {forward} forward");
     }
+}
+
+#[test]
+fn every_power_cut_in_a_rollback_is_recovered_at_the_next_boot() {
+    let ends = Ends::new(RecoverPolicy::Auto);
+    let moved = || {
+        let world = Sim::new();
+        apply(&world, &ends.plan, &none()).unwrap();
+        world
+    };
+    let counting = Faults::at(u64::MAX, FaultMode::Fail);
+    rollback(&moved(), &counting).unwrap();
+    let (effects, log) = (counting.count(), counting.log());
+    for n in 1..=effects {
+        let mode = DEATHS[usize::try_from(n).unwrap() % DEATHS.len()];
+        let world = moved();
+        let _ = rollback(&world, &Faults::at(n, mode));
+        let begun = newest(&world) != Some(RunState::Committed);
+        reboot(&world, &none(), &none());
+        let what = format!("dead at effect {n} of a rollback ({}) {mode:?}", log[usize::try_from(n).unwrap() - 1]);
+        assert!(!(begun && ends.expect_either(&world, &what)), "{what}: it went on");
+    }
+    println!("{effects} effects of a rollback, none lost");
 }
 
 #[test]

@@ -500,11 +500,21 @@ impl Sim {
 
     /// systemd reads its files and starts what they say is enabled, kubelet last; `early` runs before that.
     pub fn boot(&self, early: impl FnOnce()) {
+        self.boot_unless(|| {
+            early();
+            false
+        });
+    }
+
+    /// The same, unless `early` says that the power is gone again.
+    pub fn boot_unless(&self, early: impl FnOnce() -> bool) {
         self.read_units();
         let enabled = |unit: &&str| self.units.snapshot()[*unit].file_state == "enabled";
         let wanted: Vec<&str> =
             [CONTAINERD, DOCKER_SOCKET, DOCKER, MONITOR, KUBELET].into_iter().filter(enabled).collect();
-        early();
+        if early() {
+            return;
+        }
         let _ = self.units.with_faults(Faults::none());
         for unit in wanted {
             // A unit that is bound to a masked one fails.
