@@ -84,8 +84,9 @@ mod tests {
 
     #[test]
     fn a_terminal_loses_its_flow_control_and_gets_it_back() {
-        let terminal = openpty(None, None).unwrap().slave;
-        let has = || tcgetattr(&terminal).unwrap().input_flags.contains(InputFlags::IXON);
+        let pair = openpty(None, None).unwrap();
+        let terminal = &pair.slave;
+        let has = || tcgetattr(terminal).unwrap().input_flags.contains(InputFlags::IXON);
         assert!(has());
         assert!(flow_control(terminal.as_fd(), false) && !has());
         assert!(!flow_control(terminal.as_fd(), false), "nothing to change");
