@@ -443,7 +443,10 @@ fn of_several_platforms_that_are_here_the_nodes_is_carried() {
         "aarch64" => "arm64",
         other => other,
     };
-    let child = |digest: &str, architecture: &str| serde_json::json!({"digest": digest, "size": 1, "platform": {"os": "linux", "architecture": architecture}});
+    let child = |digest: &str, architecture: &str| {
+        let platform = serde_json::json!({ "os": "linux", "architecture": architecture });
+        serde_json::json!({ "digest": digest, "size": 1, "platform": platform })
+    };
     let children = [child(&theirs, "mips"), child(&ours, here)];
     let index = put(&serde_json::json!({ "schemaVersion": 2, "manifests": children }).to_string());
     let (host, options) = (node.host(&Faults::none()), CarryOptions::default());
