@@ -180,7 +180,8 @@ fn a_program_that_systemd_cannot_start_is_no_dead_mans_switch() {
     let faults = Faults::at(u64::MAX, FaultMode::Fail);
     engine::apply(&Sim::new().host(&faults), &plan_of(&world), &options(), &mut Silent).unwrap();
     let at = faults.log().iter().position(|what| what.starts_with("run castoff-program")).unwrap() as u64 + 1;
-    let report = engine::apply(&world.host(&Faults::nth(at)), &plan_of(&world), &tried, &mut warned).unwrap();
+    let plan = plan_of(&world);
+    let report = engine::apply(&world.host(&Faults::nth(at)), &plan, &tried, &mut warned).unwrap();
     assert_eq!(report.outcome, Outcome::Applied, "{report:#?}");
     assert!(warned.0.iter().any(|text| text.contains("is not known")), "{:?}", warned.0);
 }

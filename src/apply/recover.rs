@@ -239,10 +239,13 @@ pub(super) fn waiting(store: &Store<'_>) -> Result<Option<(Run, String)>> {
     Ok(until.filter(|_| records::state(&entries) == RunState::Applied).map(|until| (run, until)))
 }
 
-/// Removes the units, unless a run needs them: one that is open, or that waits to be kept.
-pub(super) fn disarm(host: &Host) -> Result<()> {
+/// Removes the units, unless a run needs them: one that is open, or that waits to be kept. `ended` is one that needs them no
+/// more, although its journal may not say so: a full disk takes no record.
+pub(super) fn disarm(host: &Host, ended: Option<&Run>) -> Result<()> {
     let store = Store::new(host);
-    if host.is_live() && open_run(&store, host)?.is_none() && waiting(&store)?.is_none() {
+    let is_open =
+        || open_run(&store, host).map(|open| open.is_some_and(|run| ended.is_none_or(|ended| ended.id != run.id)));
+    if host.is_live() && !is_open()? && waiting(&store)?.is_none() {
         guard::disarm(host)?;
     }
     Ok(())

@@ -82,7 +82,7 @@ pub(super) fn rollback_because(
     work.guard(|work| guard::arm_again(host, &run, &work.begun.mounts, work.observer));
     // A run that ended must not look ended while it is being taken back.
     if let Err(error) = journal.add(host, Record::RollbackStarted { why: back.why.clone(), pods }) {
-        disarm(&mut work);
+        disarm(&mut work, None);
         return Err(error);
     }
     Ok(carry_back(&mut work, &mut journal, &back))
@@ -136,7 +136,7 @@ pub fn commit(host: &Host, wanted: Option<&str>) -> Result<Run> {
         state => bail!("run {} cannot be kept: it is {}", run.id, state.word()),
     }
     // They may be a newer run's, which waits or was cut off.
-    recover::disarm(host).context("the run is kept, but its timer could not be removed")?;
+    recover::disarm(host, None).context("the run is kept, but its timer could not be removed")?;
     if let Some(mut report) = store.report(&run)?.filter(|report| !report.committed) {
         report.committed = true;
         store.save_report(&run, &report)?;
@@ -299,7 +299,8 @@ fn end(work: &mut Work<'_>, journal: &mut Journal, outcome: Outcome, by_hand: Ve
     note(work, journal, Record::RunFinished { outcome });
     // What is stuck is tried again at the next boot.
     if outcome != Outcome::Stuck {
-        disarm(work);
+        let run = work.run;
+        disarm(work, Some(run));
     }
     let checks = std::mem::take(&mut work.checks);
     let extra = Extra { checks, by_hand, exit_code: None, overhead: Some(work.overhead()) };
@@ -310,8 +311,8 @@ fn end(work: &mut Work<'_>, journal: &mut Journal, outcome: Outcome, by_hand: Ve
     report
 }
 
-fn disarm(work: &mut Work<'_>) {
-    if let Err(error) = work.guard(|work| recover::disarm(work.host)) {
+fn disarm(work: &mut Work<'_>, ended: Option<&Run>) {
+    if let Err(error) = work.guard(|work| recover::disarm(work.host, ended)) {
         work.observer.warn(&format!("the units for a reboot in the middle are left behind: {error:#}"));
     }
 }
