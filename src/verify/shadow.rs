@@ -12,7 +12,7 @@ use crate::{
     formats::containerd::{ContainerdConfig, Effective},
     host::{Caged, CriPods, DaemonError, Host, ImageStore, Piece, RUNTIME},
     images::canonical,
-    model::{Check, CheckStatus, Facts, Rung, mask_text},
+    model::{Check, CheckStatus, Rung, mask_text},
     runtime::{
         attempt::{OLDEST_KERNEL, Way, is_new_enough},
         workload::{self, Blob, Image},
@@ -124,7 +124,7 @@ impl Candidate {
             joined.as_ref().and_then(Effective::sandbox_image).or_else(|| containerd.sandbox_image.clone());
         let snapshotter = joined.as_ref().and_then(Effective::snapshotter).or_else(|| containerd.snapshotter.clone());
         // One more handler changes nothing for the others; without it the rest can still be tried.
-        let more = joined.as_ref().and_then(|joined| with_handler(look.facts, &files, joined, handler, way));
+        let more = joined.as_ref().and_then(|joined| with_handler(look, &files, joined, handler, way));
         let has_handler = more.is_some();
         if let Some((path, text)) = more {
             files.retain(|(file, _)| *file != path);
@@ -151,7 +151,7 @@ impl Candidate {
 /// The file that gets castoff's handler, and its text then: the main one, but on containerd 1.x the last with a table of
 /// CRI's, which is the only one that counts there.
 fn with_handler(
-    facts: &Facts,
+    look: &Look<'_>,
     files: &[(String, String)],
     joined: &Effective,
     program: &str,
@@ -162,7 +162,12 @@ fn with_handler(
     let path = if release.merges_plugins() { main } else { joined.cri_winner().or(main) };
     let path = path?;
     let planned = files.iter().find(|(file, _)| file == path).map(|(_, text)| text);
-    let text = planned.or_else(|| facts.texts.get(path)).map_or("", String::as_str);
+    let text = match planned.or_else(|| look.facts.texts.get(path)) {
+        Some(text) => text.as_str(),
+        // What cannot be read is for containerd to refuse; with a new file in its place that would not be seen.
+        None if look.host.root.exists(path) => return None,
+        None => "",
+    };
     let config = ContainerdConfig::parse(text).ok()?.beside(joined.schema, release);
     Some((path.to_owned(), config.with_handler(HANDLER, program, way.systemd).ok()?))
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     host::Faults,
-    model::{CgroupMode, Desired, Goal, Origin, Profile, Sourced},
+    model::{CgroupMode, Desired, Facts, Goal, Origin, Profile, Sourced},
 };
 use std::sync::atomic::AtomicBool;
 
@@ -82,4 +82,19 @@ fn the_handler_is_where_1_x_looks_for_it() {
     assert_eq!(handlers, [HANDLER, "nvidia"]);
     assert_eq!(tried.cage.files.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), [IMPORT]);
     assert_eq!(tried.sandbox_image, None);
+}
+
+#[test]
+#[allow(clippy::disallowed_methods)] // a folder of this test
+fn a_file_that_castoff_cannot_read_is_left_to_containerd() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = Host::open(dir.path(), &Faults::none()).unwrap();
+    let desired = Desired::resolve(Goal::Containerd, &Profile::default(), &[]).unwrap();
+    let (facts, interrupt) = (Facts::empty(true), AtomicBool::new(false));
+    let look = Look { host: &host, facts: &facts, desired: &desired, interrupt: &interrupt };
+    let files = || Candidate::new(&look, Vec::new(), WAY, RUNTIME).cage.files;
+    assert_eq!(files().len(), 1, "there is none, and it gets the handler");
+    std::fs::create_dir_all(dir.path().join("etc/containerd")).unwrap();
+    std::fs::write(dir.path().join(&trial::CONFIG[1..]), "[nonsense\n").unwrap();
+    assert_eq!(files(), []);
 }
