@@ -77,6 +77,13 @@ pub fn carry(args: &CarryArgs, printer: Printer) -> Result<Exit> {
     if !plan.findings.is_empty() && (args.change.yes || plan.is_empty()) {
         printer.insist(&report::findings(&plan.findings, &[], printer.look()));
     }
+    if plan.is_empty() && !wanted.is_empty() && !args.image.is_empty() {
+        let hint = "`docker tag IMAGE NAME` gives it one";
+        return Err(Usage::error(
+            "without its layers only an image with a tag can be carried, and this one has none",
+            hint,
+        ));
+    }
     if plan.is_empty() {
         return nothing_to_do(&plan, &args.change, printer);
     }

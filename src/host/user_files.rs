@@ -140,3 +140,27 @@ impl Drop for TempDir {
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::unistd::{Gid, Uid, geteuid};
+    use std::{fs, os::unix::fs::lchown};
+
+    #[test]
+    fn what_is_ours_does_not_go_where_somebody_elses_link_leads() {
+        let dir = tempfile::tempdir().unwrap();
+        let (link, file) = (dir.path().join("link"), dir.path().join("file"));
+        fs::write(&file, "theirs").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        replace(&link, b"ours", 0o600).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"ours", "a link of our own");
+        if !geteuid().is_root() {
+            return;
+        }
+        lchown(&link, Some(Uid::from_raw(65534).as_raw()), Some(Gid::from_raw(65534).as_raw())).unwrap();
+        let error = format!("{:#}", replace(&link, b"again", 0o600).unwrap_err());
+        assert!(error.contains("ermission denied"), "{error}");
+        assert_eq!(fs::read(&file).unwrap(), b"ours");
+    }
+}

@@ -370,6 +370,9 @@ pub struct NodeDocument {
     /// `RunReport`: true for one that was killed.
     #[serde(default)]
     pub cut_off: bool,
+    /// `RunReport`: who was at work on it when it was asked for.
+    #[serde(default)]
+    pub running: Option<String>,
     /// `RunReport`: how long things were away.
     #[serde(default)]
     pub downtime: Downtime,

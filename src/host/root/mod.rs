@@ -26,6 +26,7 @@ use nix::{
     errno::Errno,
     fcntl::{AtFlags, OFlag, open, openat, readlinkat},
     sys::stat::{FileStat, Mode, SFlag, fstat, fstatat},
+    unistd::geteuid,
 };
 use std::{
     cell::Cell,
@@ -34,7 +35,7 @@ use std::{
     fs::File,
     io::Read as _,
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStrExt as _,
     },
     path::{Component, Path, PathBuf},
@@ -334,7 +335,7 @@ impl Root {
 
     /// Opens (or makes) a file to lock it.
     pub(super) fn open_for_lock(&self, path: &str) -> Result<File> {
-        let place = self.place(path, "open", true)?;
+        let place = self.place(path, "open", Follow::Any)?;
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let fd = openat(&place.dir, place.name.as_os_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR)
             .with_context(|| format!("cannot open the lock {path}"))?;
@@ -348,13 +349,17 @@ impl Root {
         openat(&place.dir, place.name.as_os_str(), flags, Mode::empty()).ok().map(File::from)
     }
 
-    fn place(&self, path: &str, action: &'static str, follow: bool) -> Result<Place> {
-        self.resolve(path, follow)
+    fn place(&self, path: &str, action: &'static str, follow: Follow) -> Result<Place> {
+        self.walk(path, follow)
             .map_err(|errno| FileError { action, path: path.to_owned(), source: errno.into() }.into())
     }
 
-    /// Walks `path` inside the root. The last component may be missing.
     fn resolve(&self, path: &str, follow_last: bool) -> nix::Result<Place> {
+        self.walk(path, if follow_last { Follow::Any } else { Follow::None })
+    }
+
+    /// Walks `path` inside the root. The last component may be missing.
+    fn walk(&self, path: &str, follow_last: Follow) -> nix::Result<Place> {
         let mut queue: VecDeque<OsString> = components(Path::new(path));
         let mut stack: Vec<(OwnedFd, OsString)> = Vec::new();
         let mut links = 0;
@@ -371,12 +376,12 @@ impl Root {
                 Err(errno) => return Err(errno),
             };
             match stat.as_ref().map(kind_of) {
-                Some(EntryKind::Link) if !last || follow_last => {
+                Some(EntryKind::Link) if !last || follow_last != Follow::None => {
                     links += 1;
                     if links > MAX_LINKS {
                         return Err(Errno::ELOOP);
                     }
-                    let target = PathBuf::from(readlinkat(dir, name.as_os_str())?);
+                    let target = target_of(dir, &name, last && follow_last == Follow::Own)?;
                     if target.is_absolute() {
                         stack.clear();
                     }
@@ -407,6 +412,29 @@ impl Root {
         };
         Ok(Place { dir, name: OsString::from("."), path })
     }
+}
+
+/// Which link is followed where it is the last component.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Follow {
+    Any,
+    /// One of root's or of the caller's. The kernel's own rule for that (`fs.protected_symlinks`) does not hold for links that
+    /// are followed here.
+    Own,
+    None,
+}
+
+/// Where a link leads. It is opened first where its owner counts, so that nobody changes it in between.
+fn target_of(dir: BorrowedFd<'_>, name: &OsStr, own: bool) -> nix::Result<PathBuf> {
+    if !own {
+        return readlinkat(dir, name).map(PathBuf::from);
+    }
+    let link = openat(dir, name, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?;
+    let owner = fstat(&link)?.st_uid;
+    if owner != 0 && owner != geteuid().as_raw() {
+        return Err(Errno::EACCES);
+    }
+    readlinkat(&link, "").map(PathBuf::from)
 }
 
 fn components(path: &Path) -> VecDeque<OsString> {

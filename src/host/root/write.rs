@@ -1,7 +1,7 @@
 //! Changing files below a root. Every change is one effect that a script of failures can attack, and is on disk when
 //! its function returns.
 
-use super::{EntryKind, Meta, Place, Root, SyncCount, kind_of};
+use super::{EntryKind, Follow, Meta, Place, Root, SyncCount, kind_of};
 use crate::{host::Faults, model::Digest};
 use anyhow::{Context as _, Result, anyhow, bail};
 use nix::{
@@ -54,7 +54,7 @@ impl Root {
     /// When a directory cannot be made.
     pub fn make_dirs(&self, path: &str, mode: u32) -> Result<()> {
         for dir in self.missing_dirs(path) {
-            let place = self.place(&dir, "make", true)?;
+            let place = self.place(&dir, "make", Follow::Any)?;
             self.faults.effect(&format!("mkdir {dir}"), || {
                 match mkdirat(&place.dir, place.name.as_os_str(), Mode::from_bits_truncate(mode)) {
                     Ok(()) | Err(Errno::EEXIST) => Ok(()),
@@ -83,7 +83,9 @@ impl Root {
         expect: Expect<'_>,
         attributes: Attributes<'_>,
     ) -> Result<()> {
-        let place = self.place(path, "write", true)?;
+        // What is the caller's own goes where the caller or root says.
+        let follow = if matches!(attributes, Attributes::New { .. }) { Follow::Own } else { Follow::Any };
+        let place = self.place(path, "write", follow)?;
         let current = self.read_own(path)?;
         match (&current, expect) {
             (None, Expect::Absent) => {}
@@ -235,7 +237,7 @@ impl Root {
         if self.link(path).as_deref() == Some(target) {
             return Ok(());
         }
-        let place = self.place(path, "link", false)?;
+        let place = self.place(path, "link", Follow::None)?;
         match self.kind(path) {
             None | Some(EntryKind::Link) => {}
             Some(_) => bail!("cannot link {path}: a real file is there"),
@@ -265,7 +267,7 @@ impl Root {
     /// # Errors
     /// Whatever the system refuses.
     pub fn append(&self, path: &str) -> Result<Append> {
-        let place = self.place(path, "open", true)?;
+        let place = self.place(path, "open", Follow::Any)?;
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_APPEND | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let fd = self.faults.effect(&format!("open {path}"), || {
             openat(&place.dir, place.name.as_os_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR)
@@ -281,7 +283,7 @@ impl Root {
     /// # Errors
     /// When the system refuses.
     pub fn set_mtime(&self, path: &str, mtime: (i64, i64)) -> Result<()> {
-        let place = self.place(path, "touch", true)?;
+        let place = self.place(path, "touch", Follow::Any)?;
         self.faults.effect(&format!("mtime of {path}"), || {
             let time = TimeSpec::new(mtime.0, mtime.1);
             let flags = UtimensatFlags::NoFollowSymlink;
@@ -299,7 +301,7 @@ impl Root {
         let mut synced = Vec::new();
         for dir in dirs.iter().filter(|dir| self.exists(dir)) {
             // Something in it, there or not: its place is the open directory.
-            let place = self.place(&format!("{dir}/.castoff"), "sync", true)?;
+            let place = self.place(&format!("{dir}/.castoff"), "sync", Follow::Any)?;
             let fd = openat(&place.dir, ".", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
                 .with_context(|| format!("cannot open directory {dir}"))?;
             let device = fstat(&fd).with_context(|| format!("cannot look at {dir}"))?.st_dev;

@@ -148,6 +148,11 @@ fn entry(document: NodeDocument, file: &str) -> Result<Entry, String> {
     }
 }
 
+/// A run that somebody is at work on was not killed.
+fn at_work(document: &NodeDocument) -> Option<String> {
+    document.running.as_ref().map(|by| format!("castoff was still at work there: {by}"))
+}
+
 /// What a document of castoff's own says.
 fn node_of(document: &NodeDocument, host: String, file: &str) -> FleetNode {
     let state = match document.kind.as_str() {
@@ -168,7 +173,7 @@ fn node_of(document: &NodeDocument, host: String, file: &str) -> FleetNode {
         run: document.run.clone(),
         started: document.started.clone(),
         plan: document.digest.clone().or_else(|| document.plan.clone()).unwrap_or_default(),
-        message: if state.is_good() { None } else { reason(document) },
+        message: if state.is_good() { None } else { at_work(document).or_else(|| reason(document)) },
         downtime: document.downtime,
         cordoned: false,
         findings: ids(&document.findings),

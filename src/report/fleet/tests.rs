@@ -47,7 +47,7 @@ fn every_outcome_has_its_state() {
         ("da", run("da", "rolled-back", json!({ "exitCode": 4, "returned": true }))),
         ("db", run("db", "rolled-back", json!({ "returned": true, "steps": [{ "id": "start", "status": "failed" }] }))),
         ("e", run("e", "stuck", json!({ "exitCode": 5 }))),
-        ("f", run("f", "stuck", json!({ "cutOff": true }))),
+        ("f", run("f", "stuck", json!({ "cutOff": true, "running": "pid 7 (apply)" }))),
         (
             "g",
             run(
@@ -63,6 +63,7 @@ fn every_outcome_has_its_state() {
         ["migrated", "unproven", "no-change", "rolled-back", "returned", "rolled-back", "stuck", "cut-off", "blocked"]
     );
     assert_eq!(report.nodes[3].message.as_deref(), Some("start: job failed"));
+    assert_eq!(report.nodes[7].message.as_deref(), Some("castoff was still at work there: pid 7 (apply)"));
     assert_eq!(report.nodes[8].message.as_deref(), Some("kubelet-missing"));
     let retry: Vec<&str> = report.to_retry().map(|node| node.host.as_str()).collect();
     assert_eq!(retry, ["b", "d", "db", "e", "f", "g"]);
