@@ -134,6 +134,18 @@ fn a_castoff_that_cannot_leave_a_container_does_not_begin() {
 }
 
 #[test]
+fn a_run_that_stops_no_pods_begins_in_a_container_too() {
+    let world = Sim::new();
+    apply(&world, &plan_of(&world), &none()).unwrap();
+    tree::put(world.root(), "/etc/crictl.yaml", "timeout: 1\n");
+    let plan = plan_of(&world);
+    assert!(!plan.restarts_pods() && !plan.steps.is_empty());
+    world.units.lives(OwnProcess { pid: std::process::id(), unit: "kubepods-pod1.slice".to_owned() });
+    world.units.fail_once("adopt", "failed");
+    assert_eq!(apply(&world, &plan, &none()).unwrap().outcome, Outcome::Applied);
+}
+
+#[test]
 fn the_units_of_a_run_and_its_own_scope_are_not_left() {
     for unit in [engine::LATE, "castoff-20260101T000000Z-dbe9.scope"] {
         let world = Sim::new();

@@ -184,7 +184,7 @@ impl LateDisk {
         let root = "24 1 8:1 / / rw - ext4 /dev/sda1 rw\n";
         let disk = if mounted { format!("40 24 8:17 / {KUBELET_DIR} rw - xfs /dev/sdb1 rw\n") } else { String::new() };
         if self.told {
-            tree::put(self.world.root(), "/proc/self/mountinfo", format!("{root}{disk}"));
+            tree::put(self.world.root(), "/proc/1/mountinfo", format!("{root}{disk}"));
         }
     }
 
@@ -263,6 +263,19 @@ fn a_disk_that_does_not_come_is_told_and_nothing_is_written_in_its_place() {
     assert_eq!(report.outcome, Outcome::RolledBack, "{report:#?}");
     assert_eq!(same(&old, &disk.world), "");
     expect_tidy(&disk.world, "taken back");
+}
+
+#[test]
+fn what_runs_well_is_not_taken_down_for_a_disk_that_is_not_there() {
+    let disk = LateDisk::new(true);
+    apply(&disk.world, &disk.plan, &none()).unwrap();
+    let new = disk.world.state();
+    disk.table(false);
+    let error = rollback(&disk.world, &none()).unwrap_err().to_string();
+    assert!(error.contains(KUBELET_DIR) && error.contains("nothing was taken back"), "{error}");
+    assert_eq!((same(&new, &disk.world), newest(&disk.world)), (String::new(), Some(RunState::Committed)));
+    disk.table(true);
+    assert_eq!(rollback(&disk.world, &none()).unwrap().outcome, Outcome::RolledBack);
 }
 
 #[test]

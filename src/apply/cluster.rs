@@ -15,7 +15,7 @@ use crate::{
     model::{Action, Entry, Plan, Record, Step, Undo},
 };
 use anyhow::{Context as _, Result, bail};
-use std::time::Duration;
+use std::{mem::discriminant, time::Duration};
 
 /// Between two attempts to reach an API server.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -181,16 +181,27 @@ fn until(work: &mut Work<'_>, kubeconfig: &str, act: &mut dyn FnMut(&dyn Api) ->
             (since, was_away) = (now, is_away);
         }
         let in_vain = &mut work.in_vain;
-        // One that comes back is another one, which may not know its rules yet.
-        in_vain.refused &= !is_away;
-        let known = if is_away { in_vain.away } else { asked.is_err() && in_vain.refused };
         let in_all = now.saturating_sub(start);
+        let refused = asked.as_ref().err().and_then(ApiError::in_chain).filter(|_| !is_away);
+        if is_away {
+            // One that comes back is another one, which may not know its rules yet.
+            in_vain.refused = None;
+        }
+        // That somebody was faster says nothing about the next time.
+        let lasts = refused.is_some_and(|error| !matches!(error, ApiError::Conflict { .. }));
+        let kind = refused.filter(|_| lasts).map(discriminant);
+        let known = match refused {
+            None => is_away && in_vain.away,
+            Some(ApiError::Forbidden { .. }) if in_vain.at_once => true,
+            Some(_) if in_vain.at_once => in_all >= AGAIN * 2,
+            Some(_) => kind.is_some() && in_vain.refused == kind,
+        };
         if known || now.saturating_sub(since) >= limit || in_all >= limit.saturating_mul(2) {
             let Err(error) = asked else { bail!("still waiting after {} s: {waits}", in_all.as_secs()) };
             if is_away {
                 in_vain.away = true;
             } else {
-                in_vain.refused = true;
+                in_vain.refused = kind;
             }
             return Err(error);
         }
@@ -295,7 +306,7 @@ pub fn make_up(work: &mut Work<'_>, journal: &mut super::Journal) -> Result<usiz
     for index in records::put_off(journal.entries()) {
         let step = work.plan.steps.iter().find(|step| step.index == index);
         let step = step.with_context(|| format!("the journal puts step {index} off, and the plan has none"))?;
-        (work.put_off, work.in_vain) = (None, InVain { away: true, refused: true });
+        (work.put_off, work.in_vain) = (None, InVain { away: true, refused: None, at_once: true });
         match (make_up_step(work, &step.action), work.put_off.take()) {
             (Ok(()), None) => {
                 journal.add(work.host, Record::PutOffDone { index })?;

@@ -102,16 +102,18 @@ pub fn leave_session(host: &Host, run: &Run, plan: &Plan, observer: &mut dyn Obs
     if own.unit == LATE || (own.unit.starts_with("castoff-") && own.unit.ends_with(".scope")) {
         return Ok(());
     }
-    let (name, description) = (format!("castoff-{}.scope", run.id), format!("castoff run {}", run.id));
+    // Not the run's alone: what outlives a castoff that was killed, or the scope's failure, keeps the name.
+    let (name, description) = (format!("castoff-{}-{}.scope", run.id, own.pid), format!("castoff run {}", run.id));
     let scope = Scope { name: &name, description: &description, slice: None, delegate: false };
     let left = if own.pid == host.pid() {
         host.units.adopt(&scope, own.pid)
     } else {
         Err(anyhow!("it has a pid namespace of its own, which ends with its first process"))
     };
+    let is_skipped = plan.desired.skip_checks.iter().any(|id| id == CONTAINED);
     match left {
         Ok(()) => Ok(()),
-        Err(error) if is_contained(host, &own) && !plan.desired.skip_checks.iter().any(|id| id == CONTAINED) => {
+        Err(error) if plan.restarts_pods() && is_contained(host, &own) && !is_skipped => {
             let what = "castoff is in a container of this node, and the run stops those".to_owned();
             Err(Refusal::Unready { id: CONTAINED.to_owned(), what, why: format!("{error:#}") }.into())
         }

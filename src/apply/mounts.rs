@@ -7,20 +7,27 @@ use crate::{
     model::{Action, Plan, Undo},
 };
 
-/// What this process sees mounted; empty where that cannot be told, as in a file tree.
+/// What is mounted; empty where that cannot be told, as in a file tree.
 fn table(host: &Host) -> Vec<Mount> {
     if !host.is_live() {
         return Vec::new();
     }
-    let text = host.root.text("/proc/self/mountinfo").ok().flatten();
-    text.map(|text| mounts::mountinfo(&text)).unwrap_or_default()
+    mountinfo(host).map(|text| mounts::mountinfo(&text)).unwrap_or_default()
+}
+
+/// As systemd sees it, whose units come behind a boot: this process may have a mount namespace of its own.
+fn mountinfo(host: &Host) -> Option<String> {
+    host.root.text("/proc/1/mountinfo").ok().flatten()
 }
 
 /// The mount points that paths lie below, but for the root.
 pub fn below<'p>(host: &Host, paths: impl Iterator<Item = &'p str>) -> Vec<String> {
     let table = table(host);
     let holders = paths.filter_map(|path| mounts::holder(&table, path)).map(|mount| mount.point.clone());
-    let mut points: Vec<String> = holders.filter(|point| point != "/").collect();
+    let text = mountinfo(host).unwrap_or_default();
+    // What is bound on itself is there without that too.
+    let counts = |point: &String| point != "/" && !mounts::is_bound_on_itself(&text, point);
+    let mut points: Vec<String> = holders.filter(counts).collect();
     points.sort();
     points.dedup();
     points

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     host::{Host, Lock},
-    model::{Outcome, Plan, Record, RunReport, RunState, Undo},
+    model::{Entry, Outcome, Plan, Record, RunReport, RunState, Undo},
     verify,
 };
 use anyhow::{Context as _, Result, bail};
@@ -72,6 +72,9 @@ pub(super) fn rollback_because(
         bail!("run {} is taken back already; {left}", run.id);
     }
     let mut work = work(host, &plan, &run, &journal, options, observer);
+    if why == records::ASKED && !options.force {
+        refuse_bare(&work, journal.entries())?;
+    }
     let back = Back { why: why.to_owned(), force: options.force, interrupted: false };
     work.guard(|work| guard::leave_session(host, &run, &plan, work.observer))?;
     if let Some(how) = options.leaving {
@@ -86,6 +89,18 @@ pub(super) fn rollback_because(
         return Err(error);
     }
     Ok(carry_back(&mut work, &mut journal, &back))
+}
+
+/// A run that ended well is not begun to be taken back where that would be stuck at a disk that is not there.
+fn refuse_bare(work: &Work<'_>, entries: &[Entry]) -> Result<()> {
+    let ended = matches!(records::state(entries), RunState::Applied | RunState::Committed);
+    let bare = |(_, _, undo): &(usize, String, Undo)| work.not_mounted(undo);
+    match records::open_steps(entries).iter().find_map(bare).filter(|_| ended) {
+        Some(point) => bail!(
+            "nothing is mounted on {point}, and a file system was when the run began; nothing was taken back: mount it (`--force` does without)"
+        ),
+        None => Ok(()),
+    }
 }
 
 /// The newest run that is not taken back; with files left alone, the newest run of all.
@@ -160,7 +175,9 @@ pub(super) fn take_files_back(work: &mut Work<'_>, journal: &mut Journal, back: 
     work.observer.rollback_started(&work.run.id, open.len(), &back.why);
     for task in tasks::tasks(&open).iter().filter(|task| task.is_file() && !waits_for_pods(task, &open)) {
         // Not marked: whoever comes behind the units finds it mounted, or says that it is not.
-        if let Some(point) = work.not_mounted(&task.act) {
+        if let tasks::Act::Undo(undo) = &task.act
+            && let Some(point) = work.not_mounted(undo)
+        {
             work.observer.warn(&format!("{} waits: nothing is mounted on {point} yet", task.describe()));
             continue;
         }

@@ -2,7 +2,7 @@
 
 use super::{Observer, Run, Store, carry, cluster, pods};
 use crate::{
-    host::{Attributes, Expect, Host, UnitState, settle, unit_links},
+    host::{ApiError, Attributes, Expect, Host, UnitState, settle, unit_links},
     model::{
         Action, Check, CheckStatus, FileAfter, FileBefore, Level, Overhead, Plan, Step, Timeouts, Undo, UnitSnapshot,
     },
@@ -10,6 +10,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::{
+    mem::Discriminant,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -51,8 +52,10 @@ pub struct Work<'a> {
 pub struct InVain {
     /// That it answers.
     pub away: bool,
-    /// That it lets us.
-    pub refused: bool,
+    /// That it no longer refuses in this way.
+    pub refused: Option<Discriminant<ApiError>>,
+    /// Nothing is waited for: somebody sits in front of it. What passes at once gets a second look.
+    pub at_once: bool,
 }
 
 /// The error of a step that a signal stopped.

@@ -27,8 +27,7 @@ impl Work<'_> {
     }
 
     /// The mount point on which nothing is mounted, where the file of an undo was below it when the run began.
-    pub fn not_mounted(&self, act: &Act) -> Option<String> {
-        let Act::Undo(undo) = act else { return None };
+    pub fn not_mounted(&self, undo: &Undo) -> Option<String> {
         mounts::missing(self.host, &self.begun.mounts, undo).map(str::to_owned)
     }
 

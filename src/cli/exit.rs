@@ -158,10 +158,16 @@ fn judge_refusal(refusal: &Refusal) -> (Exit, Vec<String>) {
             hints.push(format!("when you know better: {}", skips.join(" ")));
             (Exit::BLOCKED, hints)
         }
-        Refusal::Unready { id, .. } => (
-            Exit::BLOCKED,
-            vec![format!("read more with `castoff explain {id}`"), format!("when you know better: --skip-check {id}")],
-        ),
+        Refusal::Unready { id, .. } => {
+            let more = format!("read more with `castoff explain {id}`");
+            // `resume` and `rollback` skip nothing, and whoever calls them from a pod may have no other way.
+            let then = if id == "castoff-in-container" {
+                "start it as a unit of the node's systemd: `systemd-run --wait --pipe castoff …`".to_owned()
+            } else {
+                format!("when you know better: --skip-check {id}")
+            };
+            (Exit::BLOCKED, vec![more, then])
+        }
         Refusal::Stale(_) => (Exit::FAILURE, vec!["look at it, then make a new plan with `castoff plan`".to_owned()]),
         Refusal::Drifted { run, .. } => {
             (Exit::FAILURE, vec![format!("look at it; `castoff rollback {run}` takes the run back")])

@@ -41,29 +41,43 @@ pub struct View {
     pub below: [String; 2],
 }
 
-/// The mounts of `/proc/PID/mountinfo` that show both paths; none where they are on different file systems.
-pub fn views(text: &str, a: &str, b: &str) -> Vec<View> {
+/// Device, directory of it, and where that is shown.
+type Shown = (String, String, String);
+
+/// The mounts of `/proc/PID/mountinfo`, in the order of its lines.
+fn places(text: &str) -> Vec<Shown> {
     let mount = |line: &str| {
         let mut fields = line.split(' ').skip(2);
         let device = fields.next()?.to_owned();
         Some((device, unescape(fields.next()?), without_last_slash(&unescape(fields.next()?))))
     };
-    let mounts: Vec<(String, String, String)> = text.lines().filter_map(mount).collect();
-    let rest = |path: &str, dir: &str| path.strip_prefix(dir.trim_end_matches('/')).unwrap_or_default().to_owned();
-    // Where in its file system a path is. Of several mounts at one place the last one hides the others.
-    let inside = |path: &str| {
-        let over = mounts.iter().filter(|(_, _, point)| is_below(path, point)).max_by_key(|(_, _, point)| point.len());
-        over.map(|(device, root, point)| (device, format!("{}{}", root.trim_end_matches('/'), rest(path, point))))
-    };
-    let (Some((device, a)), Some((other, b))) = (inside(a), inside(b)) else { return Vec::new() };
-    let shows_both = |(of, root, _): &&(String, String, String)| {
-        of == device && of == other && is_below(&a, root) && is_below(&b, root)
-    };
+    text.lines().filter_map(mount).collect()
+}
+
+/// What is left of a path below a directory.
+fn rest(path: &str, dir: &str) -> String {
+    path.strip_prefix(dir.trim_end_matches('/')).unwrap_or_default().to_owned()
+}
+
+/// Where in its file system a path is. Of several mounts at one place the last one hides the others.
+fn inside(mounts: &[Shown], path: &str) -> Option<(String, String)> {
+    let over = mounts.iter().filter(|(_, _, point)| is_below(path, point)).max_by_key(|(_, _, point)| point.len());
+    over.map(|(device, root, point)| (device.clone(), format!("{}{}", root.trim_end_matches('/'), rest(path, point))))
+}
+
+/// True where a mount shows what would be there without it, as `mount --bind DIR DIR` does.
+pub fn is_bound_on_itself(text: &str, point: &str) -> bool {
+    let (over, below): (Vec<Shown>, Vec<Shown>) = places(text).into_iter().partition(|(_, _, at)| at == point);
+    over.last().is_some_and(|(device, root, _)| inside(&below, point) == Some((device.clone(), root.clone())))
+}
+
+/// The mounts of `/proc/PID/mountinfo` that show both paths; none where they are on different file systems.
+pub fn views(text: &str, a: &str, b: &str) -> Vec<View> {
+    let mounts = places(text);
+    let (Some((device, a)), Some((other, b))) = (inside(&mounts, a), inside(&mounts, b)) else { return Vec::new() };
+    let shows_both = |(of, root, _): &&Shown| *of == device && *of == other && is_below(&a, root) && is_below(&b, root);
     let below = |path: &str, root: &str| rest(path, root).trim_start_matches('/').to_owned();
-    let view = |(_, root, point): &(String, String, String)| View {
-        point: point.clone(),
-        below: [below(&a, root), below(&b, root)],
-    };
+    let view = |(_, root, point): &Shown| View { point: point.clone(), below: [below(&a, root), below(&b, root)] };
     mounts.iter().filter(shows_both).map(view).collect()
 }
 
@@ -175,6 +189,18 @@ fn unescape(field: &str) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_directory_bound_on_itself_is_no_file_system_of_its_own() {
+        let table = "24 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
+            30 24 8:1 /var/lib/kubelet /var/lib/kubelet rw shared:5 - ext4 /dev/sda1 rw\n\
+            31 24 8:17 / /data rw - xfs /dev/sdb1 rw\n\
+            32 24 8:17 /etcd /var/lib/etcd rw - xfs /dev/sdb1 rw\n\
+            33 31 8:17 /x /data/x rw - xfs /dev/sdb1 rw\n";
+        let bound = |point: &str| is_bound_on_itself(table, point);
+        assert!(bound("/var/lib/kubelet") && bound("/data/x"));
+        assert!(!bound("/data") && !bound("/var/lib/etcd") && !bound("/nowhere"));
+    }
 
     #[test]
     fn the_kernels_table() {
