@@ -207,6 +207,10 @@ fn what_is_around_kubelet_may_need_docker() {
             "[Service]\nExecStartPre=-/usr/bin/timeout 60 /bin/sh -c 'until docker info; do sleep 1; done'\n",
             Some(Severity::Warn),
         ),
+        (
+            "[Service]\nExecStartPre=/bin/sh -c 'docker ps -aq | while read c; do docker rm -f $$c; done'\n",
+            Some(Severity::Warn),
+        ),
         ("[Service]\nExecStartPre=/usr/bin/timeout 60 /usr/local/bin/wait.sh\n", Some(Severity::Block)),
         ("[Service]\nExecStartPre=-/usr/bin/timeout 60 /usr/local/bin/wait.sh\n", Some(Severity::Warn)),
         ("[Service]\nExecStartPre=-/usr/local/bin/count.sh\n", Some(Severity::Warn)),

@@ -51,21 +51,35 @@ pub fn docker_uses(host: &Host, declared: &[(String, UnitFile)]) -> Vec<UnitUse>
 /// blocked for nothing skips the check, and with it what it finds rightly.
 fn depends(line: &str) -> bool {
     let line = line.trim_start_matches(['@', '-', ':', '+', '!', '|']);
-    waits(line) || !(line.contains("||") || has_word(line, &["if", "!", "command", "exit"]))
+    waits(line) || !(line.contains("||") || has_word(line, &["if", "!", "command", "exit", "while"]))
 }
 
+/// Whether a line has a loop, other than `while read`: that one has no more lines once Docker is gone.
 fn waits(line: &str) -> bool {
-    has_word(line, &["until", "while"])
+    let reads = |next: &str| next == "read" || next.starts_with("IFS=");
+    let mut pairs = words(line).zip(words(line).skip(1));
+    pairs.any(|(word, next)| word == "until" || (word == "while" && !reads(next)))
 }
 
-/// Whether something ends a loop without Docker: a time, a counter, a way out.
+/// Whether something ends a loop without Docker: a time, a way out, a counter. `=` and `-eq` alone may be about Docker's answer,
+/// and a counter that nothing is compared with is for the log.
 fn ends(text: &str) -> bool {
+    let inner = || text.split("((").skip(1).filter_map(|rest| rest.split("))").next());
+    let sums = || inner().filter(|sum| !sum.contains("$("));
+    let counts = sums().next().is_some() || has_word(text, &["expr", "let"]);
     has_word(text, &["timeout", "break", "-lt", "-le", "-gt", "-ge"])
+        || (counts && has_word(text, &["-eq", "-ne", "=", "==", "!="]))
+        || sums().any(|sum| sum.contains(['<', '>']) || sum.contains("=="))
 }
 
 fn has_word(line: &str, wanted: &[&str]) -> bool {
-    let words = line.split(|c: char| c.is_whitespace() || ";\"'()".contains(c));
-    words.filter_map(|word| word.rsplit('/').next()).any(|word| wanted.contains(&word))
+    words(line).any(|word| wanted.contains(&word))
+}
+
+/// The words of a shell's line, commands without their directories.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    let words = line.split(|c: char| c.is_whitespace() || ";\"'()|&".contains(c)).filter(|word| !word.is_empty());
+    words.filter_map(|word| word.rsplit('/').next())
 }
 
 /// Whether a line of a script never ends, and whether the script fails with it: it goes on after a command that fails unless it
@@ -106,4 +120,38 @@ fn conditions(declared: &[(String, UnitFile)]) -> Vec<UnitUse> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{depends, ends, waits};
+
+    #[test]
+    fn a_loop_that_ends_is_told_from_one_that_does_not() {
+        for line in [
+            "while ! docker info; do sleep 1; done",
+            "until docker info; do n=$((n+1)); echo $n; sleep 1; done",
+            "until [ $(docker info; echo $?) -eq 0 ]; do sleep 1; done",
+            "until (( $(docker ps -q | wc -l) == 3 )); do sleep 1; done",
+            "until [ \"$(systemctl is-active docker)\" = active ]; do sleep 1; done",
+        ] {
+            assert!(waits(line) && !ends(line), "{line}");
+        }
+        for line in [
+            "until docker info || [ $n -eq 30 ]; do n=$((n+1)); sleep 1; done",
+            "until docker info; do n=$((n+1)); [ $n = 30 ] && exit 0; sleep 1; done",
+            "until docker info; do n=$(expr $n + 1); [ $n = 30 ] && exit 0; sleep 1; done",
+            "while ! docker info && (( n++ < 30 )); do sleep 1; done",
+            "until docker info || ((n++==30)); do sleep 1; done",
+        ] {
+            assert!(waits(line) && ends(line), "{line}");
+        }
+        for line in [
+            "docker ps -aq | while read c; do docker rm -f $c; done",
+            "docker ps -aq|while IFS= read -r c; do",
+            "while read c; do docker rm -f $c; done < <(docker ps -aq)",
+        ] {
+            assert!(!waits(line) && !depends(line), "{line}");
+        }
+    }
 }
