@@ -19,7 +19,13 @@ use std::str::FromStr;
 /// Text that is not YAML, with its place; a value of a wrong type, without one.
 pub fn lenient<T: DeserializeOwned + Default>(text: &str) -> Result<T, FormatError> {
     let (first, _) = first_document(text);
-    let value: Value = serde_saphyr::from_str_with_options(first, options()).map_err(|error| fault(first, &error))?;
+    let read = |text: &str| {
+        let mut options = options();
+        // A number too large for a float is a text to goyaml; what is read here is never written back.
+        options.non_finite_float_policy = serde_saphyr::NonFiniteFloatPolicy::AsString;
+        serde_saphyr::from_str_with_options::<Value>(text, options).map_err(|error| fault(text, &error))
+    };
+    let value = read(first).or_else(|error| read(&without_tabs(first)).map_err(|_| error))?;
     let read = serde_json::from_value::<Option<T>>(without_nulls(value));
     read.map(Option::unwrap_or_default).map_err(|error| FormatError::new(error.to_string()))
 }
@@ -27,6 +33,22 @@ pub fn lenient<T: DeserializeOwned + Default>(text: &str) -> Result<T, FormatErr
 /// Equal keys come to the visitor one by one; JSON's map keeps the last.
 fn options() -> serde_saphyr::Options {
     serde_saphyr::options! { duplicate_keys: serde_saphyr::DuplicateKeyPolicy::PassThrough }
+}
+
+/// Lines that begin with a tab put behind the one before, unless that might end in a comment. In a flow collection, where both read
+/// the same, libyaml lets such tabs pass; in a block it refuses them, and entries of a block are no YAML in one line.
+fn without_tabs(text: &str) -> String {
+    let (mut joined, mut above) = (String::new(), "#");
+    for line in text.lines() {
+        let (between, rest) = match line.strip_prefix('\t') {
+            Some(rest) if !above.contains('#') => (' ', rest),
+            _ => ('\n', line),
+        };
+        joined.push(between);
+        joined.push_str(rest);
+        above = line;
+    }
+    joined
 }
 
 fn without_nulls(value: Value) -> Value {

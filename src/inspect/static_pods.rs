@@ -120,6 +120,8 @@ mod tests {
             format!("{POD}---\nkind: Service\n"),
             format!("kind: Job\n{POD}  initContainers:\n  hostNetwork: false\n  hostNetwork: true\n"),
             POD.replace("{name: a}", "{name: a, namespace: }").replace("image: i}", "image: i, args: , x: 1}"),
+            POD.replace("{name: a}", "{name: a, labels: {commit: 12e34567}}"),
+            POD.replace("image: i}", "command: [\"sh\",\n\t\"-c\",\n\t\tx],\n\timage: i}"),
         ] {
             let facts = look(&[("a.yaml", text.as_str()), (".a.yaml.swp", "\0")]);
             let [pod] = facts.kubelet.static_pods.as_slice() else { panic!("{text}\n{:#?}", facts.unseen) };
@@ -132,6 +134,7 @@ mod tests {
     #[test]
     fn what_kubelet_might_run_and_nobody_can_read_blocks() {
         let broken = format!("{POD}  - [\n");
+        let tabbed = POD.replace("{name: a, image: i}", "name: a\n\timage: i");
         let mistyped = POD.replace("image: i", "image: [i]");
         let facts = look(&[
             ("a", broken.as_str()),
@@ -139,8 +142,10 @@ mod tests {
             ("c", "# none\n"),
             ("d", "[\n"),
             ("e", "kind: Service\n"),
+            ("f", tabbed.as_str()),
         ]);
-        let blocks = [("/m/a", true), ("/m/b", false), ("/m/c", false), ("/m/d", false), ("/m/e", false)];
+        let blocks =
+            [("/m/a", true), ("/m/b", false), ("/m/c", false), ("/m/d", false), ("/m/e", false), ("/m/f", true)];
         assert_eq!(unseen(&facts), blocks.map(|(path, blocks)| (path.to_owned(), blocks)), "{:#?}", facts.unseen);
     }
 }
