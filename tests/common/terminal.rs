@@ -142,8 +142,11 @@ impl Terminal {
         for wanted in ["icanon", "echo", "isig", "opost"] {
             assert!(settings.split_whitespace().any(|word| word == wanted), "no {wanted} at the end: {settings}");
         }
-        // Its last words may still be on their way.
+        // Its last words may still be on their way, and on a busy machine for long.
         thread::sleep(Duration::from_millis(50));
+        while self.emulated().screen().hide_cursor() && start.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(20));
+        }
         assert!(!self.emulated().screen().hide_cursor(), "the cursor is hidden:\n{}", self.screen());
         status.code().unwrap_or(-1)
     }
